@@ -1,0 +1,15 @@
+//! Floor 0: small types that every other floor may use. Nothing here knows what a packet or a session is.
+//!
+//! Guarantees: no clock but [`time`], no I/O (the [`disk`] trait is only a trait and a simulation of it), no panics on
+//! data from outside.
+
+pub mod cursor;
+pub mod disk;
+pub mod ip;
+pub mod lru;
+pub mod time;
+
+pub use cursor::{Cursor, Truncated};
+pub use ip::{Ip, Mac};
+pub use lru::Lru;
+pub use time::Time;

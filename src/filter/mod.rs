@@ -1,0 +1,1 @@
+//! Floor 2: the filter language: parse, check, match.

@@ -1,0 +1,23 @@
+//! Floor 2: packets become sessions.
+//!
+//! # Who is the client, and what counts where
+//!
+//! A *session* is a bidirectional conversation. The *client* opened it: the sender of a TCP SYN without ACK (the receiver of
+//! a SYN+ACK); else the sender of the first packet seen. Ports belong to those two sides. Counters come in pairs
+//! `[client to server, server to client]`, always in that order; bytes are IP layer octets (total length, like NetFlow's
+//! `IN_BYTES`). ICMP puts type * 256 + code into the server port and keys both directions of an echo as one session.
+//!
+//! # Updates
+//!
+//! A session leaves the table in *updates* ([`FlowRecord`]) of at most a minute. An update **belongs to the moment of its
+//! last packet**: a range of time holds the updates whose `last` lies in it, so that neighbouring ranges add up exactly.
+//! Each update carries its own deltas, the totals so far, its ordinal (from 1), when the update before it ended and
+//! whether it is the session's last. From that follows, without keeping ids in memory:
+//!
+//! - a session's first update in a range is the one with `previous` before the range (or none): *count* adds those;
+//! - walking backwards, the first update met of a session is its last in the range: *listing* emits those, and forgets an
+//!   id again at its ordinal 1, so that it holds no more ids than sessions were alive at once.
+
+pub mod record;
+
+pub use record::{Counters, End, Fields, FlowKey, FlowRecord, Origin, Side};

@@ -1,0 +1,1 @@
+//! Floor 8: HTTP/1.1 connections.

@@ -1,0 +1,1 @@
+//! Floor 5: questions over the flow history.

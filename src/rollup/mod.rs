@@ -1,0 +1,1 @@
+//! Floor 3: records to counters per dimension and window.

@@ -1,0 +1,1 @@
+//! Floor 4: journal, segments, rollups and state on disk.

@@ -1,1 +1,3 @@
 //! Floor 1: the operating system.
+
+pub mod logger;

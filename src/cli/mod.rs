@@ -1,1 +1,255 @@
-//! Floor 8: the command line.
+//! Floor 8: the command line. Arguments become a [`Command`]; what a command does is the composition root's.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command as Clap, value_parser};
+
+/// Folder that holds everything weir keeps, where `--data` does not say otherwise.
+pub const DEFAULT_DATA: &str = "weir-data";
+
+/// One parsed command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Capture and serve.
+    Run(Run),
+    /// Read capture files.
+    Read(Read),
+    /// Set the administrator's password.
+    Setup(Setup),
+}
+
+/// `weir run`. An option that was not given leaves the config file's value in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Run {
+    /// Data folder.
+    pub data: PathBuf,
+    /// Addresses to serve HTTPS on, in place of `http.listen`.
+    pub listen: Vec<SocketAddr>,
+    /// Interfaces to capture on, in place of `capture.interfaces`.
+    pub interfaces: Vec<String>,
+    /// Board profile, in place of `board`.
+    pub board: Option<String>,
+    /// Log level, in place of `log.level`.
+    pub log: Option<String>,
+    /// A capture file to feed in a loop, shifted to now, in place of an interface.
+    pub replay: Option<PathBuf>,
+}
+
+/// `weir read`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Read {
+    /// Capture files; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// Print one JSON object.
+    pub json: bool,
+    /// Also store the sessions here.
+    pub data: Option<PathBuf>,
+    /// Keep only sessions that match.
+    pub filter: Option<String>,
+    /// Print a table grouped by this word.
+    pub group_by: Option<String>,
+    /// What the table's rows are ranked by.
+    pub count_by: Option<String>,
+    /// What `count_by` UNIQUE counts.
+    pub unique: Option<String>,
+    /// Rows of the table.
+    pub rows: Option<usize>,
+    /// Which header makes the session, `outer` or `inner`.
+    pub tunnels: Option<String>,
+    /// Sessions held at once; more than the default suits captures of big networks.
+    pub flows: Option<usize>,
+    /// Log level.
+    pub log: Option<String>,
+}
+
+/// `weir setup`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Setup {
+    /// Data folder.
+    pub data: PathBuf,
+    /// Take the password from standard input instead of asking.
+    pub password_stdin: bool,
+}
+
+/// What parsing says when there is no command to run: help that was asked for, or what is wrong.
+#[derive(Debug)]
+pub struct Stop {
+    /// Text for the user.
+    pub text: String,
+    /// Whether the arguments were wrong (else help or version was asked for).
+    pub wrong: bool,
+}
+
+/// Parses the arguments, the program's name first. No command at all means `run`.
+///
+/// # Errors
+/// [`Stop`] for help, version and wrong arguments.
+pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
+    let first = arguments.get(1).map(|a| a.to_string_lossy().into_owned());
+    let own = ["-h", "--help", "-V", "--version"];
+    if first.is_none_or(|a| a.starts_with('-') && !own.contains(&a.as_str())) {
+        arguments.insert(arguments.len().min(1), "run".into());
+    }
+    let matches = program()
+        .try_get_matches_from(arguments)
+        .map_err(|e| Stop { wrong: e.use_stderr(), text: e.render().to_string() })?;
+    match matches.subcommand() {
+        Some(("read", m)) => Ok(Command::Read(Read {
+            files: many(m, "FILE"),
+            json: m.get_flag("json"),
+            data: one(m, "data"),
+            filter: one(m, "filter"),
+            group_by: one(m, "group-by"),
+            count_by: one(m, "count-by"),
+            unique: one(m, "unique"),
+            rows: one(m, "rows"),
+            tunnels: one(m, "tunnels"),
+            flows: one(m, "flows"),
+            log: one(m, "log"),
+        })),
+        Some(("setup", m)) => Ok(Command::Setup(Setup { data: data(m), password_stdin: m.get_flag("password-stdin") })),
+        Some((_, m)) => Ok(Command::Run(Run {
+            data: data(m),
+            listen: many(m, "listen"),
+            interfaces: many(m, "interface"),
+            board: one(m, "board"),
+            log: one(m, "log"),
+            replay: one(m, "replay"),
+        })),
+        None => Err(Stop { text: program().render_help().to_string(), wrong: true }),
+    }
+}
+
+fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Option<T> {
+    matches.get_one::<T>(name).cloned()
+}
+
+fn many<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<T> {
+    matches.get_many::<T>(name).into_iter().flatten().cloned().collect()
+}
+
+fn data(matches: &ArgMatches) -> PathBuf {
+    one(matches, "data").unwrap_or_else(|| DEFAULT_DATA.into())
+}
+
+fn program() -> Clap {
+    let data = || option("data", "DIR").value_parser(value_parser!(PathBuf));
+    let log = option("log", "LEVEL")
+        .value_parser(PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]))
+        .help("How much to log to standard error [config: log.level, else info]");
+    let run =
+        Clap::new("run")
+            .about("Capture flows and serve the API over HTTPS (what a bare `weir` does)")
+            .arg(data().help(format!("Folder for everything weir keeps [default: {DEFAULT_DATA}]")))
+            .arg(
+                option("listen", "ADDR:PORT")
+                    .action(ArgAction::Append)
+                    .value_parser(value_parser!(SocketAddr))
+                    .help("Serve HTTPS here; may be repeated [config: http.listen, else [::]:8443]"),
+            )
+            .arg(
+                option("interface", "NAME")
+                    .action(ArgAction::Append)
+                    .help("Capture here; may be repeated [config: capture.interfaces, else all that are up]"),
+            )
+            .arg(option("board", "NAME").help("Board profile that sets the capacities [config: board, else base]"))
+            .arg(log.clone())
+            .arg(option("replay", "FILE").value_parser(value_parser!(PathBuf)).help(
+                "Feed this capture file in a loop, shifted to now, in place of an interface: for trying things out",
+            ));
+    let read = Clap::new("read")
+        .about("Read capture files (pcap, pcapng; gzip, zstd) and say what is in them")
+        .arg(
+            Arg::new("FILE")
+                .required(true)
+                .num_args(1..)
+                .value_parser(value_parser!(PathBuf))
+                .help("Capture files; - is standard input"),
+        )
+        .arg(flag("json").help("Print one JSON object"))
+        .arg(data().help("Also store the sessions here, for `weir run --data DIR` to serve"))
+        .arg(option("filter", "EXPR").help("Keep the sessions that match, such as 'SRVPORT==443 && BYTES>10000'"))
+        .arg(
+            option("group-by", "WORD")
+                .help("Print a table of these: IP, IPPAIR, PORTPROTO, COUNTRY, ..")
+                .conflicts_with("json"),
+        )
+        .arg(
+            option("count-by", "WORD")
+                .help("Rank them by BYTES, BITS, PACKETS, SESSIONS, NEWCONN, UNIQUE or UPDATES")
+                .conflicts_with("json"),
+        )
+        .arg(option("unique", "WORD").help("What `--count-by UNIQUE` counts").conflicts_with("json"))
+        .arg(
+            option("rows", "N")
+                .value_parser(value_parser!(usize))
+                .help("Rows of the table [default: 10]")
+                .conflicts_with("json"),
+        )
+        .arg(
+            option("tunnels", "WHICH")
+                .value_parser(PossibleValuesParser::new(["outer", "inner"]))
+                .help("Which IP header makes the session [default: outer]"),
+        )
+        .arg(option("flows", "N").value_parser(value_parser!(usize)).help("Sessions held at once [default: 65536]"))
+        .arg(log);
+    let setup = Clap::new("setup")
+        .about("Set the administrator's password (user admin), whether weir runs or not")
+        .arg(data().help(format!("The folder that `weir run` uses [default: {DEFAULT_DATA}]")))
+        .arg(flag("password-stdin").help("Read the password from standard input instead of asking for it"));
+    Clap::new("weir")
+        .about("Measures the flows that pass this box, keeps them, and answers questions about them over HTTPS")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .max_term_width(100)
+        .subcommands([run, read, setup])
+}
+
+fn option(name: &'static str, value: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value)
+}
+
+fn flag(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, Stop> {
+        parse(std::iter::once("weir").chain(line.split_whitespace()).map(OsString::from).collect())
+    }
+
+    #[test]
+    fn no_command_means_run_with_its_options() {
+        let bare = Run { data: DEFAULT_DATA.into(), ..Run::default() };
+        assert_eq!(parsed("").unwrap(), Command::Run(bare.clone()));
+        assert_eq!(
+            parsed("--listen 127.0.0.1:1 --listen [::1]:2 --interface eth0").unwrap(),
+            Command::Run(Run {
+                listen: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
+                interfaces: vec!["eth0".into()],
+                ..bare
+            })
+        );
+    }
+
+    #[test]
+    fn read_takes_files_and_words() {
+        let Command::Read(read) = parsed("read a.pcap - --group-by IP --rows 3").unwrap() else { panic!("not read") };
+        assert_eq!(read.files, [PathBuf::from("a.pcap"), PathBuf::from("-")]);
+        assert_eq!((read.group_by.as_deref(), read.rows), (Some("IP"), Some(3)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_help_is_not_wrong() {
+        assert!(parsed("read").is_err_and(|stop| stop.wrong && stop.text.contains("FILE")));
+        assert!(parsed("run --listen nowhere").is_err_and(|stop| stop.wrong));
+        assert!(parsed("reed").is_err_and(|stop| stop.wrong && stop.text.contains("read")));
+        assert!(parsed("--help").is_err_and(|stop| !stop.wrong && stop.text.contains("setup")));
+    }
+}

@@ -87,3 +87,36 @@ pub trait File: Debug + Send + Sync {
     /// What the device says. After an error what was written since the last good sync may be lost.
     fn sync(&self) -> io::Result<()>;
 }
+
+/// All of a file; `None` where there is none.
+///
+/// # Errors
+/// What the file system says.
+pub fn read_all(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.open(path, false) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
+    let got = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(got);
+    Ok(Some(bytes))
+}
+
+/// Puts `bytes` in place of a small file so that after a power cut there is either the old content or the new one:
+/// write beside it, sync, rename, sync the folder. Durable when it returns; takes as long as the device needs.
+///
+/// # Errors
+/// What the file system or the device says; the old file is then still there.
+pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    let file = disk.open(beside, true)?;
+    file.truncate(0)?;
+    file.write_at(bytes, 0)?;
+    file.sync()?;
+    disk.rename(beside, path)?;
+    disk.sync_folder(path.parent().unwrap_or(Path::new("")))
+}

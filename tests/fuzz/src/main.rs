@@ -1,0 +1,29 @@
+//! One fuzzer for all parsers: `FUZZ_TARGET` names which (see `tests/fuzz/run`).
+//!
+//! To add a target: write `pub fn fuzz_x(bytes: &[u8])` with an assertion beside the parser, call it from a unit test over
+//! a few inputs, and name it here.
+#![no_main]
+
+use std::sync::LazyLock;
+
+type Target = fn(&[u8]);
+
+/// Every target by name.
+const TARGETS: &[(&str, Target)] = &[("varint", |bytes| {
+    weir::base::Cursor::new(bytes).varint().ok();
+})];
+
+static CHOSEN: LazyLock<Target> = LazyLock::new(|| {
+    let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
+    match TARGETS.iter().find(|(known, _)| *known == name) {
+        Some((_, target)) => *target,
+        None => {
+            for (known, _) in TARGETS {
+                println!("{known}");
+            }
+            std::process::exit(if name == "list" { 0 } else { 2 });
+        }
+    }
+});
+
+libfuzzer_sys::fuzz_target!(init: { LazyLock::force(&CHOSEN); }, |bytes: &[u8]| CHOSEN(bytes));

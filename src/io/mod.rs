@@ -1,3 +1,8 @@
-//! Floor 1: the operating system.
+//! Floor 1: the operating system. Everything that asks the kernel for something is here.
+//!
+//! Contract: `io` knows bytes, times and handles, not what they mean; it sees nothing but [`crate::base`]. It is used
+//! by `app`, `main` and `cli` alone; floors 2 to 7 that need files get them through [`crate::base::disk`]. `unsafe` is
+//! in `packet_ring` only.
 
+pub mod capture_file;
 pub mod logger;

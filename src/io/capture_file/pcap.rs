@@ -1,0 +1,89 @@
+//! pcap: a file header, then records of a small header and a frame each.
+
+use super::input::Input;
+use super::{CaptureError, Fault, Frame, MAX_FRAME, Order, too_short};
+use crate::base::{Cursor, Time};
+
+const FILE_HEADER: usize = 24;
+
+/// What the file header says.
+pub(super) struct Pcap {
+    order: Order,
+    /// Fractions of a second are nanoseconds.
+    nano: bool,
+    /// Bytes of a record's header.
+    header: usize,
+    lengths: Lengths,
+    link: u32,
+}
+
+/// In which order a record's header has the captured and the wire length.
+#[derive(PartialEq, Eq)]
+enum Lengths {
+    CapturedFirst,
+    /// Before version 2.3.
+    WireFirst,
+    /// Version 2.3 came in both: the captured length is the lesser.
+    Either,
+}
+
+impl Pcap {
+    /// Reads the file header.
+    pub(super) fn open(magic: [u8; 4], input: &mut Input) -> Result<Self, CaptureError> {
+        let order = match magic {
+            [0xa1, 0xb2, ..] => Order::Big,
+            _ => Order::Little,
+        };
+        let (nano, header) = match order.u32(magic) {
+            0xa1b2_c3d4 => (false, 16),
+            0xa1b2_3c4d => (true, 16),
+            0xa1b2_cd34 => (false, 24),
+            _ => return Err(CaptureError { offset: 0, fault: Fault::NotACapture(magic) }),
+        };
+        let mut fields = Cursor::new(input.take(FILE_HEADER)?);
+        let cut = || too_short(0, FILE_HEADER as u32);
+        fields.skip(4).map_err(cut())?;
+        let major = order.u16(fields.array().map_err(cut())?);
+        let minor = order.u16(fields.array().map_err(cut())?);
+        let lengths = match (major, minor) {
+            (2, 0..=2) => Lengths::WireFirst,
+            (2, 3) => Lengths::Either,
+            (2, _) => Lengths::CapturedFirst,
+            // DG/UX wrote its own number into files of version 2.2.
+            (543, 0) => Lengths::WireFirst,
+            _ => return Err(CaptureError { offset: 4, fault: Fault::Version(major, minor) }),
+        };
+        // Time zone, accuracy, snap length: no writer fills the first two, and the last is not always true.
+        fields.skip(12).map_err(cut())?;
+        // The upper bits tell of a frame check sequence at the end of each frame, which lengths in headers exclude.
+        let link = order.u32(fields.array().map_err(cut())?) & 0xffff;
+        Ok(Self { order, nano, header, lengths, link })
+    }
+
+    #[inline]
+    pub(super) fn next<'a>(&mut self, input: &'a mut Input) -> Result<Option<Frame<'a>>, CaptureError> {
+        let offset = input.offset();
+        let order = self.order;
+        let Some(&[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]) = input.need_or_end()? else { return Ok(None) };
+        let (seconds, fraction) = (order.u32([a, b, c, d]), order.u32([e, f, g, h]));
+        let (first, second) = (order.u32([i, j, k, l]), order.u32([m, n, o, p]));
+        let (captured, wire_len) = match self.lengths {
+            Lengths::WireFirst => (second, first),
+            Lengths::Either if first > second => (second, first),
+            _ => (first, second),
+        };
+        if captured as usize > MAX_FRAME {
+            let fault = Fault::TooLong { claimed: u64::from(captured), limit: MAX_FRAME as u64 };
+            return Err(CaptureError { offset, fault });
+        }
+        let record = input.take(self.header + captured as usize)?;
+        let micros = if self.nano { fraction / 1_000 } else { fraction };
+        Ok(Some(Frame {
+            time: Time::from_micros(u64::from(seconds) * 1_000_000 + u64::from(micros)),
+            link: self.link,
+            interface: 0,
+            wire_len,
+            bytes: record.get(self.header..).unwrap_or_default(),
+        }))
+    }
+}

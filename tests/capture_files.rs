@@ -8,7 +8,7 @@ use weir::io::capture_file::Reader;
 /// Frames in a file, and whether it ended as it should.
 fn frames(path: &PathBuf) -> (u64, Result<(), String>) {
     let mut frames = 0;
-    let mut reader = match Reader::open(File::open(path).unwrap()) {
+    let mut reader = match Reader::open(File::open(path).expect("a file that the table names")) {
         Ok(reader) => reader,
         Err(error) => return (0, Err(error.to_string())),
     };
@@ -33,7 +33,8 @@ fn every_frame_of_captures_made_by_others_is_found() {
     let mut wrong = Vec::new();
     for line in table.lines().skip(1) {
         let columns: Vec<&str> = line.split('\t').collect();
-        let (name, expected, required) = (columns[0], columns[1].parse::<u64>().unwrap(), columns[4] == "yes");
+        let (name, expected, required) =
+            (columns[0], columns[1].parse::<u64>().expect("a number"), columns[4] == "yes");
         if columns[5].is_empty() {
             println!("SKIP {name}: the tool that counted refuses its link type");
             continue;

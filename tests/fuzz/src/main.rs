@@ -9,9 +9,10 @@ use std::sync::LazyLock;
 type Target = fn(&[u8]);
 
 /// Every target by name.
-const TARGETS: &[(&str, Target)] = &[("varint", |bytes| {
-    weir::base::Cursor::new(bytes).varint().ok();
-})];
+const TARGETS: &[(&str, Target)] = &[
+    ("capture_file", |bytes| _ = weir::io::capture_file::fuzz_capture_file(bytes)),
+    ("varint", |bytes| _ = weir::base::Cursor::new(bytes).varint().ok()),
+];
 
 static CHOSEN: LazyLock<Target> = LazyLock::new(|| {
     let name = std::env::var("FUZZ_TARGET").unwrap_or_default();

@@ -50,6 +50,22 @@ pub enum End {
     Exporter = 6,
 }
 
+impl End {
+    /// The reason with that number.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            1 => Self::Tcp,
+            2 => Self::Idle,
+            3 => Self::TooLong,
+            4 => Self::Evicted,
+            5 => Self::Shutdown,
+            6 => Self::Exporter,
+            _ => return None,
+        })
+    }
+}
+
 /// What we know of one side of a session from outside the packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Side {

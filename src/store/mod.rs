@@ -1,1 +1,22 @@
 //! Floor 4: journal, segments, rollups and state on disk.
+//!
+//! [`Store`] keeps the flow history: every update appended, in the order appended, within a budget of bytes.
+//!
+//! It guarantees, on any [`Disk`](crate::base::disk::Disk) that keeps what was synced: after a power cut or a kill no update
+//! appended more than [`Settings::storage_interval`] before is missing, none is there twice, and opening needs no repair by
+//! hand. That holds as long as somebody runs each [`SyncJob`] as soon as it is taken, and the device finishes it within a
+//! fifth of the interval. A damaged block costs that block only, and every scan that passes it says so with its minutes
+//! ([`DamagedBlock`]).
+//!
+//! The store never waits for the device: appends go to RAM and to the page cache, and what may block is handed out as a
+//! [`SyncJob`] for another thread. It is wrong to open one data folder twice at a time; the caller holds a lock.
+
+mod batch;
+mod history;
+mod scan;
+mod summary;
+
+pub use batch::{BATCH_ROWS, Batch, Columns, DictColumn, Row};
+pub use history::{Forecast, Recovery, Settings, Store, StoreError, SyncJob, SyncResult};
+pub use scan::{Order, Scan};
+pub use summary::{BlockSummary, Clock, ClockState, Damage, DamagedBlock, ValueSet};

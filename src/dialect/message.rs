@@ -25,10 +25,18 @@ pub enum Peer {
     },
 }
 
+impl Peer {
+    /// Whether TLS protects the connection.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { tls: true, .. })
+    }
+}
+
 /// One request, body complete.
 #[derive(Debug)]
 pub struct Request {
-    /// HTTP method.
+    /// HTTP method; HEAD arrives as GET, and the body of the reply is left away by HTTP.
     pub method: Method,
     /// Path as sent: percent-encoded, without the query, beginning with `/`.
     pub path: String,
@@ -46,8 +54,17 @@ impl Request {
     /// The value of the first header field of that name (compared without case).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|h| h.field.as_str().as_str().eq_ignore_ascii_case(name)).map(|h| h.value.as_str())
+        self.headers.iter().find(|h| is_named(h, name)).map(|h| h.value.as_str())
     }
+
+    /// The values of all header fields of that name (compared without case), in the order sent.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |h| is_named(h, name)).map(|h| h.value.as_str())
+    }
+}
+
+fn is_named(header: &Header, name: &str) -> bool {
+    header.field.as_str().as_str().eq_ignore_ascii_case(name)
 }
 
 /// What is sent back.
@@ -61,6 +78,51 @@ pub struct Reply {
     pub headers: Vec<Header>,
     /// The body.
     pub body: Body,
+}
+
+/// The door for header fields of replies: none that would break the head apart gets in.
+///
+/// # Errors
+/// [`BadHeader`] unless the name is a token and the value is ASCII without CR, LF, NUL or another control but tab
+/// (RFC 9110, section 5.5).
+pub fn header(name: &str, value: &str) -> Result<Header, BadHeader> {
+    let header = Header::from_bytes(name, value).map_err(|()| BadHeader)?;
+    if is_sendable(&header) { Ok(header) } else { Err(BadHeader) }
+}
+
+/// A header field that must not be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadHeader;
+
+impl std::fmt::Display for BadHeader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a header field with a character that may not stand there")
+    }
+}
+
+impl std::error::Error for BadHeader {}
+
+/// Whether a header field may be sent; also asked of those made past [`header()`].
+#[must_use]
+pub fn is_sendable(header: &Header) -> bool {
+    let name = header.field.as_str().as_bytes();
+    !name.is_empty() && name.iter().all(|&b| is_token_byte(b)) && is_field_text(header.value.as_bytes())
+}
+
+/// Whether bytes may stand in a field's value or a reason phrase: visible ASCII, space and tab.
+#[must_use]
+pub fn is_field_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| b == b'\t' || (0x20..0x7f).contains(&b))
+}
+
+/// RFC 9110, section 5.6.2: `tchar`.
+#[must_use]
+pub const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
 }
 
 /// A reply's body.
@@ -136,4 +198,27 @@ pub trait Service {
 
     /// Answers one request. Does at most about 5 ms of work.
     fn call(&self, now: Time, request: Request) -> Answer;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_door_refuses_what_would_split_a_head() {
+        for value in ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0b", "\u{7f}", "é"] {
+            assert_eq!(header("X-A", value).err(), Some(BadHeader), "{value:?}");
+        }
+        for name in ["", "X A", "X:A", "X\r\nA", "X\0", "é"] {
+            assert_eq!(header(name, "a").err(), Some(BadHeader), "{name:?}");
+        }
+        assert!(header("X-A", "plain, \"quoted\"\ttab").is_ok());
+        assert!(header("X-A", "").is_ok());
+    }
+
+    #[test]
+    fn a_header_made_past_the_door_is_still_found_out() {
+        let made = Header::from_bytes("X-A", "a\r\nb").expect("tiny_http does not look");
+        assert!(!is_sendable(&made));
+    }
 }

@@ -2,5 +2,6 @@
 //! errors, booleans and dates, mapped to operations of the table. No logic of its own.
 
 pub mod message;
+pub mod origin;
 
 pub use message::{Answer, Body, Chunk, Chunks, HashResult, Peer, Reply, Request, Service};

@@ -1,1 +1,261 @@
 //! Floor 5: the config tree.
+//!
+//! Every leaf has a type, bounds, a unit and a default, in [`leaves::LEAVES`]. A value comes from the first of: the command
+//! line, the file `config.json`, the board profile, the default. Loading reports every fault at once with its path and
+//! names keys that it does not know. The file is plain JSON, replaced atomically, and its last 32 versions are kept
+//! ([`versions`]). Pure but for [`versions`], which writes through [`crate::base::disk::Disk`].
+//!
+//! To add a leaf: a field below, an entry in [`leaves::LEAVES`]. To add a board: `board/NAME/profile.json`, an entry in
+//! [`board::BOARDS`].
+
+pub mod board;
+pub mod leaves;
+pub mod versions;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::schema::{Fault, Problem, verify};
+use leaves::{LEAVES, Leaf};
+
+/// The whole tree, checked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    /// Board profile.
+    pub board: String,
+    /// Packet capture.
+    pub capture: Capture,
+    /// The session table and what belongs to it.
+    pub flow: Flow,
+    /// When sessions end; FlowTraq's stanza of that name.
+    pub sessiontables: SessionTables,
+    /// What is kept on disk.
+    pub storage: Storage,
+    /// The HTTPS server.
+    pub http: Http,
+    /// The log.
+    pub log: Log,
+    /// Users and their keys; FlowTraq's stanza of that name.
+    pub userdata: UserData,
+}
+
+/// `capture`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Capture {
+    /// Interfaces to capture on; none means all that are up.
+    pub interfaces: Vec<String>,
+    /// Whether the innermost IP header of a tunnel makes the session, in place of the outermost.
+    pub inner_tunnels: bool,
+    /// Whether traffic of our own API is left out.
+    pub exclude_self: bool,
+    /// Whether frames for others are captured too.
+    pub promiscuous: bool,
+    /// Bytes of each interface's packet ring.
+    pub ring_bytes: usize,
+}
+
+/// `flow`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Flow {
+    /// Most sessions in memory.
+    pub sessions: usize,
+    /// Most fragmented datagrams whose ports are remembered.
+    pub fragments: usize,
+    /// Most addresses whose names are remembered.
+    pub hosts: usize,
+}
+
+/// `sessiontables`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SessionTables {
+    /// A session without packets for this long has ended.
+    pub timeout: Duration,
+    /// A session as long as this is ended; what follows is another.
+    pub toolong: Duration,
+}
+
+/// `storage`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Storage {
+    /// The most that a power cut may lose.
+    pub storageinterval: Duration,
+    /// Bytes of flow history to keep.
+    pub budget: u64,
+    /// Bytes of live rollups to keep.
+    pub rollups: u64,
+}
+
+/// `http`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Http {
+    /// Where HTTPS is served.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// `log`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+}
+
+/// `userdata`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct UserData {
+    /// How long a session key lives after its last use.
+    pub maxsessionkeyage: Duration,
+    /// Most session keys alive at once.
+    pub sessionkeys: usize,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// The board profile.
+    Board,
+    /// The config file.
+    File,
+    /// The command line.
+    CommandLine,
+}
+
+impl Origin {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Board => "board",
+            Self::File => "file",
+            Self::CommandLine => "command line",
+        }
+    }
+}
+
+/// The tree and where each leaf came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The tree.
+    pub config: Config,
+    /// By path.
+    pub origins: BTreeMap<&'static str, Origin>,
+}
+
+/// Everything that is wrong with a config, one line each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfigError {
+    /// The source and its fault.
+    pub faults: Vec<(Origin, Fault)>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (origin, fault)) in self.faults.iter().enumerate() {
+            let line_end = if at == 0 { "" } else { "\n" };
+            write!(f, "{line_end}config ({}): {fault}", origin.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Loads the tree from the file's text (`None` where there is no file) and from what the command line said: pairs of a
+/// leaf's path and its value.
+///
+/// # Errors
+/// Every fault of every source.
+pub fn load(file: Option<&[u8]>, command_line: &[(&str, Value)]) -> Result<Loaded, ConfigError> {
+    let mut faults = Vec::new();
+    let mut layers: Vec<(Origin, Flat)> = Vec::new();
+
+    let mut flat = Flat::new();
+    for (path, value) in command_line {
+        check(path, value, Origin::CommandLine, &mut flat, &mut faults);
+    }
+    layers.push((Origin::CommandLine, flat));
+
+    let mut flat = Flat::new();
+    match file.map(serde_json::from_slice::<Value>) {
+        None => {}
+        Some(Ok(Value::Object(object))) => flatten("", &object, Origin::File, &mut flat, &mut faults),
+        Some(Ok(_)) => faults.push((Origin::File, conflict("", "must be a JSON object".to_owned()))),
+        Some(Err(error)) => faults.push((Origin::File, conflict("", format!("is not JSON: {error}")))),
+    }
+    layers.push((Origin::File, flat));
+
+    let board = layers.iter().find_map(|(_, flat)| flat.get("board")).and_then(Value::as_str).unwrap_or(board::DEFAULT);
+    match board::settings(board) {
+        Ok(profiles) => {
+            for profile in profiles {
+                let mut flat = Flat::new();
+                flatten("", &profile, Origin::Board, &mut flat, &mut faults);
+                layers.push((Origin::Board, flat));
+            }
+        }
+        Err(message) => faults.push((Origin::Board, conflict("board", message))),
+    }
+
+    let mut loaded = Loaded { config: Config::default(), origins: BTreeMap::new() };
+    for leaf in LEAVES {
+        let found = layers.iter().find_map(|(origin, flat)| Some((*origin, flat.get(leaf.path)?.clone())));
+        let (origin, value) = found.unwrap_or_else(|| (Origin::Default, leaf.default_value()));
+        (leaf.set)(&mut loaded.config, &value);
+        loaded.origins.insert(leaf.path, origin);
+    }
+    let tables = &loaded.config.sessiontables;
+    if tables.toolong < tables.timeout && faults.is_empty() {
+        let origin = loaded.origins.get("sessiontables.toolong").copied().unwrap_or(Origin::Default);
+        let message = "must not be less than sessiontables.timeout".to_owned();
+        faults.push((origin, conflict("sessiontables.toolong", message)));
+    }
+    if faults.is_empty() { Ok(loaded) } else { Err(ConfigError { faults }) }
+}
+
+/// The leaves whose values differ.
+#[must_use]
+pub fn changed(before: &Config, after: &Config) -> Vec<&'static Leaf> {
+    LEAVES.iter().filter(|leaf| (leaf.get)(before) != (leaf.get)(after)).collect()
+}
+
+/// Values by path.
+type Flat = BTreeMap<&'static str, Value>;
+
+fn flatten(at: &str, object: &Map<String, Value>, origin: Origin, flat: &mut Flat, faults: &mut Vec<(Origin, Fault)>) {
+    for (name, value) in object {
+        let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+        let stanza = format!("{path}.");
+        match value {
+            Value::Object(inner) if LEAVES.iter().any(|leaf| leaf.path.starts_with(&stanza)) => {
+                flatten(&path, inner, origin, flat, faults);
+            }
+            _ => check(&path, value, origin, flat, faults),
+        }
+    }
+}
+
+fn check(path: &str, value: &Value, origin: Origin, flat: &mut Flat, faults: &mut Vec<(Origin, Fault)>) {
+    let Some(leaf) = leaves::find(path) else {
+        faults.push((origin, Fault { path: path.to_owned(), problem: Problem::Unknown(leaves::nearest(path)) }));
+        return;
+    };
+    let wrong = verify(&leaf.schema, value).into_iter();
+    let before = faults.len();
+    faults.extend(wrong.map(|fault| (origin, Fault { path: format!("{path}{}", fault.path), problem: fault.problem })));
+    if faults.len() == before {
+        flat.insert(leaf.path, value.clone());
+    }
+}
+
+fn conflict(path: &str, message: String) -> Fault {
+    Fault { path: path.to_owned(), problem: Problem::Other(message) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod verify;
 
 pub use format::Format;
 pub use registry::{Access, Operation, Verb};
+pub(crate) use verify::nearest;
 pub use verify::{Fault, Problem, fill_defaults, from_text, verify};
 
 use serde_json::{Map, Value, json};

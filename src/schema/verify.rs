@@ -63,6 +63,8 @@ pub enum Problem {
         /// What is wrong.
         why: String,
     },
+    /// What types and bounds cannot say.
+    Other(String),
 }
 
 impl fmt::Display for Problem {
@@ -76,6 +78,7 @@ impl fmt::Display for Problem {
             Self::Length { min, max } => write!(f, "must have from {min} to {max} characters or elements"),
             Self::NotAmong { words, got } => write!(f, "'{got}' is not one of {}", words.join(", ")),
             Self::Format { format, why } => write!(f, "is not of format '{format}': {why}"),
+            Self::Other(message) => f.write_str(message),
         }
     }
 }

@@ -1,0 +1,240 @@
+//! The leaves of the config tree, as data.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Config;
+use crate::schema::{self, Default, Format, Schema};
+
+/// One leaf.
+#[derive(Debug)]
+pub struct Leaf {
+    /// Names joined by `.`.
+    pub path: &'static str,
+    /// Type, bounds, default, description.
+    pub schema: Schema,
+    /// What a number counts; empty for what is no number.
+    pub unit: &'static str,
+    /// Whether a change waits for the next start.
+    pub restart: bool,
+    /// Puts a checked value in the tree.
+    pub set: fn(&mut Config, &Value),
+    /// Reads it back.
+    pub get: fn(&Config) -> Value,
+}
+
+impl Leaf {
+    /// The value where nobody says anything.
+    #[must_use]
+    pub fn default_value(&self) -> Value {
+        self.schema.default.map_or(Value::Null, Default::to_value)
+    }
+}
+
+const INTERFACE: Schema = Schema::formatted(Format::InterfaceName, "A network interface's name.");
+const LISTEN: Schema = Schema::formatted(Format::SocketAddress, "Address and port.");
+const GIBI: i64 = 1 << 30;
+
+/// Every leaf.
+pub static LEAVES: &[Leaf] = &[
+    Leaf {
+        path: "board",
+        schema: Schema::formatted(
+            Format::BoardName,
+            "The board profile, which sets what the capacities are by default.",
+        )
+        .default(Default::Text(super::board::DEFAULT)),
+        unit: "",
+        restart: true,
+        set: |c, v| c.board = text(v),
+        get: |c| json!(c.board),
+    },
+    Leaf {
+        path: "capture.interfaces",
+        schema: Schema::array(&INTERFACE, 64, "Interfaces to capture on; none means all that are up.")
+            .default(Default::List(&[])),
+        unit: "",
+        restart: true,
+        set: |c, v| c.capture.interfaces = texts(v).collect(),
+        get: |c| json!(c.capture.interfaces),
+    },
+    Leaf {
+        path: "capture.tunnels",
+        schema: Schema::word(&["outer", "inner"], "Which IP header of tunnelled packets makes the session.")
+            .default(Default::Text("outer")),
+        unit: "",
+        restart: true,
+        set: |c, v| c.capture.inner_tunnels = v == "inner",
+        get: |c| json!(if c.capture.inner_tunnels { "inner" } else { "outer" }),
+    },
+    Leaf {
+        path: "capture.exclude_self",
+        schema: Schema::boolean("Leave out the traffic of this box's own API.").default(Default::Boolean(false)),
+        unit: "",
+        restart: false,
+        set: |c, v| c.capture.exclude_self = truth(v),
+        get: |c| json!(c.capture.exclude_self),
+    },
+    Leaf {
+        path: "capture.promiscuous",
+        schema: Schema::boolean("Capture frames that are for others too.").default(Default::Boolean(true)),
+        unit: "",
+        restart: true,
+        set: |c, v| c.capture.promiscuous = truth(v),
+        get: |c| json!(c.capture.promiscuous),
+    },
+    Leaf {
+        path: "capture.ring_bytes",
+        schema: Schema::integer(1 << 18, GIBI, "Memory of each interface's packet ring.")
+            .default(Default::Integer(8 << 20)),
+        unit: "bytes",
+        restart: true,
+        set: |c, v| c.capture.ring_bytes = size(v),
+        get: |c| json!(c.capture.ring_bytes),
+    },
+    Leaf {
+        path: "flow.sessions",
+        schema: Schema::integer(1_024, 1 << 24, "Most sessions in memory; beyond, the least recently seen ends early.")
+            .default(Default::Integer(65_536)),
+        unit: "sessions",
+        restart: true,
+        set: |c, v| c.flow.sessions = size(v),
+        get: |c| json!(c.flow.sessions),
+    },
+    Leaf {
+        path: "flow.fragments",
+        schema: Schema::integer(16, 1 << 20, "Most fragmented datagrams whose ports are remembered.")
+            .default(Default::Integer(1_024)),
+        unit: "datagrams",
+        restart: true,
+        set: |c, v| c.flow.fragments = size(v),
+        get: |c| json!(c.flow.fragments),
+    },
+    Leaf {
+        path: "flow.hosts",
+        schema: Schema::integer(16, 1 << 20, "Most addresses whose names are remembered.")
+            .default(Default::Integer(8_192)),
+        unit: "addresses",
+        restart: true,
+        set: |c, v| c.flow.hosts = size(v),
+        get: |c| json!(c.flow.hosts),
+    },
+    Leaf {
+        path: "sessiontables.timeout",
+        schema: Schema::number(1.0, 86_400.0, "A session without packets for this long has ended.")
+            .default(Default::Integer(1_800)),
+        unit: "seconds",
+        restart: true,
+        set: |c, v| c.sessiontables.timeout = seconds(v),
+        get: |c| json!(c.sessiontables.timeout.as_secs_f64()),
+    },
+    Leaf {
+        path: "sessiontables.toolong",
+        schema: Schema::number(60.0, 864_000.0, "A session as long as this is ended; what follows is another.")
+            .default(Default::Integer(7_200)),
+        unit: "seconds",
+        restart: true,
+        set: |c, v| c.sessiontables.toolong = seconds(v),
+        get: |c| json!(c.sessiontables.toolong.as_secs_f64()),
+    },
+    Leaf {
+        path: "storage.storageinterval",
+        schema: Schema::number(0.5, 3_600.0, "The most that a power cut may lose.").default(Default::Number(7.5)),
+        unit: "seconds",
+        restart: true,
+        set: |c, v| c.storage.storageinterval = seconds(v),
+        get: |c| json!(c.storage.storageinterval.as_secs_f64()),
+    },
+    Leaf {
+        path: "storage.budget",
+        schema: Schema::integer(16 << 20, 1 << 50, "Flow history to keep; beyond, the oldest goes first.")
+            .default(Default::Integer(2 * GIBI)),
+        unit: "bytes",
+        restart: true,
+        set: |c, v| c.storage.budget = whole(v),
+        get: |c| json!(c.storage.budget),
+    },
+    Leaf {
+        path: "storage.rollups",
+        schema: Schema::integer(4 << 20, GIBI, "Live rollups to keep; their files can take twice that.")
+            .default(Default::Integer(64 << 20)),
+        unit: "bytes",
+        restart: true,
+        set: |c, v| c.storage.rollups = whole(v),
+        get: |c| json!(c.storage.rollups),
+    },
+    Leaf {
+        path: "http.listen",
+        schema: Schema::array(&LISTEN, 16, "Where HTTPS is served.").default(Default::List(&["[::]:8443"])),
+        unit: "",
+        restart: true,
+        set: |c, v| c.http.listen = texts(v).filter_map(|t| t.parse().ok()).collect(),
+        get: |c| c.http.listen.iter().map(ToString::to_string).collect(),
+    },
+    Leaf {
+        path: "log.level",
+        schema: Schema::word(&["error", "warn", "info", "debug", "trace"], "How much is logged.")
+            .default(Default::Text("info")),
+        unit: "",
+        restart: false,
+        set: |c, v| c.log.level = text(v),
+        get: |c| json!(c.log.level),
+    },
+    Leaf {
+        path: "userdata.maxsessionkeyage",
+        schema: Schema::integer(60, 30 * 86_400, "How long a session key lives after its last use.")
+            .default(Default::Integer(3_600)),
+        unit: "seconds",
+        restart: false,
+        set: |c, v| c.userdata.maxsessionkeyage = seconds(v),
+        get: |c| json!(c.userdata.maxsessionkeyage.as_secs()),
+    },
+    Leaf {
+        path: "userdata.sessionkeys",
+        schema: Schema::integer(1, 65_536, "Most session keys alive; beyond, the least recently used goes.")
+            .default(Default::Integer(256)),
+        unit: "keys",
+        restart: true,
+        set: |c, v| c.userdata.sessionkeys = size(v),
+        get: |c| json!(c.userdata.sessionkeys),
+    },
+];
+
+/// The leaf of that path.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Leaf> {
+    LEAVES.iter().find(|leaf| leaf.path == path)
+}
+
+/// The leaf that a misspelt path probably means.
+#[must_use]
+pub fn nearest(path: &str) -> Option<&'static str> {
+    schema::nearest(path, LEAVES.iter().map(|leaf| leaf.path))
+}
+
+// What follows is called with verified values alone, so the fallbacks are never seen.
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value) -> impl Iterator<Item = String> {
+    value.as_array().into_iter().flatten().map(text)
+}
+
+fn truth(value: &Value) -> bool {
+    value.as_bool().unwrap_or_default()
+}
+
+fn whole(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_default()
+}
+
+fn size(value: &Value) -> usize {
+    usize::try_from(whole(value)).unwrap_or(usize::MAX)
+}
+
+fn seconds(value: &Value) -> Duration {
+    Duration::try_from_secs_f64(value.as_f64().unwrap_or_default()).unwrap_or_default()
+}

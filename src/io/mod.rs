@@ -5,4 +5,7 @@
 //! in `packet_ring` only.
 
 pub mod capture_file;
+pub mod disk;
 pub mod logger;
+pub mod offload;
+pub mod signals;

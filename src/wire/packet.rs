@@ -2,9 +2,7 @@
 
 use crate::base::{Ip, Mac};
 
-/// How a frame begins: the `LINKTYPE_` number of a capture file, or what the interface's ARPHRD type maps to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LinkType(pub u32);
+use super::Unparsed;
 
 /// Which IP header makes the session where a tunnel is inside another (`capture.tunnels`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,18 +16,31 @@ pub enum Tunnels {
 
 /// The tunnel recognised in a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are the protocols' own")]
 pub enum Tunnel {
+    /// GRE: RFC 2784 and 2890, PPTP (RFC 2637), NVGRE, ERSPAN.
     Gre,
+    /// An IP header directly inside one of the same version, or IPv4 inside IPv6 (RFC 2003, RFC 2473).
     IpIp,
+    /// IPv6 directly inside IPv4 (RFC 4213).
     SixInFour,
+    /// IPsec authentication header (RFC 4302). It hides nothing: protocol and ports are those behind it.
     Ah,
+    /// IPsec encapsulating security payload (RFC 4303), also over UDP port 4500 (RFC 3948).
     Esp,
+    /// L2TP version 2 and 3 (RFC 2661, RFC 3931).
     L2tp,
+    /// VXLAN (RFC 7348) and its generic protocol extension.
     Vxlan,
+    /// Geneve (RFC 8926).
     Geneve,
+    /// GTP user plane (3GPP TS 29.281).
     GtpU,
+    /// Teredo (RFC 4380).
     Teredo,
+    /// MPLS directly in IP (RFC 4023) or in UDP (RFC 7510).
+    Mpls,
+    /// Ethernet directly in IP (RFC 3378, RFC 8986).
+    EtherIp,
 }
 
 /// A fragment of an IP datagram (RFC 791, RFC 8200 section 4.5).
@@ -54,16 +65,31 @@ pub struct Tcp {
     pub ack: u32,
 }
 
+/// An ICMP or ICMPv6 message that asks or answers with an identifier: echo, timestamp, information, address mask.
+///
+/// To key both directions as one session: a message with `reply` false comes from the client, one with `reply` true from
+/// the server; the server port is `request` in both, the client port may be `id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IcmpQuery {
+    /// Identifier: the same in question and answer.
+    pub id: u16,
+    /// Whether this is the answer.
+    pub reply: bool,
+    /// type * 256 + code of the question.
+    pub request: u16,
+}
+
 /// One packet as the flow table sees it. Fields of headers that are not there are zero.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'a> {
-    /// Sender's MAC address, where the link has one.
+    /// Sender's MAC address, where the link has one. Where a tunnel carries Ethernet and its inner IP header was chosen,
+    /// MAC addresses and VLAN IDs are those of the inner frame.
     pub src_mac: Mac,
     /// Receiver's MAC address, where the link has one.
     pub dst_mac: Mac,
-    /// Outer VLAN ID, 0 to 4094; 0 is none.
+    /// Outermost VLAN ID, 0 to 4095; 0 is none, or a tag that has a priority only.
     pub vlan: u16,
-    /// Inner VLAN ID of an 802.1ad stack; 0 is none.
+    /// VLAN ID of the tag behind the outermost one; 0 is none. Tags further in are stepped over.
     pub inner_vlan: u16,
     /// Source address of the header that makes the session.
     pub src: Ip,
@@ -85,9 +111,12 @@ pub struct Packet<'a> {
     pub dst_port: u16,
     /// Present where a TCP header could be read.
     pub tcp: Option<Tcp>,
+    /// Present on ICMP and ICMPv6 messages that belong to a question and its answer.
+    pub icmp_query: Option<IcmpQuery>,
     /// Octets of transport payload by the headers' claim (0 where not known).
     pub payload_bytes: u32,
-    /// The captured part of the transport payload.
+    /// The captured part of the transport payload; of a protocol without ports we know, all behind the IP header. Empty
+    /// in fragments other than the first.
     pub payload: &'a [u8],
     /// The outermost tunnel recognised, whichever header was chosen.
     pub tunnel: Option<Tunnel>,
@@ -95,9 +124,33 @@ pub struct Packet<'a> {
     pub flaw: Option<Unparsed>,
 }
 
-/// Why a frame, or a part of one, was not understood. Each is counted; none is an error of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Unparsed {
-    /// A link type we do not know.
-    UnknownLink,
+impl Packet<'_> {
+    /// What is filled in while reading.
+    pub(super) const EMPTY: Self = Self {
+        src_mac: Mac::UNKNOWN,
+        dst_mac: Mac::UNKNOWN,
+        vlan: 0,
+        inner_vlan: 0,
+        src: Ip::UNSPECIFIED,
+        dst: Ip::UNSPECIFIED,
+        protocol: 0,
+        tos: 0,
+        ip_bytes: 0,
+        outer_ip_bytes: 0,
+        fragment: None,
+        src_port: 0,
+        dst_port: 0,
+        tcp: None,
+        icmp_query: None,
+        payload_bytes: 0,
+        payload: &[],
+        tunnel: None,
+        flaw: None,
+    };
+
+    /// Puts a VLAN tag outside those of the frame: the one that the kernel took off and gives beside the frame.
+    pub const fn wrap_vlan(&mut self, id: u16) {
+        self.inner_vlan = self.vlan;
+        self.vlan = id & 0x0fff;
+    }
 }

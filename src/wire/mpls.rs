@@ -1,0 +1,34 @@
+//! MPLS label stacks (RFC 3032). Nothing in the stack says what follows; like every router we look at the first nibble.
+
+use super::packet::Packet;
+use super::span::Span;
+use super::{Depth, MAX_TAGS, Unparsed, ethernet, ip};
+
+/// A label stack from its top.
+pub fn labels<'a>(packet: &mut Packet<'a>, mut span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    for _ in 0..MAX_TAGS {
+        let (&[_, _, low, _], rest) = span.header::<4>().ok_or(Unparsed::LinkCut)?;
+        span = rest;
+        if low & 1 != 0 {
+            return bottom(packet, span, depth);
+        }
+    }
+    Err(Unparsed::TooManyTags)
+}
+
+/// What lies below the last label.
+fn bottom<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    let &[first] = span.peek::<1>().ok_or(Unparsed::LinkCut)?;
+    match first >> 4 {
+        4 => ip::v4(packet, span, depth),
+        6 => ip::v6(packet, span, depth),
+        // A pseudowire's control word (RFC 4385), then most often Ethernet (RFC 4448).
+        0 => span
+            .skip(4)
+            .ok_or(Unparsed::LinkCut)
+            .and_then(|inner| ethernet::nested(packet, inner, depth))
+            .map_err(|_| Unparsed::MplsPayload),
+        // An associated channel (RFC 4385 section 5), or Ethernet without a control word.
+        _ => ethernet::nested(packet, span, depth).map_err(|_| Unparsed::MplsPayload),
+    }
+}

@@ -19,5 +19,7 @@
 //!   id again at its ordinal 1, so that it holds no more ids than sessions were alive at once.
 
 pub mod record;
+pub mod tally;
 
 pub use record::{Counters, End, Fields, FlowKey, FlowRecord, Origin, Side};
+pub use tally::Tally;

@@ -105,7 +105,7 @@ pub struct FlowRecord {
     pub id: u64,
     /// 1 for a session's first update, then 2, 3, ..
     pub ordinal: u32,
-    /// Why the session ended, on its last update.
+    /// Why the session ended, on its last update; none also where it ended later with nothing left to report.
     pub end: Option<End>,
     /// Addresses, ports, protocol, VLANs.
     pub key: FlowKey,

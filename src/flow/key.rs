@@ -1,0 +1,207 @@
+//! The key of a session in the table: the same for both directions, five words long, and its hash.
+//!
+//! # Decisions
+//!
+//! The hash is *Multilinear-HM* (Lemire and Kaser, "Strongly universal string hashing is fast", 2014): over the ten
+//! 32-bit halves of the key, `m0 + sum((m1 + a) * (m2 + b)) mod 2^64`, of which the upper 33 bits are kept. With random
+//! `m` that family is strongly universal: whatever two keys a sender picks, without knowing `m`, they share any `b` bits of those 33 with probability
+//! 2^-b. So it cannot build a set of packets that pile up in one place, which is what we want of a keyed hash, and unlike for a
+//! wide-multiply hash this is proven. The `m` come from SipHash-1-3 of the boot's [`HashKey`].
+//!
+//! Rejected: SipHash-1-3 of the key itself, which also hides its output from who can observe it. Nobody can here (no
+//! answer shows an order or a time that depends on it), and it costs nine dependent rounds for each packet where this is
+//! five independent multiplications.
+
+use std::hash::BuildHasher;
+
+use super::FlowKey;
+use crate::base::Ip;
+use crate::base::lru::HashKey;
+use crate::wire::Packet;
+
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+/// Both ends of a session, the lower first, so that either direction's packets make the same key.
+///
+/// Words 0 and 1 are the lower address, 2 and 3 the higher one; word 4 holds the lower's port (16 bits), the higher's port (16),
+/// the outer VLAN (12), the inner one (12) and the protocol (8). The order of ends is that of the words, not of the
+/// addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key([u64; 5]);
+
+/// A key and which end sent the packet it was made from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Oriented {
+    pub(super) key: Key,
+    /// Whether the sender is the higher end.
+    pub(super) sender_is_high: bool,
+}
+
+impl Key {
+    /// The key of `packet`, with the ports given (a later fragment's come from the first one).
+    #[inline]
+    pub(super) fn of(packet: &Packet<'_>, src_port: u16, dst_port: u16) -> Oriented {
+        let (mut src_port, mut dst_port) = (src_port, dst_port);
+        if packet.protocol == ICMP || packet.protocol == ICMPV6 {
+            dst_port = request_of(packet.protocol, dst_port);
+            src_port = dst_port;
+        }
+        let (a, b) = (words(packet.src), words(packet.dst));
+        let sender_is_high = (b.0, b.1, dst_port) < (a.0, a.1, src_port);
+        // Exchanged by mask: the direction of the next packet is anyone's guess, the branch predictor's too.
+        let mask = u64::from(sender_is_high).wrapping_neg();
+        let (x0, x1) = ((a.0 ^ b.0) & mask, (a.1 ^ b.1) & mask);
+        let (src, dst) = (u64::from(src_port), u64::from(dst_port));
+        let x = (src ^ dst) & mask;
+        let ports = (src ^ x) | (dst ^ x) << 16;
+        let rest = u64::from(packet.vlan & 0xfff) << 32
+            | u64::from(packet.inner_vlan & 0xfff) << 44
+            | u64::from(packet.protocol) << 56;
+        Oriented { key: Self([a.0 ^ x0, a.1 ^ x1, b.0 ^ x0, b.1 ^ x1, ports | rest]), sender_is_high }
+    }
+
+    /// The IP protocol number.
+    #[inline]
+    pub(super) const fn protocol(&self) -> u8 {
+        (self.0[4] >> 56) as u8
+    }
+
+    /// The key as a record carries it, given which end is the client.
+    pub(super) fn flow_key(&self, client_is_high: bool) -> FlowKey {
+        let [l0, l1, h0, h1, rest] = self.0;
+        let (low, high) = (address(l0, l1), address(h0, h1));
+        let (low_port, high_port) = (rest as u16, (rest >> 16) as u16);
+        let (client, server, mut client_port, server_port) =
+            if client_is_high { (high, low, high_port, low_port) } else { (low, high, low_port, high_port) };
+        let protocol = self.protocol();
+        if protocol == ICMP || protocol == ICMPV6 {
+            client_port = 0;
+        }
+        FlowKey {
+            client,
+            server,
+            client_port,
+            server_port,
+            protocol,
+            vlan: (rest >> 32) as u16 & 0xfff,
+            inner_vlan: (rest >> 44) as u16 & 0xfff,
+        }
+    }
+}
+
+/// Whether this ICMP or ICMPv6 message answers a request: then its receiver is the client.
+#[inline]
+pub(super) fn is_reply(protocol: u8, type_and_code: u16) -> bool {
+    (protocol == ICMP || protocol == ICMPV6) && request_of(protocol, type_and_code) != type_and_code
+}
+
+/// The type and code of the request that a reply answers; anything else as it is. Echo, timestamp, information and
+/// address mask (RFC 792, RFC 950); echo (RFC 4443).
+fn request_of(protocol: u8, type_and_code: u16) -> u16 {
+    match (protocol, type_and_code >> 8) {
+        (ICMP, 0) => 8 << 8,
+        (ICMP, reply @ (14 | 16 | 18)) => (reply - 1) << 8,
+        (ICMPV6, 129) => 128 << 8,
+        _ => type_and_code,
+    }
+}
+
+#[inline]
+fn words(ip: Ip) -> (u64, u64) {
+    let octets = u128::from_ne_bytes(ip.octets());
+    (octets as u64, (octets >> 64) as u64)
+}
+
+fn address(low: u64, high: u64) -> Ip {
+    Ip::v6((u128::from(low) | u128::from(high) << 64).to_ne_bytes())
+}
+
+/// The keyed hash of a [`Key`]; see the module doc.
+#[derive(Debug, Clone)]
+pub(super) struct KeyHash {
+    m: [u64; 11],
+}
+
+impl KeyHash {
+    pub(super) fn new(secret: HashKey) -> Self {
+        Self { m: std::array::from_fn(|i| secret.hash_one(i as u64)) }
+    }
+
+    /// 64 bits for a `HashTable`, which takes its tag from the upper seven and its place from the lower ones: both get
+    /// proven bits, and no bit twice in a table of at most 2^26 places.
+    #[inline]
+    pub(super) fn hash(&self, key: &Key) -> u64 {
+        let mut sum = self.m[10];
+        for (i, word) in key.0.iter().enumerate() {
+            let (a, b) = (word & 0xffff_ffff, word >> 32);
+            sum = sum.wrapping_add(self.m[2 * i].wrapping_add(a).wrapping_mul(self.m[2 * i + 1].wrapping_add(b)));
+        }
+        (sum >> 31) | (sum & 0xfe00_0000_0000_0000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::testing::packet;
+
+    #[test]
+    fn both_directions_make_one_key_and_say_who_sent() {
+        for (src, dst) in [("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8::2"), ("10.0.0.1", "10.0.0.1")] {
+            let there = packet(src, dst, 6, 40_000, 443);
+            let back = packet(dst, src, 6, 443, 40_000);
+            let a = Key::of(&there, there.src_port, there.dst_port);
+            let b = Key::of(&back, back.src_port, back.dst_port);
+            assert_eq!(a.key, b.key);
+            assert_ne!(a.sender_is_high, b.sender_is_high);
+            let flow = a.key.flow_key(a.sender_is_high);
+            assert_eq!((flow.client, flow.server), (there.src, there.dst));
+            assert_eq!((flow.client_port, flow.server_port, flow.protocol), (40_000, 443, 6));
+        }
+    }
+
+    #[test]
+    fn vlans_ports_and_protocol_make_different_keys() {
+        let base = packet("10.0.0.1", "10.0.0.2", 6, 1, 2);
+        let mut keys = vec![Key::of(&base, 1, 2).key, Key::of(&base, 2, 1).key, Key::of(&base, 1, 3).key];
+        let mut tagged = base;
+        tagged.vlan = 4094;
+        keys.push(Key::of(&tagged, 1, 2).key);
+        tagged.inner_vlan = 4094;
+        keys.push(Key::of(&tagged, 1, 2).key);
+        assert_eq!((keys[4].flow_key(false).vlan, keys[4].flow_key(false).inner_vlan), (4094, 4094));
+        tagged.protocol = 17;
+        keys.push(Key::of(&tagged, 1, 2).key);
+        for (i, a) in keys.iter().enumerate() {
+            assert!(keys[i + 1..].iter().all(|b| a != b));
+        }
+    }
+
+    #[test]
+    fn echo_request_and_reply_share_a_key_whose_server_port_is_the_request() {
+        let request = packet("10.0.0.1", "10.0.0.2", ICMP, 0, 8 << 8);
+        let reply = packet("10.0.0.2", "10.0.0.1", ICMP, 0, 0);
+        let (a, b) = (Key::of(&request, 0, 8 << 8), Key::of(&reply, 0, 0));
+        assert_eq!(a.key, b.key);
+        assert!(is_reply(ICMP, 0) && !is_reply(ICMP, 8 << 8) && !is_reply(6, 0) && is_reply(ICMPV6, 129 << 8));
+        let flow = a.key.flow_key(a.sender_is_high);
+        assert_eq!((flow.client_port, flow.server_port), (0, 2048));
+    }
+
+    #[test]
+    fn another_secret_gives_other_hashes_and_places_are_spread() {
+        let (one, two) = (KeyHash::new(HashKey(1, 2)), KeyHash::new(HashKey(3, 4)));
+        let mut places = [0u32; 256];
+        for i in 0..65_536u32 {
+            // What a scanner sends: one source, consecutive targets.
+            let mut p = packet("10.0.0.1", "10.1.0.0", 6, 40_000, 80);
+            p.dst = Ip::v4((0x0a01_0000 + i).to_be_bytes());
+            let key = Key::of(&p, 40_000, 80).key;
+            assert_ne!(one.hash(&key), two.hash(&key));
+            places[(one.hash(&key) & 0xff) as usize] += 1;
+        }
+        let most = places.iter().max().unwrap();
+        assert!(*most < 512, "256 expected in each place, {most} in the fullest");
+    }
+}

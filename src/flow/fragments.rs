@@ -5,6 +5,7 @@
 //!
 //! Memory: about 100 octets for each of the `capacity` datagrams, as they come.
 
+use super::key::Key;
 use crate::base::lru::HashKey;
 use crate::base::{Ip, Lru};
 use crate::wire::{Fragment, Packet};
@@ -41,9 +42,9 @@ impl Fragments {
         Self { datagrams: Lru::new(capacity, secret), unmatched: 0 }
     }
 
-    /// Source and destination port of `packet`, which is `fragment` of a datagram; 0 where they cannot be known.
+    /// The ports ([`Key::ports`]) of `packet`, which is `fragment` of a datagram; 0 where they cannot be known.
     pub(super) fn ports(&mut self, now: u64, packet: &Packet<'_>, fragment: Fragment) -> (u16, u16) {
-        let own = (packet.src_port, packet.dst_port);
+        let own = Key::ports(packet);
         let datagram = Datagram {
             src: packet.src,
             dst: packet.dst,

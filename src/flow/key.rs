@@ -39,14 +39,22 @@ pub(super) struct Oriented {
 }
 
 impl Key {
-    /// The key of `packet`, with the ports given (a later fragment's come from the first one).
+    /// The ports of `packet` as a key has them: ICMP and ICMPv6 have the type and code of the question in both, so that it
+    /// and its answer share a key.
     #[inline]
-    pub(super) fn of(packet: &Packet<'_>, src_port: u16, dst_port: u16) -> Oriented {
-        let (mut src_port, mut dst_port) = (src_port, dst_port);
-        if packet.protocol == ICMP || packet.protocol == ICMPV6 {
-            dst_port = request_of(packet.protocol, dst_port);
-            src_port = dst_port;
+    pub(super) fn ports(packet: &Packet<'_>) -> (u16, u16) {
+        match packet.protocol {
+            ICMP | ICMPV6 => {
+                let request = packet.icmp_query.map_or(packet.dst_port, |query| query.request);
+                (request, request)
+            }
+            _ => (packet.src_port, packet.dst_port),
         }
+    }
+
+    /// The key of `packet`, with [`Key::ports`] of it or, for a later fragment, of the datagram's first one.
+    #[inline]
+    pub(super) fn of(packet: &Packet<'_>, (src_port, dst_port): (u16, u16)) -> Oriented {
         let (a, b) = (words(packet.src), words(packet.dst));
         let sender_is_high = (b.0, b.1, dst_port) < (a.0, a.1, src_port);
         // Exchanged by mask: the direction of the next packet is anyone's guess, the branch predictor's too.
@@ -90,23 +98,6 @@ impl Key {
     }
 }
 
-/// Whether this ICMP or ICMPv6 message answers a request: then its receiver is the client.
-#[inline]
-pub(super) fn is_reply(protocol: u8, type_and_code: u16) -> bool {
-    (protocol == ICMP || protocol == ICMPV6) && request_of(protocol, type_and_code) != type_and_code
-}
-
-/// The type and code of the request that a reply answers; anything else as it is. Echo, timestamp, information and
-/// address mask (RFC 792, RFC 950); echo (RFC 4443).
-fn request_of(protocol: u8, type_and_code: u16) -> u16 {
-    match (protocol, type_and_code >> 8) {
-        (ICMP, 0) => 8 << 8,
-        (ICMP, reply @ (14 | 16 | 18)) => (reply - 1) << 8,
-        (ICMPV6, 129) => 128 << 8,
-        _ => type_and_code,
-    }
-}
-
 #[inline]
 fn words(ip: Ip) -> (u64, u64) {
     let octets = u128::from_ne_bytes(ip.octets());
@@ -145,14 +136,17 @@ impl KeyHash {
 mod tests {
     use super::*;
     use crate::flow::testing::packet;
+    use crate::wire::IcmpQuery;
+
+    fn key(packet: &Packet<'_>) -> Oriented {
+        Key::of(packet, Key::ports(packet))
+    }
 
     #[test]
     fn both_directions_make_one_key_and_say_who_sent() {
         for (src, dst) in [("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8::2"), ("10.0.0.1", "10.0.0.1")] {
             let there = packet(src, dst, 6, 40_000, 443);
-            let back = packet(dst, src, 6, 443, 40_000);
-            let a = Key::of(&there, there.src_port, there.dst_port);
-            let b = Key::of(&back, back.src_port, back.dst_port);
+            let (a, b) = (key(&there), key(&packet(dst, src, 6, 443, 40_000)));
             assert_eq!(a.key, b.key);
             assert_ne!(a.sender_is_high, b.sender_is_high);
             let flow = a.key.flow_key(a.sender_is_high);
@@ -164,27 +158,28 @@ mod tests {
     #[test]
     fn vlans_ports_and_protocol_make_different_keys() {
         let base = packet("10.0.0.1", "10.0.0.2", 6, 1, 2);
-        let mut keys = vec![Key::of(&base, 1, 2).key, Key::of(&base, 2, 1).key, Key::of(&base, 1, 3).key];
+        let mut keys = vec![key(&base).key, Key::of(&base, (2, 1)).key, Key::of(&base, (1, 3)).key];
         let mut tagged = base;
         tagged.vlan = 4094;
-        keys.push(Key::of(&tagged, 1, 2).key);
+        keys.push(key(&tagged).key);
         tagged.inner_vlan = 4094;
-        keys.push(Key::of(&tagged, 1, 2).key);
+        keys.push(key(&tagged).key);
         assert_eq!((keys[4].flow_key(false).vlan, keys[4].flow_key(false).inner_vlan), (4094, 4094));
         tagged.protocol = 17;
-        keys.push(Key::of(&tagged, 1, 2).key);
+        keys.push(key(&tagged).key);
         for (i, a) in keys.iter().enumerate() {
             assert!(keys[i + 1..].iter().all(|b| a != b));
         }
     }
 
     #[test]
-    fn echo_request_and_reply_share_a_key_whose_server_port_is_the_request() {
-        let request = packet("10.0.0.1", "10.0.0.2", ICMP, 0, 8 << 8);
-        let reply = packet("10.0.0.2", "10.0.0.1", ICMP, 0, 0);
-        let (a, b) = (Key::of(&request, 0, 8 << 8), Key::of(&reply, 0, 0));
+    fn an_icmp_question_and_its_answer_share_a_key_with_the_question_as_server_port() {
+        let (mut request, mut reply) =
+            (packet("10.0.0.1", "10.0.0.2", ICMP, 0, 8 << 8), packet("10.0.0.2", "10.0.0.1", ICMP, 0, 0));
+        request.icmp_query = Some(IcmpQuery { id: 7, reply: false, request: 8 << 8 });
+        reply.icmp_query = Some(IcmpQuery { id: 7, reply: true, request: 8 << 8 });
+        let (a, b) = (key(&request), key(&reply));
         assert_eq!(a.key, b.key);
-        assert!(is_reply(ICMP, 0) && !is_reply(ICMP, 8 << 8) && !is_reply(6, 0) && is_reply(ICMPV6, 129 << 8));
         let flow = a.key.flow_key(a.sender_is_high);
         assert_eq!((flow.client_port, flow.server_port), (0, 2048));
     }
@@ -197,7 +192,7 @@ mod tests {
             // What a scanner sends: one source, consecutive targets.
             let mut p = packet("10.0.0.1", "10.1.0.0", 6, 40_000, 80);
             p.dst = Ip::v4((0x0a01_0000 + i).to_be_bytes());
-            let key = Key::of(&p, 40_000, 80).key;
+            let key = key(&p).key;
             assert_ne!(one.hash(&key), two.hash(&key));
             places[(one.hash(&key) & 0xff) as usize] += 1;
         }

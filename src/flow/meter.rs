@@ -26,7 +26,7 @@ use super::clock::Clock;
 use super::fragments::Fragments;
 use super::hello::Hellos;
 use super::hosts::Hosts;
-use super::key::{Key, Oriented, is_reply};
+use super::key::{Key, Oriented};
 use super::names::Names;
 use super::session::{NONE, Session, State, is_syn, is_syn_ack};
 use super::table::{GRAIN, Table};
@@ -223,11 +223,11 @@ impl Meter {
         self.counters.bytes += u64::from(packet.ip_bytes);
         self.counters.merged += u64::from(source.mtu.wrapping_sub(1) < packet.outer_ip_bytes.saturating_sub(1));
 
-        let (src_port, dst_port) = match packet.fragment {
-            None => (packet.src_port, packet.dst_port),
+        let ports = match packet.fragment {
+            None => Key::ports(packet),
             Some(fragment) => self.fragments.ports(moment, packet, fragment),
         };
-        let oriented = Key::of(packet, src_port, dst_port);
+        let oriented = Key::of(packet, ports);
         let hash = self.table.hash(&oriented.key);
         let found = self.table.find(hash, &oriented.key);
         let slot = match found {
@@ -350,7 +350,7 @@ impl Meter {
                 (None, None) => {}
             }
         }
-        let sender_is_client = !is_syn_ack(packet.tcp.as_ref()) && !is_reply(packet.protocol, packet.dst_port);
+        let sender_is_client = !is_syn_ack(packet.tcp.as_ref()) && !packet.icmp_query.is_some_and(|query| query.reply);
         let client_is_high = sender_is_client == oriented.sender_is_high;
         let mut session = Session::new(oriented.key, sender_is_client, client_is_high, self.next_id, moment, packet);
         session.if_index = source.if_index;

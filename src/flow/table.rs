@@ -225,7 +225,7 @@ mod tests {
 
     fn session(host: u8) -> (Key, Session) {
         let p = packet(&format!("10.0.0.{host}"), "10.1.0.1", 17, 1000, 53);
-        let oriented = Key::of(&p, 1000, 53);
+        let oriented = Key::of(&p, (1000, 53));
         (oriented.key, Session::new(oriented.key, true, oriented.sender_is_high, u64::from(host), 0, &p))
     }
 
@@ -321,7 +321,7 @@ mod tests {
             }
             let mut p = packet("10.0.0.1", "10.1.0.1", 17, 1000, 53);
             p.src = crate::base::Ip::v4(round.to_be_bytes());
-            let key = Key::of(&p, 1000, 53).key;
+            let key = Key::of(&p, (1000, 53)).key;
             let hash = table.hash(&key);
             table.insert(hash, Session::new(key, true, false, 0, 0, &p));
         }

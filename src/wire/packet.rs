@@ -125,8 +125,8 @@ pub struct Packet<'a> {
 }
 
 impl Packet<'_> {
-    /// What is filled in while reading.
-    pub(super) const EMPTY: Self = Self {
+    /// A packet of which nothing is known.
+    pub const EMPTY: Self = Self {
         src_mac: Mac::UNKNOWN,
         dst_mac: Mac::UNKNOWN,
         vlan: 0,

@@ -14,15 +14,21 @@
 //! To add a link type: a constant and an arm in [`link`]; to add a tunnel: a variant of [`Tunnel`], its recognition in
 //! `tunnel.rs`; to add a reason: a line in `unparsed.rs`. Each comes with a malformed case in `tests.rs`.
 
+pub mod dns;
 mod ethernet;
+pub mod hostname;
+pub mod http1;
 mod ip;
 pub mod link;
 mod llc;
 mod mpls;
+#[cfg(test)]
+mod mutate;
 pub mod packet;
 mod ppp;
 pub mod protocol;
 mod span;
+pub mod tls;
 mod transport;
 mod tunnel;
 pub mod unparsed;
@@ -31,6 +37,7 @@ mod wifi;
 #[cfg(test)]
 mod tests;
 
+pub use hostname::HostName;
 pub use link::LinkType;
 pub use packet::{Fragment, IcmpQuery, Packet, Tcp, Tunnel, Tunnels};
 pub use protocol::{protocol_name, protocol_number};

@@ -1,1 +1,235 @@
-//! Floor 3: records to counters per dimension and window.
+//! Floor 3: session updates become counters per window and dimension, in fixed memory.
+//!
+//! # What counts where
+//!
+//! An update counts in the window that its `last` lies in (see [`crate::flow`]), for the keys that [`Dimension::keys`]
+//! names. A *new* session is an update of ordinal 1; a *carried* one an update whose `previous` lies before the window.
+//! Both together are the sessions seen in the window. Totals are exact; the rows are the largest keys by bytes, with a bound for
+//! what they may miss and for keys without a row ([`Summary`], `sketch`).
+//!
+//! # Windows
+//!
+//! Records are counted into windows of one minute. A window stays open for [`LATENESS`] after its end, because an update
+//! leaves the flow table up to a minute after its last packet; so few are open (at most four and one ahead). Longer windows are built from closed shorter
+//! ones by the store: the work of an update is done once. An update that comes after its window was closed, or from the future,
+//! counts in the current window and in [`Rollups::misplaced`].
+//!
+//! # Doors
+//!
+//! [`Rollups::add`] for each update, [`Rollups::close`] at [`Rollups::next_timeout`] (its windows are not seen again),
+//! [`Rollups::open`] for what is still in RAM. To feed from the history after a start, go through it as it was written and give
+//! each record's `last` as `now`.
+//!
+//! Memory: a key's row takes about 250 bytes, at most 256 rows and 8 KiB of cells for a dimension: up to 0.9 MiB for
+//! a window in which all dimensions are full.
+
+pub mod distinct;
+pub mod key;
+pub mod merge;
+pub mod sketch;
+pub mod summary;
+pub mod window;
+
+use std::time::Duration;
+
+use crate::base::Time;
+use crate::base::lru::HashKey;
+use crate::flow::FlowRecord;
+
+pub use distinct::Distinct;
+pub use key::{Dimension, Key, Keys};
+pub use merge::Merger;
+pub use summary::{BadSummary, LARGEST_VALUE, Row, Sessions, Summary, Totals};
+pub use window::{Width, Window};
+
+use sketch::{Part, Share, Sketch};
+
+/// How long after its end a window takes updates: the active cut of the flow table is a minute, the rest is slack.
+pub const LATENESS: Duration = Duration::from_secs(75);
+
+/// How far in the future an update may lie: `now` may have been asked before its packets were read.
+const AHEAD: Duration = Duration::from_secs(60);
+
+/// A clock that is set back by more closes all windows and starts over; by less, updates count in the newest window
+/// until the old time is reached again.
+const SET_BACK: Duration = Duration::from_secs(600);
+
+/// The open windows.
+#[derive(Debug)]
+pub struct Rollups {
+    seed: HashKey,
+    /// The latest `now` seen.
+    now: Time,
+    /// By start.
+    open: Vec<Open>,
+    misplaced: u64,
+}
+
+/// A window that takes no more updates.
+#[derive(Debug)]
+pub struct Closed {
+    /// Which one; always a minute.
+    pub window: Window,
+    /// One of each dimension, in the order of [`Dimension::ALL`].
+    pub summaries: Vec<Summary>,
+}
+
+#[derive(Debug)]
+struct Open {
+    window: Window,
+    /// Starts of the windows of all widths that it lies in.
+    starts: [Time; 4],
+    totals: Totals,
+    /// In the order of [`Dimension::ALL`].
+    sketches: Vec<Sketch>,
+}
+
+impl Rollups {
+    /// No windows; `seed` keys the hashes of the sketches.
+    #[must_use]
+    pub fn new(seed: HashKey, now: Time) -> Self {
+        Self { seed, now, open: Vec::new(), misplaced: 0 }
+    }
+
+    /// Counts an update that arrives at `now`; from the history: at its own `last`.
+    pub fn add(&mut self, now: Time, record: &FlowRecord) {
+        self.now = self.now.max(now);
+        let at = match self.open.iter().rposition(|open| open.window.contains(record.last)) {
+            Some(at) => at,
+            None => self.window_for(record.last),
+        };
+        if let Some(open) = self.open.get_mut(at) {
+            open.add(record);
+        }
+    }
+
+    /// The place of the window, opened, that a record counts in whose own window is not open.
+    fn window_for(&mut self, last: Time) -> usize {
+        let mut window = Width::Minute.window(last);
+        if window.end() + LATENESS <= self.now || window.start > self.now + AHEAD {
+            self.misplaced += 1;
+            window = Width::Minute.window(self.now);
+        }
+        match self.open.binary_search_by_key(&window, |open| open.window) {
+            Ok(at) => at,
+            Err(at) => {
+                self.open.insert(at, Open::new(window, self.seed));
+                at
+            }
+        }
+    }
+
+    /// Takes the windows that are over at `now`, oldest first.
+    pub fn close(&mut self, now: Time) -> Vec<Closed> {
+        if now + SET_BACK < self.now {
+            self.now = now;
+            return self.finish();
+        }
+        self.now = self.now.max(now);
+        let is_over = |open: &Open| open.window.end() + LATENESS <= self.now;
+        let over = self.open.iter().take_while(|open| is_over(open)).count();
+        self.open.drain(..over).map(Open::close).collect()
+    }
+
+    /// Takes all windows, as when weir stops. Should one of them go on later, the store joins the parts.
+    pub fn finish(&mut self) -> Vec<Closed> {
+        self.open.drain(..).map(Open::close).collect()
+    }
+
+    /// When [`Rollups::close`] next has something to give; changes with `add` and `close`.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.open.first().map(|open| open.window.end() + LATENESS)
+    }
+
+    /// No window that begins before this takes another update: all of them were given by [`Rollups::close`].
+    #[must_use]
+    pub fn settled(&self) -> Time {
+        Width::Minute.window(self.now - LATENESS).start
+    }
+
+    /// How many updates counted in another window than their own since the start.
+    #[must_use]
+    pub const fn misplaced(&self) -> u64 {
+        self.misplaced
+    }
+
+    /// What the open windows from `from` to before `to` hold, together with these records that are in no window yet (the
+    /// flow table's snapshot), one summary a window, oldest first.
+    #[must_use]
+    pub fn open(&self, dimension: Dimension, live: &[FlowRecord], from: Time, to: Time) -> Vec<(Window, Summary)> {
+        let mut extra: Vec<Open> = Vec::new();
+        for record in live.iter().filter(|record| from <= record.last && record.last < to) {
+            let window = Width::Minute.window(record.last);
+            let at = extra.binary_search_by_key(&window, |open| open.window).unwrap_or_else(|at| {
+                extra.insert(
+                    at,
+                    Open { sketches: vec![Sketch::new(dimension, self.seed)], ..Open::new(window, self.seed) },
+                );
+                at
+            });
+            if let Some(open) = extra.get_mut(at) {
+                open.add(record);
+            }
+        }
+        let in_range = |open: &&Open| from <= open.window.start && open.window.start < to;
+        let mut parts: Vec<(Window, Summary)> = Vec::new();
+        for open in self.open.iter().filter(in_range).chain(&extra) {
+            let sketch = open.sketches.iter().find(|sketch| sketch.dimension() == dimension);
+            parts.extend(sketch.map(|sketch| (open.window, sketch.summary(open.totals))));
+        }
+        parts.sort_by_key(|&(window, _)| window);
+        parts
+            .chunk_by(|(a, _), (b, _)| a == b)
+            .filter_map(|same| Some((same.first()?.0, join(dimension, same))))
+            .collect()
+    }
+}
+
+fn join(dimension: Dimension, parts: &[(Window, Summary)]) -> Summary {
+    let mut merger = Merger::new(dimension);
+    parts.iter().for_each(|(_, summary)| merger.add(summary));
+    merger.finish()
+}
+
+impl Open {
+    fn new(window: Window, seed: HashKey) -> Self {
+        let starts = Width::ALL.map(|width| width.window(window.start).start);
+        let sketches = Dimension::ALL.iter().map(|&dimension| Sketch::new(dimension, seed)).collect();
+        Self { window, starts, totals: Totals::default(), sketches }
+    }
+
+    fn add(&mut self, record: &FlowRecord) {
+        let share = Share { delta: record.delta, first: self.first(record) };
+        let first = share.first.unwrap_or_default();
+        let [client, server] = record.delta;
+        self.totals.add(&Totals { client, server, sessions: first, updates: 1 });
+        for sketch in &mut self.sketches {
+            match sketch.dimension().keys(record) {
+                Keys::One(key) => sketch.count(&key, Part::Client, &share),
+                Keys::Both(key) => sketch.count(&key, Part::Both, &share),
+                Keys::Sides(client, server) => {
+                    sketch.count(&client, Part::Client, &share);
+                    sketch.count(&server, Part::Server, &share);
+                }
+            }
+        }
+    }
+
+    /// Whether this is the session's first update in the windows of each width.
+    fn first(&self, record: &FlowRecord) -> Option<Sessions> {
+        if record.previous == Time::ZERO {
+            return Some(Sessions { new: 1, carried: [0; 4] });
+        }
+        let carried = self.starts.map(|start| u64::from(record.previous < start));
+        carried.contains(&1).then_some(Sessions { new: 0, carried })
+    }
+
+    fn close(self) -> Closed {
+        let summaries = self.sketches.iter().map(|sketch| sketch.summary(self.totals)).collect();
+        Closed { window: self.window, summaries }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,5 +7,7 @@
 pub mod capture_file;
 pub mod disk;
 pub mod logger;
+pub mod net;
 pub mod offload;
 pub mod signals;
+pub mod tls;

@@ -1,0 +1,211 @@
+//! The key and certificate of the box, and the TLS configuration made from them.
+//!
+//! They are `key.pem` and `cert.pem` in one folder, readable by the owner only. On first start an ECDSA P-256 key and a
+//! certificate signed by itself are made; the user may put others there and have them read again (SIGHUP). A pair
+//! that is broken or does not belong together changes nothing: the one in use stays.
+//!
+//! # Decisions
+//!
+//! - The certificate is valid from 2020-01-01 to 2049-12-31 whatever the clock says: a box without a clock makes it in 1970, and
+//!   nobody renews what clients pinned by its fingerprint. (2049 is the last year that X.509 writes in its short form.)
+//! - TLS 1.2 and 1.3, `http/1.1` only. Tickets let browsers resume without memory here; their key lives as long as the process.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_rustls::TlsAcceptor;
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, SanType};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, SupportedCipherSuite};
+
+const KEY: &str = "key.pem";
+const CERTIFICATE: &str = "cert.pem";
+
+/// The key and certificate in use.
+pub struct Tls {
+    folder: PathBuf,
+    current: RefCell<Current>,
+}
+
+struct Current {
+    acceptor: TlsAcceptor,
+    fingerprint: String,
+}
+
+/// Why there is no usable key and certificate.
+#[derive(Debug)]
+pub enum TlsError {
+    /// A file could not be read or written.
+    File(PathBuf, io::Error),
+    /// A file does not hold what it should.
+    Content(PathBuf, String),
+    /// The certificate could not be made.
+    Make(String),
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Content(path, what) => write!(f, "{}: {what}", path.display()),
+            Self::Make(what) => write!(f, "the certificate could not be made: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+impl Tls {
+    /// Loads the pair in `folder`; makes one for `names` and `addresses` where neither file exists.
+    ///
+    /// # Errors
+    /// [`TlsError`]; half a pair is an error, so that a user's key is never overwritten.
+    pub fn open(folder: &Path, names: &[String], addresses: &[IpAddr]) -> Result<Self, TlsError> {
+        if !folder.join(KEY).exists() && !folder.join(CERTIFICATE).exists() {
+            make(folder, names, addresses)?;
+        }
+        Ok(Self { folder: folder.to_owned(), current: RefCell::new(load(folder)?) })
+    }
+
+    /// Reads the pair again; connections that begin from now on use it.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the pair in use stays.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        *self.current.borrow_mut() = load(&self.folder)?;
+        Ok(())
+    }
+
+    /// What makes a TLS connection of a TCP one. Ask anew for each connection.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        self.current.borrow().acceptor.clone()
+    }
+
+    /// SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` and browsers show it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.current.borrow().fingerprint.clone()
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("folder", &self.folder).field("fingerprint", &self.fingerprint()).finish()
+    }
+}
+
+/// The names of this box for its certificate: `localhost` and the host name.
+#[must_use]
+pub fn own_names() -> Vec<String> {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let is_name = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    let mut names = vec!["localhost".to_owned()];
+    if is_name && host != "localhost" {
+        names.push(host.to_owned());
+    }
+    names
+}
+
+/// The addresses of this box for its certificate, loopback included; without the IPv6 link-local ones, which nobody types.
+#[must_use]
+pub fn own_addresses() -> Vec<IpAddr> {
+    let mut found: BTreeSet<IpAddr> = ["127.0.0.1", "::1"].iter().filter_map(|text| text.parse().ok()).collect();
+    for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
+        let Some(address) = interface.address else { continue };
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        let v6 = address.as_sockaddr_in6().filter(|v6| !v6.ip().is_unicast_link_local()).map(|v6| IpAddr::V6(v6.ip()));
+        found.extend(v4.or(v6));
+    }
+    found.into_iter().collect()
+}
+
+fn load(folder: &Path) -> Result<Current, TlsError> {
+    let (key_path, certificate_path) = (folder.join(KEY), folder.join(CERTIFICATE));
+    let certificates = CertificateDer::pem_slice_iter(&read(&certificate_path)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| TlsError::Content(certificate_path.clone(), error.to_string()))?;
+    let Some(first) = certificates.first() else {
+        return Err(TlsError::Content(certificate_path, "holds no certificate".into()));
+    };
+    let fingerprint = fingerprint(first);
+    let key = PrivateKeyDer::from_pem_slice(&read(&key_path)?)
+        .map_err(|error| TlsError::Content(key_path.clone(), error.to_string()))?;
+    let config = configuration(certificates, key).map_err(|error| TlsError::Content(key_path, error.to_string()))?;
+    Ok(Current { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint })
+}
+
+fn configuration(
+    certificates: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.ticketer = ring::Ticketer::new()?;
+    // One is what a client uses; the default of two costs every handshake more.
+    config.send_tls13_tickets = 1;
+    Ok(config)
+}
+
+fn make(folder: &Path, names: &[String], addresses: &[IpAddr]) -> Result<(), TlsError> {
+    let wrong = |error: rcgen::Error| TlsError::Make(error.to_string());
+    let mut parameters = CertificateParams::new(names).map_err(wrong)?;
+    parameters.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
+    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(2049, 12, 31);
+    parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, names.last().map_or("weir", String::as_str));
+    let key = KeyPair::generate().map_err(wrong)?;
+    let certificate = parameters.self_signed(&key).map_err(wrong)?;
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |error| TlsError::File(path, error)
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file(folder))?;
+    // The key last: a power cut between the two leaves half a pair without the half that is a user's treasure.
+    write(folder, CERTIFICATE, certificate.pem().as_bytes()).map_err(file(&folder.join(CERTIFICATE)))?;
+    write(folder, KEY, key.serialize_pem().as_bytes()).map_err(file(&folder.join(KEY)))
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let beside = folder.join(format!("{name}.new"));
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, folder.join(name))?;
+    fs::File::open(folder)?.sync_all()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|error| TlsError::File(path.to_owned(), error))
+}
+
+/// SHA-256 in pairs of capital hexadecimal digits with colons between. The hash is the one that rustls brings.
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let SupportedCipherSuite::Tls13(suite) = ring::cipher_suite::TLS13_AES_128_GCM_SHA256 else {
+        return String::new();
+    };
+    let hash = suite.common.hash_provider.hash(certificate);
+    let pairs: Vec<_> = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    pairs.join(":")
+}

@@ -121,6 +121,15 @@ impl Reader {
         found
     }
 
+    /// The link type of all frames, as the field of the file's header has it; none in pcapng, where interfaces have theirs.
+    #[must_use]
+    pub fn file_link(&self) -> Option<u32> {
+        match &self.format {
+            Format::Pcap(pcap) => Some(pcap.link()),
+            Format::Pcapng(_) | Format::Lost => None,
+        }
+    }
+
     /// Bytes of the (uncompressed) capture read so far.
     #[must_use]
     pub fn position(&self) -> u64 {

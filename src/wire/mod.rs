@@ -19,6 +19,7 @@ mod ethernet;
 pub mod hostname;
 pub mod http1;
 mod ip;
+mod known;
 pub mod link;
 mod llc;
 mod mpls;

@@ -60,6 +60,11 @@ impl Pcap {
         Ok(Self { order, nano, header, lengths, link })
     }
 
+    /// `LINKTYPE_` number of all frames.
+    pub fn link(&self) -> u32 {
+        self.link
+    }
+
     #[inline]
     pub(super) fn next<'a>(&mut self, input: &'a mut Input) -> Result<Option<Frame<'a>>, CaptureError> {
         let offset = input.offset();

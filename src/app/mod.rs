@@ -1,0 +1,74 @@
+//! Floor 9, the composition root: joins I/O and logic, one task per source on one `LocalExecutor`.
+
+mod intake;
+mod read;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::cli::{self, Command};
+
+/// How the program ended; converted to the process's exit code in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything asked for was done.
+    Success,
+    /// Something failed while running; standard error says what.
+    Failure,
+    /// The arguments make no sense.
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Success => Self::from(0),
+            Exit::Failure => Self::from(1),
+            Exit::Usage => Self::from(2),
+        }
+    }
+}
+
+/// Runs weir with these arguments (the first is the program's name).
+#[must_use]
+pub fn main(arguments: Vec<OsString>) -> Exit {
+    match cli::parse(arguments) {
+        Ok(Command::Read(read)) => read::main(&read),
+        Ok(_) => Exit::Failure,
+        Err(stop) if stop.wrong => {
+            complain(stop.text.trim_end());
+            Exit::Usage
+        }
+        Err(stop) => say(&stop.text),
+    }
+}
+
+/// Prints to standard output. A reader that has gone away (`weir read | head`) is no failure of ours.
+fn say(text: &str) -> Exit {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&format!("cannot write to standard output: {error}"));
+            Exit::Failure
+        }
+        _ => Exit::Success,
+    }
+}
+
+/// Tells the user on standard error. Nobody is left to tell where that is closed.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// The error and what is behind it, each level once, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}

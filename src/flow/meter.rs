@@ -24,16 +24,19 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::fragments::Fragments;
-use super::hello::Hellos;
 use super::hosts::Hosts;
 use super::key::{Key, Oriented};
-use super::names::Names;
-use super::session::{NONE, Session, State, is_syn, is_syn_ack};
+use super::naming::Naming;
+use super::session::{Session, State, is_syn, is_syn_ack};
 use super::table::{GRAIN, Table};
 use super::{End, FlowRecord};
 use crate::base::Time;
 use crate::base::lru::HashKey;
-use crate::wire::Packet;
+use crate::wire::{Packet, dns};
+
+/// Ports whose senders answer with names.
+const DNS: u16 = 53;
+const MDNS: u16 = 5353;
 
 /// How many sessions that are due one packet may end or report.
 const DUE_PER_PACKET: u32 = 16;
@@ -157,8 +160,7 @@ pub struct Meter {
     counters: MeterCounters,
     fragments: Fragments,
     hosts: Hosts,
-    names: Names,
-    hellos: Hellos,
+    naming: Naming,
 }
 
 /// [`MeterConfig`]'s durations in microseconds.
@@ -199,8 +201,7 @@ impl Meter {
             counters: MeterCounters::default(),
             fragments: Fragments::new(config.fragments, secret),
             hosts: Hosts::new(config.hosts, secret),
-            names: Names::new(config.names, secret),
-            hellos: Hellos::new(config.hellos, config.hello_bytes, secret),
+            naming: Naming::new(config.names, config.hellos, config.hello_bytes, secret),
         }
     }
 
@@ -240,6 +241,15 @@ impl Meter {
 
         let session = &mut self.table[slot];
         let direction = session.direction(oriented.sender_is_high);
+        if !packet.payload.is_empty() {
+            if direction == 0 && session.state.has(State::UNNAMED) {
+                let base = session.next_of_client();
+                self.naming.read(session, base, packet);
+            }
+            if packet.src_port == DNS || packet.src_port == MDNS {
+                learn(&mut self.hosts, now, packet);
+            }
+        }
         let ends = session.count(moment, direction, packet);
         if ends && !session.state.has(State::ENDED) {
             self.table.end(slot);
@@ -302,10 +312,10 @@ impl Meter {
             fragments_evicted: self.fragments.evicted(),
             hosts: self.hosts.len() as u64,
             hosts_evicted: self.hosts.evicted(),
-            names: self.names.len() as u64,
-            names_refused: self.names.refused(),
-            hellos: self.hellos.len() as u64,
-            hellos_evicted: self.hellos.evicted(),
+            names: self.naming.names.len() as u64,
+            names_refused: self.naming.names.refused(),
+            hellos: self.naming.hellos.len() as u64,
+            hellos_evicted: self.naming.hellos.evicted(),
             ..self.counters
         }
     }
@@ -386,14 +396,12 @@ impl Meter {
     }
 
     fn record_of(&self, session: &Session, end: Option<End>) -> FlowRecord {
-        session.record(end, self.names.name(session.name).cloned(), |moment| self.clock.wall(moment))
+        session.record(end, self.naming.name(session).cloned(), |moment| self.clock.wall(moment))
     }
 
     /// Ends a session; one that TCP has ended gives that as the reason.
     fn end(&mut self, slot: u32, reason: End) {
-        let session = &self.table[slot];
-        let (id, name, state) = (session.id, session.name, session.state);
-        let reason = if state.has(State::ENDED) { End::Tcp } else { reason };
+        let reason = if self.table[slot].state.has(State::ENDED) { End::Tcp } else { reason };
         match reason {
             End::Tcp => self.counters.ended_tcp += 1,
             End::Idle => self.counters.ended_idle += 1,
@@ -402,12 +410,7 @@ impl Meter {
             End::Shutdown | End::Exporter => {}
         }
         self.report(slot, Some(reason));
-        if name != NONE {
-            self.names.drop(name);
-        }
-        if state.has(State::HELLO_WAITS) {
-            self.hellos.forget(id);
-        }
+        self.naming.forget(&self.table[slot]);
         self.table.remove(slot);
     }
 
@@ -453,6 +456,14 @@ impl Meter {
     /// Wakes at `moment` or up to about a second later, so that what is due leaves in few steps.
     fn wake_at(&mut self, moment: u64) {
         self.wake = self.wake.min(moment | ((1 << GRAIN) - 1));
+    }
+}
+
+/// Names in the DNS answers that `packet` carries.
+#[inline(never)]
+fn learn(hosts: &mut Hosts, now: Time, packet: &Packet<'_>) {
+    for answer in dns::answers(packet.payload, packet.tcp.is_some()) {
+        hosts.learn(now, answer.ip, &answer.name, answer.ttl);
     }
 }
 

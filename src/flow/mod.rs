@@ -21,14 +21,12 @@
 
 mod clock;
 mod fragments;
-#[cfg_attr(not(test), expect(dead_code, reason = "until the wire formats that name hosts are there"))]
 mod hello;
-#[cfg_attr(not(test), expect(dead_code, reason = "until the wire formats that name hosts are there"))]
 pub mod hosts;
 mod key;
 pub mod meter;
-#[cfg_attr(not(test), expect(dead_code, reason = "until the wire formats that name hosts are there"))]
 mod names;
+mod naming;
 pub mod record;
 mod session;
 mod table;

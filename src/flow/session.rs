@@ -62,6 +62,11 @@ impl State {
     pub(super) const fn set(&mut self, other: Self) {
         self.0 |= other.0;
     }
+
+    #[inline]
+    pub(super) const fn clear(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
 }
 
 /// A slot of the table. What every packet reads or writes is in the first two cache lines, in this order; the third is for what
@@ -163,6 +168,12 @@ impl Session {
     #[inline]
     pub(super) const fn direction(&self, sender_is_high: bool) -> usize {
         (sender_is_high != self.state.has(State::CLIENT_IS_HIGH)) as usize
+    }
+
+    /// The sequence number of the next octet of the client, where a segment of it was seen before.
+    #[inline]
+    pub(super) const fn next_of_client(&self) -> Option<u32> {
+        if self.state.has(State::SEQUENCED[0]) { Some(self.high[0]) } else { None }
     }
 
     /// Counts `packet`, which goes in `direction`. True where TCP ends with it.

@@ -1,0 +1,93 @@
+//! Which server a client asks for: the name in its TLS ClientHello or in the head of its HTTP request.
+//!
+//! Only the first bytes of a client are looked at. A ClientHello that is spread over several segments is put together
+//! ([`Hellos`]), also where its second segment comes first; a request head counts as far as its first segment goes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::hello::{Hellos, Prefix};
+use super::names::Names;
+use super::session::{NONE, Session, State};
+use crate::base::lru::HashKey;
+use crate::wire::hostname::HostName;
+use crate::wire::tls::Hello;
+use crate::wire::{Packet, http1, tls};
+
+/// The names that live sessions carry, and the first bytes that may become names.
+#[derive(Debug)]
+pub(super) struct Naming {
+    pub(super) names: Names,
+    pub(super) hellos: Hellos,
+}
+
+impl Naming {
+    pub(super) fn new(names: usize, hellos: usize, hello_bytes: usize, secret: HashKey) -> Self {
+        Self { names: Names::new(names, secret), hellos: Hellos::new(hellos, hello_bytes, secret) }
+    }
+
+    /// `packet` carries first bytes of the client of `session`, which is still [`State::UNNAMED`]; `base` is the sequence number of
+    /// the client's first octet, where the session's beginning was seen.
+    #[inline(never)]
+    pub(super) fn read(&mut self, session: &mut Session, base: Option<u32>, packet: &Packet<'_>) {
+        let Some(tcp) = packet.tcp else { return };
+        let base = base.unwrap_or(tcp.seq);
+        let mut hello = if session.state.has(State::HELLO_WAITS) || tcp.seq != base {
+            self.add(session, base, tcp.seq, packet.payload)
+        } else {
+            what_says(packet.payload)
+        };
+        if hello == Hello::NeedMore && !session.state.has(State::HELLO_WAITS) && tcp.seq == base {
+            hello = self.add(session, base, tcp.seq, packet.payload);
+        }
+        match hello {
+            // What the capture cut off never comes.
+            Hello::NeedMore if packet.payload.len() == packet.payload_bytes as usize => {
+                session.state.set(State::HELLO_WAITS);
+                return;
+            }
+            Hello::Name(name) => session.name = self.names.carry(&name).unwrap_or(NONE),
+            _ => {}
+        }
+        self.hellos.forget(session.id);
+        session.state.clear(State::HELLO_WAITS);
+        session.state.clear(State::UNNAMED);
+    }
+
+    /// What the client's first bytes say with this segment.
+    fn add(&mut self, session: &Session, base: u32, seq: u32, payload: &[u8]) -> Hello {
+        match self.hellos.add(session.id, base, seq, payload) {
+            Prefix::Bytes(bytes) => what_says(bytes),
+            Prefix::TooLong => Hello::NotHello,
+        }
+    }
+
+    /// The name that a session carries.
+    pub(super) fn name(&self, session: &Session) -> Option<&Arc<str>> {
+        self.names.name(session.name)
+    }
+
+    /// `session` ends.
+    pub(super) fn forget(&mut self, session: &Session) {
+        if session.name != NONE {
+            self.names.drop(session.name);
+        }
+        if session.state.has(State::HELLO_WAITS) {
+            self.hellos.forget(session.id);
+        }
+    }
+}
+
+/// What the first bytes of a client say, TLS or HTTP.
+fn what_says(bytes: &[u8]) -> Hello {
+    match tls::client_hello(bytes) {
+        Hello::NotHello => http_host(bytes).map_or(Hello::NotHello, Hello::Name),
+        hello => hello,
+    }
+}
+
+/// The host of a request, lower case; none where it is only an address.
+fn http_host(bytes: &[u8]) -> Option<HostName> {
+    let host = http1::host(bytes)?;
+    if host.parse::<IpAddr>().is_ok() { None } else { HostName::new(host.as_bytes()) }
+}

@@ -12,6 +12,7 @@ type Target = fn(&[u8]);
 const TARGETS: &[(&str, Target)] = &[
     ("http_head", weir::http::connection::fuzz_http_head),
     ("capture_file", |bytes| _ = weir::io::capture_file::fuzz_capture_file(bytes)),
+    ("filter", weir::filter::fuzz_filter),
     ("varint", |bytes| _ = weir::base::Cursor::new(bytes).varint().ok()),
 ];
 

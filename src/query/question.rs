@@ -1,0 +1,227 @@
+//! What is asked, and what is said.
+
+use crate::base::Time;
+use crate::filter::Filter;
+use crate::flow::FlowRecord;
+
+use super::key::GroupKey;
+use super::words::{CountBy, Direction, GroupBy};
+
+/// One question over the flow history.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// First moment of the range.
+    pub from: Time,
+    /// First moment after the range: neighbouring ranges add up.
+    pub to: Time,
+    /// What the caller wants to see.
+    pub filter: Option<Filter>,
+    /// What the caller may see. ANDed, and no part of [`Question::filter`] can widen it.
+    pub user_filter: Option<Filter>,
+    /// The answer's shape.
+    pub what: What,
+}
+
+/// The shape of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A ranking.
+    Table(TableQuestion),
+    /// Sessions, the latest first; each as of its last update in the range.
+    Sessions {
+        /// How many at most; 0 is all.
+        first: u64,
+    },
+    /// How many sessions [`What::Sessions`] would list.
+    Count,
+}
+
+/// What a ranking ranks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableQuestion {
+    /// The rows' entity.
+    pub group_by: GroupBy,
+    /// What they are ranked by.
+    pub count_by: CountBy,
+    /// What [`CountBy::Unique`] counts.
+    pub unique: Option<GroupBy>,
+    /// Which way.
+    pub direction: Direction,
+    /// Rows before OTHER.
+    pub rows: usize,
+    /// Buckets of the time series; 0 is no series.
+    pub buckets: usize,
+}
+
+impl Default for TableQuestion {
+    /// Ten addresses by bytes, 175 buckets.
+    fn default() -> Self {
+        Self {
+            group_by: GroupBy::Ip,
+            count_by: CountBy::Bytes,
+            unique: None,
+            direction: Direction::Both,
+            rows: 10,
+            buckets: 175,
+        }
+    }
+}
+
+/// Most rows of a ranking.
+pub const MAX_ROWS: usize = 10_000;
+/// Most buckets of a time series.
+pub const MAX_BUCKETS: usize = 10_000;
+
+/// Why a question cannot be asked; each is the caller's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadQuestion {
+    /// The range ends before it begins.
+    EmptyRange,
+    /// `count_by=UNIQUE` without `unique`, or with one of the four pairs that cannot be counted.
+    UniqueOfWhat,
+    /// More rows than [`MAX_ROWS`].
+    TooManyRows,
+    /// More buckets than [`MAX_BUCKETS`].
+    TooManyBuckets,
+    /// Rows times buckets would not fit in [`Limits::cells`].
+    TooManyCells,
+}
+
+impl std::fmt::Display for BadQuestion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::EmptyRange => f.write_str("the time range must end after it begins"),
+            Self::UniqueOfWhat => f.write_str("count_by UNIQUE needs unique to name what is counted"),
+            Self::TooManyRows => write!(f, "rows may be at most {MAX_ROWS}"),
+            Self::TooManyBuckets => write!(f, "time_series may be at most {MAX_BUCKETS}"),
+            Self::TooManyCells => {
+                f.write_str("rows times time_series is more than memory allows: ask for fewer of either")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BadQuestion {}
+
+/// What one question may hold in memory and how long it may take. About 20 MiB at the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Entities of a ranking, about 100 bytes each. Beyond it the smaller half is folded into OTHER.
+    pub groups: usize,
+    /// Cells of time series, 8 bytes each.
+    pub cells: usize,
+    /// Pairs (entity, distinct value), 20 bytes each. Beyond it distinct counts are estimates from a sample.
+    pub distinct: usize,
+    /// Session ids remembered while walking back, 20 bytes each. Beyond it a session may be met twice.
+    pub ids: usize,
+    /// Updates looked at; the answer says so if there were more.
+    pub updates: u64,
+    /// When to answer with what is known by then.
+    pub deadline: Time,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { groups: 65_536, cells: 524_288, distinct: 229_376, ids: 229_376, updates: u64::MAX, deadline: Time::MAX }
+    }
+}
+
+/// One row of a ranking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The entity; none is OTHER, everything below the rows above.
+    pub key: Option<GroupKey>,
+    /// What it is ranked by.
+    pub rank: u64,
+    /// Bytes sent or received in the range (by direction).
+    pub bytes: u64,
+    /// Packets sent or received in the range (by direction).
+    pub packets: u64,
+    /// The rank in equal parts of the range; adds up to it.
+    pub series: Vec<u64>,
+}
+
+/// A ranking.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Table {
+    /// By rank, then bytes, then key; OTHER comes last where there is more.
+    pub rows: Vec<Row>,
+    /// How many entities there were with a rank above 0 (a lower bound where the answer is degraded).
+    pub entities: u64,
+}
+
+/// What a step brought.
+#[derive(Debug)]
+pub enum Step {
+    /// One block of work was done; ask again.
+    Busy,
+    /// Some sessions, each as of its last update in the range.
+    Sessions(Vec<FlowRecord>),
+    /// That was all.
+    Done(Answer),
+}
+
+/// The end of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The ranking.
+    Table(Table),
+    /// All sessions were given; how many.
+    Sessions(u64),
+    /// How many sessions there are.
+    Count(u64),
+}
+
+/// How far an answer can be trusted, as the query itself knows; capture's counters are added by who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Honesty {
+    /// Where it came from.
+    pub source: Source,
+    /// Stretches of the range that are not covered, in ascending order: damaged blocks.
+    pub gaps: Vec<(Time, Time)>,
+    /// More gaps than are listed.
+    pub more_gaps: u64,
+    /// Updates that belong to the answer.
+    pub updates: u64,
+    /// Of those, updates of sessions that were still being captured.
+    pub live: u64,
+    /// Blocks read.
+    pub blocks: u64,
+    /// Blocks that the summary ruled out.
+    pub skipped: u64,
+    /// Some updates come from sampling (and are not scaled up).
+    pub sampled: bool,
+    /// The entities table was full: ranks may be too low by at most this.
+    pub rank_error: u64,
+    /// Distinct counts are estimates from a sample of one in this many; 1 is exact.
+    pub distinct_sample: u64,
+    /// Parts of time series were spread evenly where they were not kept.
+    pub series_spread: bool,
+    /// Session ids did not all fit: sessions may be counted twice.
+    pub ids_forgotten: u64,
+    /// The budget of updates or the deadline ended the answer early: it lacks what is older than this.
+    pub cut_short: Option<Time>,
+}
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Source {
+    /// The flow history and what is still in RAM.
+    #[default]
+    History,
+    /// The rollups.
+    Rollups,
+}
+
+impl Honesty {
+    /// Whether the answer is less than exact or less than complete.
+    #[must_use]
+    pub fn degraded(&self) -> bool {
+        !self.gaps.is_empty()
+            || self.rank_error > 0
+            || self.distinct_sample > 1
+            || self.series_spread
+            || self.ids_forgotten > 0
+            || self.cut_short.is_some()
+    }
+}

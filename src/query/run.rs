@@ -1,0 +1,299 @@
+//! One question on its way to its answer.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use crate::base::Time;
+use crate::base::lru::HashKey;
+use crate::flow::{Fields, FlowRecord};
+use crate::store::{Batch, Columns, DamagedBlock, Order, Scan, Store};
+
+use super::columns::{self, Known};
+use super::question::{
+    Answer, BadQuestion, Honesty, Limits, MAX_BUCKETS, MAX_ROWS, Question, Step, TableQuestion, What,
+};
+use super::sessions::Chooser;
+use super::table::Ranking;
+use super::words::{CountBy, GroupBy};
+
+/// Most sessions that one step gives.
+pub const PAGE: usize = 256;
+/// Most gaps that are listed.
+const MAX_GAPS: usize = 64;
+
+/// A question being answered. Dropping it cancels the work.
+///
+/// Doors: [`Run::new`], then [`Run::live`] for each session that the meter still holds, in the same breath, since nothing may
+/// be appended in between; then [`Run::step`] until [`Step::Done`]; [`Run::honesty`] is final from then on.
+#[derive(Debug)]
+pub struct Run {
+    range: Range<Time>,
+    limits: Limits,
+    chooser: Chooser,
+    work: Work,
+    scan: Scan,
+    /// The block at hand, and how many of its rows are still to be looked at; a listing stops within a block.
+    batch: Option<(Batch, usize)>,
+    seen: u64,
+    oldest: Time,
+    ended: bool,
+    honesty: Honesty,
+}
+
+#[derive(Debug)]
+enum Work {
+    Table(Box<Ranking>),
+    Sessions { first: u64, given: u64, pending: Vec<FlowRecord> },
+    Count(u64),
+}
+
+impl Run {
+    /// Begins to answer. `key` is the hash key drawn at start.
+    ///
+    /// # Errors
+    /// What is wrong with the question.
+    pub fn new(question: Question, limits: Limits, key: HashKey, store: &Store) -> Result<Self, BadQuestion> {
+        let Question { from, to, filter, user_filter, what } = question;
+        if to <= from {
+            return Err(BadQuestion::EmptyRange);
+        }
+        let (axis, lists) = match &what {
+            What::Table(table) => {
+                check(table, &limits)?;
+                (Ranking::axis(table), false)
+            }
+            What::Sessions { .. } => (None, true),
+            What::Count => (None, false),
+        };
+        let chooser = Chooser::new((from, to), filter, user_filter, axis, lists, (key.into(), limits.ids));
+        let mut columns = columns::ALWAYS;
+        for filter in chooser.filters() {
+            columns = filter.fields().into_iter().fold(columns, |all, field| all | columns::of_field(field));
+        }
+        if chooser.remembers() {
+            columns = columns | Columns::ID;
+        }
+        match &what {
+            What::Table(table) => columns = columns | columns::of_table(table),
+            What::Sessions { .. } => columns = Columns::ALL,
+            What::Count => {}
+        }
+        let work = match what {
+            What::Table(table) => Work::Table(Box::new(Ranking::new(table, (from, to), &limits, key))),
+            What::Sessions { first } => Work::Sessions { first, given: 0, pending: Vec::new() },
+            What::Count => Work::Count(0),
+        };
+        let scan = store.scan(from..to, columns, Order::Backward);
+        let honesty = Honesty { distinct_sample: 1, ..Honesty::default() };
+        Ok(Self {
+            range: from..to,
+            limits,
+            chooser,
+            work,
+            scan,
+            batch: None,
+            seen: 0,
+            oldest: to,
+            ended: false,
+            honesty,
+        })
+    }
+
+    /// Adds what a session still being captured has counted since its last update. To be called before the first step,
+    /// once per session.
+    pub fn live(&mut self, record: &FlowRecord) {
+        self.seen += 1;
+        let before = self.honesty.updates;
+        self.honesty.sampled |= record.origin.sampling > 1;
+        if self.row(record)
+            && let Work::Sessions { first, given, pending } = &mut self.work
+            && (*first == 0 || *given < *first)
+        {
+            *given += 1;
+            pending.push(record.clone());
+        }
+        self.honesty.live += self.honesty.updates - before;
+    }
+
+    /// Does one block of work.
+    pub fn step(&mut self, now: Time, store: &Store) -> Step {
+        if let Work::Sessions { pending, .. } = &mut self.work
+            && !pending.is_empty()
+        {
+            let rest = pending.split_off(pending.len().min(PAGE));
+            return Step::Sessions(std::mem::replace(pending, rest));
+        }
+        if self.ended || self.over(now) {
+            return self.done();
+        }
+        if self.batch.is_none() {
+            match self.next_batch(store) {
+                Some(batch) => self.batch = Some(batch),
+                None if self.ended => return self.done(),
+                None => return Step::Busy,
+            }
+        }
+        let Some((batch, left)) = self.batch.take() else { return Step::Busy };
+        match &self.work {
+            Work::Sessions { .. } => self.list(batch, left),
+            Work::Table(ranking) if ranking.is_of_addresses() && self.chooser.takes_all() => {
+                self.rank_addresses(&batch);
+                Step::Busy
+            }
+            _ => {
+                for i in (0..left).rev() {
+                    self.row(&batch.row(i));
+                }
+                Step::Busy
+            }
+        }
+    }
+
+    /// How far the answer can be trusted; final once the answer is done.
+    #[must_use]
+    pub const fn honesty(&self) -> &Honesty {
+        &self.honesty
+    }
+
+    fn next_batch(&mut self, store: &Store) -> Option<(Batch, usize)> {
+        let skipped = Cell::new(0);
+        let next = {
+            let filters: Vec<_> = self.chooser.filters().collect();
+            self.scan.next(store, &|summary| {
+                let skip = filters.iter().any(|filter| !filter.may_match(&Known(summary)));
+                skipped.set(skipped.get() + u64::from(skip));
+                skip
+            })
+        };
+        self.honesty.skipped += skipped.get();
+        match next {
+            None => {
+                self.ended = true;
+                None
+            }
+            Some(Err(damaged)) => {
+                self.gap(&damaged);
+                None
+            }
+            Some(Ok(batch)) => {
+                self.honesty.blocks += 1;
+                self.honesty.sampled |= batch.origins().values.iter().any(|origin| origin.sampling > 1);
+                self.seen += batch.len() as u64;
+                self.oldest = self.oldest.min(batch.times().0);
+                let rows = batch.len();
+                Some((batch, rows))
+            }
+        }
+    }
+
+    /// Looks at one update; whether a listing shows it.
+    #[inline]
+    fn row<F: Fields>(&mut self, row: &F) -> bool {
+        let Some(chosen) = self.chooser.choose(row) else { return false };
+        self.honesty.updates += 1;
+        match &mut self.work {
+            Work::Table(ranking) => ranking.add(row, chosen),
+            Work::Count(count) => {
+                // Where verdicts are remembered, count where they were given: a lost block cannot hide a session then.
+                *count += u64::from(if self.chooser.remembers() { chosen.last } else { chosen.first });
+            }
+            Work::Sessions { .. } => {}
+        }
+        chosen.last
+    }
+
+    fn rank_addresses(&mut self, batch: &Batch) {
+        let Work::Table(ranking) = &mut self.work else { return };
+        let (range, within) = (self.range.clone(), batch.within(&self.range));
+        let (lasts, previous, ordinals) = (batch.lasts(), batch.previous(), batch.ordinals());
+        let mut updates = 0;
+        ranking.addresses(batch, &mut |ranking, i| {
+            if !within && !lasts.get(i).is_some_and(|last| range.contains(last)) {
+                return;
+            }
+            updates += 1;
+            let first = previous.get(i).is_some_and(|at| *at < range.start) || ordinals.get(i) == Some(&1);
+            ranking.add_address(batch, i, first);
+        });
+        self.honesty.updates += updates;
+    }
+
+    fn list(&mut self, batch: Batch, mut left: usize) -> Step {
+        let mut page = Vec::new();
+        while left > 0 && page.len() < PAGE {
+            if let Work::Sessions { first, given, .. } = &self.work
+                && *first > 0
+                && given >= first
+            {
+                self.ended = true;
+                break;
+            }
+            left -= 1;
+            let row = batch.row(left);
+            if self.row(&row) {
+                page.push(row.to_record());
+                if let Work::Sessions { given, .. } = &mut self.work {
+                    *given += 1;
+                }
+            }
+        }
+        if left > 0 && !self.ended {
+            self.batch = Some((batch, left));
+        }
+        if page.is_empty() { Step::Busy } else { Step::Sessions(page) }
+    }
+
+    fn over(&mut self, now: Time) -> bool {
+        let over = self.seen >= self.limits.updates || now >= self.limits.deadline;
+        if over && self.batch.is_none() {
+            self.honesty.cut_short = Some(self.oldest);
+        }
+        over && self.batch.is_none()
+    }
+
+    fn done(&mut self) -> Step {
+        self.ended = true;
+        self.batch = None;
+        self.honesty.ids_forgotten = self.chooser.forgotten();
+        self.honesty.gaps.sort_unstable();
+        match &mut self.work {
+            Work::Table(ranking) => {
+                let table = ranking.finish();
+                self.honesty.rank_error = ranking.rank_error();
+                self.honesty.distinct_sample = ranking.distinct_sample();
+                self.honesty.series_spread = ranking.series_spread();
+                Step::Done(Answer::Table(table))
+            }
+            Work::Sessions { given, .. } => Step::Done(Answer::Sessions(*given)),
+            Work::Count(count) => Step::Done(Answer::Count(*count)),
+        }
+    }
+
+    fn gap(&mut self, damaged: &DamagedBlock) {
+        let (from, to) = (damaged.times.0.max(self.range.start), damaged.times.1.min(self.range.end));
+        let gaps = &mut self.honesty.gaps;
+        let room = gaps.len() < MAX_GAPS;
+        match gaps.last_mut() {
+            // Walking backwards, the gap met before lies after this one.
+            Some(later) if later.0 <= to => later.0 = later.0.min(from),
+            _ if room => gaps.push((from, to)),
+            _ => self.honesty.more_gaps += 1,
+        }
+    }
+}
+
+fn check(table: &TableQuestion, limits: &Limits) -> Result<(), BadQuestion> {
+    if table.rows > MAX_ROWS {
+        return Err(BadQuestion::TooManyRows);
+    }
+    if table.buckets > MAX_BUCKETS {
+        return Err(BadQuestion::TooManyBuckets);
+    }
+    if (table.rows + 1) * table.buckets * 2 > limits.cells {
+        return Err(BadQuestion::TooManyCells);
+    }
+    if table.count_by == CountBy::Unique && !table.unique.is_some_and(GroupBy::countable) {
+        return Err(BadQuestion::UniqueOfWhat);
+    }
+    Ok(())
+}

@@ -1,0 +1,531 @@
+//! The ranking: entities with their sums, in fixed memory.
+//!
+//! - **Entities**: at most [`Limits::groups`]. When they are full, the smaller half is folded into OTHER; an entity that
+//!   comes back starts again, so a rank may be too low by what its folds took, never more than [`Table`]'s rank error.
+//! - **Series**: [`Limits::cells`] cells go to the entities that came first; when they are all given away, the smaller half of
+//!   the entities lose theirs. What a row lacks in its series at the end is spread evenly and said.
+//! - **Distinct values**: see [`super::distinct`].
+
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+
+use crate::base::Time;
+use crate::base::lru::HashKey;
+use crate::filter::Axis;
+use crate::flow::Fields;
+use crate::store::Batch;
+
+use super::buckets::{Buckets, Stretch};
+use super::distinct::Distinct;
+use super::hash::FoldKey;
+use super::key::{self, GroupKey, Role};
+use super::question::{Limits, Row, Table, TableQuestion};
+use super::sessions::Chosen;
+use super::words::{CountBy, Direction, GroupBy};
+
+const NONE: u32 = u32::MAX;
+
+/// A ranking in the making.
+#[derive(Debug)]
+pub(super) struct Ranking {
+    question: TableQuestion,
+    buckets: Buckets,
+    key: FoldKey,
+    index: HashTable<u32>,
+    entries: Vec<Entry>,
+    capacity: usize,
+    /// Of all entities, folded ones too.
+    whole: Sums,
+    whole_series: Vec<u64>,
+    folded: u64,
+    rank_error: u64,
+    cells: Cells,
+    distinct: Option<Distinct>,
+    /// Raised when entries move.
+    generation: u64,
+    /// Per dictionary code of the batch at hand, the entry of the address; see [`Ranking::addresses`].
+    by_code: [Vec<u32>; 2],
+    spread: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    rank: u64,
+    bytes: u64,
+    packets: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: GroupKey,
+    sums: Sums,
+    slot: u32,
+}
+
+/// What one update gives to one entity.
+#[derive(Debug, Clone, Copy)]
+struct Gift {
+    sums: Sums,
+    stretch: Stretch,
+}
+
+impl Ranking {
+    pub(super) fn new(question: TableQuestion, (from, to): (Time, Time), limits: &Limits, key: HashKey) -> Self {
+        let distinct = (question.count_by == CountBy::Unique).then(|| Distinct::new(limits.distinct));
+        // Distinct values carry their bucket themselves.
+        let cells = Cells::new(if distinct.is_some() { 0 } else { question.buckets }, limits.cells);
+        Self {
+            buckets: Buckets::new(from, to, question.buckets.max(1)),
+            key: key.into(),
+            index: HashTable::new(),
+            entries: Vec::new(),
+            capacity: limits.groups.max(2),
+            whole: Sums::default(),
+            whole_series: vec![0; question.buckets],
+            folded: 0,
+            rank_error: 0,
+            cells,
+            distinct,
+            generation: 0,
+            by_code: [Vec::new(), Vec::new()],
+            spread: false,
+            question,
+        }
+    }
+
+    /// Which comparisons of the filter choose between the two ends of a record.
+    pub(super) const fn axis(question: &TableQuestion) -> Option<Axis> {
+        question.group_by.axis()
+    }
+
+    pub(super) const fn rank_error(&self) -> u64 {
+        self.rank_error
+    }
+
+    pub(super) fn distinct_sample(&self) -> u64 {
+        self.distinct.as_ref().map_or(1, Distinct::scale)
+    }
+
+    /// Whether some series was spread evenly; known after [`Ranking::finish`].
+    pub(super) const fn series_spread(&self) -> bool {
+        self.spread
+    }
+
+    /// Adds an update.
+    #[inline]
+    pub(super) fn add<F: Fields>(&mut self, row: &F, chosen: Chosen) {
+        let group_by = self.question.group_by;
+        for (place, entity) in key::entities(group_by, row).into_iter().enumerate() {
+            let Some((key, role)) = entity else { continue };
+            if group_by.axis().is_some() && role != Role::Both && !chosen.ends.has(key::end_of(group_by, place)) {
+                continue;
+            }
+            let mut gift = self.gift(row, role, chosen.first);
+            let hash = self.key.hash_one(key);
+            let at = self.find_or_insert(hash, key);
+            if self.distinct.is_some() && self.flows(role, row.delta().map(|c| c.packets)) {
+                gift.sums.rank = self.add_distinct(row, role, at, hash, gift.stretch);
+            }
+            self.give(at, gift);
+        }
+    }
+
+    /// Adds a whole batch by its dictionary of addresses: for a ranking of addresses without a filter, where each
+    /// address of the block is looked up once.
+    pub(super) fn addresses(&mut self, batch: &Batch, rows: &mut dyn FnMut(&mut Self, usize)) {
+        let columns = [batch.clients(), batch.servers()];
+        for (codes, column) in self.by_code.iter_mut().zip(columns) {
+            codes.clear();
+            codes.resize(column.values.len(), NONE);
+        }
+        for i in (0..batch.len()).rev() {
+            rows(self, i);
+        }
+    }
+
+    /// Whether [`Ranking::add_address`] may be used.
+    pub(super) fn is_of_addresses(&self) -> bool {
+        self.question.group_by == GroupBy::Ip && self.distinct.is_none()
+    }
+
+    /// Adds row `i` of the batch that [`Ranking::addresses`] walks.
+    #[inline]
+    pub(super) fn add_address(&mut self, batch: &Batch, i: usize, first: bool) {
+        let (row, columns) = (batch.row(i), [batch.clients(), batch.servers()]);
+        let [Some(&client), Some(&server)] = columns.map(|c| c.codes.get(i)) else { return };
+        let [Some(&a), Some(&b)] =
+            [(columns[0], client), (columns[1], server)].map(|(c, code)| c.values.get(usize::from(code)))
+        else {
+            return;
+        };
+        if a == b {
+            let gift = self.gift(&row, Role::Both, first);
+            let at = self.by_code(0, client, GroupKey::Ip(a));
+            self.give(at, gift);
+            return;
+        }
+        let gift = self.gift(&row, Role::Client, first);
+        let at = self.by_code(0, client, GroupKey::Ip(a));
+        self.give(at, gift);
+        let gift = self.gift(&row, Role::Server, first);
+        let at = self.by_code(1, server, GroupKey::Ip(b));
+        self.give(at, gift);
+    }
+
+    #[inline]
+    fn by_code(&mut self, end: usize, code: u16, key: GroupKey) -> usize {
+        if let Some(&at) = self.by_code[end].get(usize::from(code))
+            && at != NONE
+        {
+            return at as usize;
+        }
+        let generation = self.generation;
+        let at = self.find_or_insert(self.key.hash_one(key), key);
+        if generation != self.generation {
+            self.by_code.iter_mut().for_each(|codes| codes.fill(NONE));
+        }
+        if let Some(known) = self.by_code[end].get_mut(usize::from(code)) {
+            *known = at as u32;
+        }
+        at
+    }
+
+    #[inline]
+    fn gift<F: Fields>(&self, row: &F, role: Role, first: bool) -> Gift {
+        let direction = self.question.direction;
+        let delta = row.delta();
+        let of = |both: [u64; 2]| match (role, direction) {
+            // What stays within the entity is sent and received, and still the same bytes.
+            (Role::Both, _) => both[0] + both[1],
+            _ => {
+                let (sent, received) = orient(role, both);
+                direction.of(sent, received)
+            }
+        };
+        let (bytes, packets) = (of(delta.map(|c| c.bytes)), of(delta.map(|c| c.packets)));
+        let rank = match self.question.count_by {
+            CountBy::Bytes => bytes,
+            CountBy::Bits => bytes * 8,
+            CountBy::Packets => packets,
+            CountBy::Sessions => u64::from(first && self.flows(role, row.total().map(|c| c.packets))),
+            CountBy::NewConnections => u64::from(row.ordinal() == 1 && opens(role, direction)),
+            CountBy::Updates => u64::from(self.flows(role, row.delta().map(|c| c.packets))),
+            CountBy::Unique => 0,
+        };
+        let stretch = match self.question.count_by {
+            _ if self.question.buckets == 0 => Stretch::default(),
+            CountBy::Sessions | CountBy::NewConnections => self.buckets.stretch(row.first(), row.first()),
+            CountBy::Unique | CountBy::Updates => self.buckets.stretch(row.last(), row.last()),
+            _ => self.buckets.stretch(row.first(), row.last()),
+        };
+        Gift { sums: Sums { rank, bytes, packets }, stretch }
+    }
+
+    /// Whether anything went the way that is asked for.
+    #[inline]
+    fn flows(&self, role: Role, packets: [u64; 2]) -> bool {
+        if self.question.direction == Direction::Both {
+            return true;
+        }
+        let (sent, received) = orient(role, packets);
+        self.question.direction.of(sent, received) > 0
+    }
+
+    #[inline]
+    fn give(&mut self, at: usize, gift: Gift) {
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        for sums in [&mut entry.sums, &mut self.whole] {
+            sums.rank += gift.sums.rank;
+            sums.bytes += gift.sums.bytes;
+            sums.packets += gift.sums.packets;
+        }
+        if gift.sums.rank == 0 || self.question.buckets == 0 || self.distinct.is_some() {
+            return;
+        }
+        self.buckets.spread(gift.stretch, gift.sums.rank, &mut self.whole_series);
+        if entry.slot == NONE {
+            entry.slot = self.cells.take();
+            if entry.slot == NONE && entry.sums.rank > self.cells.threshold {
+                self.cells.reclaim(&mut self.entries);
+                if let Some(entry) = self.entries.get_mut(at) {
+                    entry.slot = self.cells.take();
+                }
+            }
+        }
+        if let Some(series) = self.entries.get(at).and_then(|entry| self.cells.of(entry.slot)) {
+            self.buckets.spread(gift.stretch, gift.sums.rank, series);
+        }
+    }
+
+    fn add_distinct<F: Fields>(&mut self, row: &F, role: Role, at: usize, hash: u64, stretch: Stretch) -> u64 {
+        let (Some(distinct), Some(unique)) = (&mut self.distinct, self.question.unique) else { return 0 };
+        let only = other_end(self.question.group_by, unique, role);
+        let mut rank = 0;
+        for (place, entity) in key::entities(unique, row).into_iter().enumerate() {
+            let Some((value, value_role)) = entity else { continue };
+            if value_role != Role::Both && only.is_some_and(|end| end != place) {
+                continue;
+            }
+            rank += distinct.insert(self.key.hash_one((hash, value)), at as u32, stretch.last);
+        }
+        rank
+    }
+
+    #[inline]
+    fn find_or_insert(&mut self, hash: u64, key: GroupKey) -> usize {
+        let found = self.index.find(hash, |&at| self.entries.get(at as usize).is_some_and(|entry| entry.key == key));
+        if let Some(&at) = found {
+            return at as usize;
+        }
+        if self.entries.len() >= self.capacity {
+            self.fold();
+        }
+        let at = self.entries.len();
+        self.entries.push(Entry { key, sums: Sums::default(), slot: NONE });
+        let (entries, hasher) = (&self.entries, self.key);
+        self.index.insert_unique(hash, at as u32, |&at| entries.get(at as usize).map_or(0, |e| hasher.hash_one(e.key)));
+        at
+    }
+
+    /// Makes room: the smaller half goes.
+    fn fold(&mut self) {
+        let mut order: Vec<u32> = (0..self.entries.len() as u32).collect();
+        let size = |at: &u32| self.entries.get(*at as usize).map_or((0, 0), |e| (e.sums.rank, e.sums.bytes));
+        let half = order.len() / 2;
+        order.select_nth_unstable_by_key(half, size);
+        let mut largest = 0;
+        let mut goes = vec![false; self.entries.len()];
+        for &at in order.iter().take(half) {
+            largest = largest.max(size(&at).0);
+            if let Some(goes) = goes.get_mut(at as usize) {
+                *goes = true;
+            }
+        }
+        self.rank_error += largest;
+        self.folded += half as u64;
+        let mut numbers = Vec::with_capacity(goes.len());
+        let mut kept = Vec::with_capacity(self.capacity);
+        for (entry, goes) in std::mem::take(&mut self.entries).into_iter().zip(goes) {
+            if goes {
+                self.cells.give_back(entry.slot);
+                numbers.push(None);
+            } else {
+                numbers.push(Some(kept.len() as u32));
+                kept.push(entry);
+            }
+        }
+        self.entries = kept;
+        self.index.clear();
+        let (entries, hasher) = (&self.entries, self.key);
+        let rehash = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(entry.key));
+        for at in 0..entries.len() as u32 {
+            self.index.insert_unique(rehash(&at), at, rehash);
+        }
+        if let Some(distinct) = &mut self.distinct {
+            distinct.renumber(&numbers);
+        }
+        self.generation += 1;
+    }
+
+    /// The rows in order, and OTHER.
+    pub(super) fn finish(&mut self) -> Table {
+        self.rank_by_distinct();
+        let top = self.top();
+        self.series_by_distinct(&top);
+        let buckets = self.question.buckets;
+        let entities = self.entries.iter().filter(|entry| entry.sums.rank > 0).count() as u64 + self.folded;
+        let (mut rest, mut rest_series) = (self.whole, self.whole_series.clone());
+        let mut rows = Vec::with_capacity(top.len() + 1);
+        for entry in top.into_iter().filter_map(|at| self.entries.get(at)) {
+            let mut series = self.cells.shared(entry.slot).map_or_else(|| vec![0; buckets], <[u64]>::to_vec);
+            let missing = entry.sums.rank.saturating_sub(series.iter().sum());
+            if missing > 0 && buckets > 0 {
+                self.spread = true;
+                spread_evenly(missing, &mut series);
+            }
+            let Sums { rank, bytes, packets } = entry.sums;
+            rest.rank = rest.rank.saturating_sub(rank);
+            rest.bytes = rest.bytes.saturating_sub(bytes);
+            rest.packets = rest.packets.saturating_sub(packets);
+            rest_series.iter_mut().zip(&series).for_each(|(rest, of)| *rest = rest.saturating_sub(*of));
+            rows.push(Row { key: Some(entry.key), rank, bytes, packets, series });
+        }
+        if rest.rank > 0 {
+            let Sums { rank, bytes, packets } = rest;
+            rows.push(Row { key: None, rank, bytes, packets, series: rest_series });
+        }
+        Table { rows, entities }
+    }
+
+    /// Indices of the entries that will be rows, in order.
+    fn top(&self) -> Vec<usize> {
+        let mut order: Vec<(usize, &Entry)> =
+            self.entries.iter().enumerate().filter(|(_, entry)| entry.sums.rank > 0).collect();
+        let by_rank = |(_, a): &(usize, &Entry), (_, b): &(usize, &Entry)| {
+            let size = |entry: &Entry| (entry.sums.rank, entry.sums.bytes);
+            size(b).cmp(&size(a)).then_with(|| a.key.cmp(&b.key))
+        };
+        let shown = self.question.rows.min(order.len());
+        if shown < order.len() {
+            order.select_nth_unstable_by(shown, by_rank);
+            order.truncate(shown);
+        }
+        order.sort_unstable_by(by_rank);
+        order.into_iter().map(|(at, _)| at).collect()
+    }
+
+    /// Ranks out of the pairs that were kept; until now ranks were kept up only to know the smaller half.
+    fn rank_by_distinct(&mut self) {
+        let Some(distinct) = &self.distinct else { return };
+        self.whole.rank = 0;
+        self.entries.iter_mut().for_each(|entry| entry.sums.rank = 0);
+        for pair in distinct.pairs() {
+            let Some(entry) = self.entries.get_mut(pair.group as usize) else { continue };
+            entry.sums.rank += distinct.scale();
+            self.whole.rank += distinct.scale();
+        }
+    }
+
+    fn series_by_distinct(&mut self, top: &[usize]) {
+        let Some(distinct) = &self.distinct else { return };
+        self.cells = Cells::new(self.question.buckets, self.cells.budget);
+        for &at in top {
+            if let Some(entry) = self.entries.get_mut(at) {
+                entry.slot = self.cells.take();
+            }
+        }
+        for pair in distinct.pairs() {
+            let Some(entry) = self.entries.get(pair.group as usize) else { continue };
+            let bucket = pair.bucket as usize;
+            if let Some(cell) = self.cells.of(entry.slot).and_then(|series| series.get_mut(bucket)) {
+                *cell += distinct.scale();
+            }
+            if let Some(cell) = self.whole_series.get_mut(bucket) {
+                *cell += distinct.scale();
+            }
+        }
+    }
+}
+
+/// (sent, received) as the entity sees it.
+#[inline]
+const fn orient(role: Role, [forward, backward]: [u64; 2]) -> (u64, u64) {
+    match role {
+        Role::Client | Role::Whole => (forward, backward),
+        Role::Server => (backward, forward),
+        Role::Both => (forward + backward, forward + backward),
+        Role::Forward => (forward, 0),
+        Role::Backward => (0, backward),
+    }
+}
+
+/// Whether the entity opened (by direction: or accepted) the session.
+const fn opens(role: Role, direction: Direction) -> bool {
+    match direction {
+        Direction::Both => true,
+        Direction::Sent => !matches!(role, Role::Server | Role::Backward),
+        Direction::Received => !matches!(role, Role::Client | Role::Forward),
+    }
+}
+
+/// Where only the other end's value is counted, which end (0 client, 1 server) that is: a host's peers are counted without
+/// itself, a service's clients without the server.
+fn other_end(group_by: GroupBy, unique: GroupBy, role: Role) -> Option<usize> {
+    let of_hosts = matches!(unique.axis(), Some(Axis::Host));
+    let has_host = matches!(group_by.axis(), Some(Axis::Host))
+        || matches!(
+            group_by,
+            GroupBy::ServerIpPort
+                | GroupBy::ServerCidrPort
+                | GroupBy::ServerIpClientPort
+                | GroupBy::ServerCidrClientPort
+        );
+    match role {
+        Role::Client if of_hosts && has_host => Some(1),
+        Role::Server if of_hosts && has_host => Some(0),
+        _ => None,
+    }
+}
+
+fn spread_evenly(amount: u64, series: &mut [u64]) {
+    let count = series.len() as u128;
+    let mut given = 0;
+    for (i, cell) in (1u128..).zip(series) {
+        let until = (u128::from(amount) * i / count) as u64;
+        *cell += until - given;
+        given = until;
+    }
+}
+
+/// The cells of all series.
+#[derive(Debug)]
+struct Cells {
+    cells: Vec<u64>,
+    buckets: usize,
+    budget: usize,
+    /// Slots never given so far, and slots given back (zeroed).
+    fresh: u32,
+    free: Vec<u32>,
+    /// Who ranks no higher is not worth a reclaim.
+    threshold: u64,
+}
+
+impl Cells {
+    fn new(buckets: usize, budget: usize) -> Self {
+        Self { cells: Vec::new(), buckets, budget, fresh: 0, free: Vec::new(), threshold: 0 }
+    }
+
+    fn take(&mut self) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            return slot;
+        }
+        if self.buckets == 0 || (self.fresh as usize + 1) * self.buckets > self.budget {
+            return NONE;
+        }
+        self.cells.resize(self.cells.len() + self.buckets, 0);
+        self.fresh += 1;
+        self.fresh - 1
+    }
+
+    fn give_back(&mut self, slot: u32) {
+        if let Some(series) = self.of(slot) {
+            series.fill(0);
+            self.free.push(slot);
+        }
+    }
+
+    /// Takes the cells of the smaller half of those who have some.
+    fn reclaim(&mut self, entries: &mut [Entry]) {
+        let mut having: Vec<(u64, usize)> =
+            entries.iter().enumerate().filter(|(_, e)| e.slot != NONE).map(|(at, e)| (e.sums.rank, at)).collect();
+        let half = having.len().div_ceil(2);
+        if half == 0 {
+            return;
+        }
+        let (_, &mut (threshold, _), _) = having.select_nth_unstable(half - 1);
+        self.threshold = threshold;
+        for &(_, at) in having.iter().take(half) {
+            if let Some(entry) = entries.get_mut(at) {
+                self.give_back(entry.slot);
+                entry.slot = NONE;
+            }
+        }
+    }
+
+    fn of(&mut self, slot: u32) -> Option<&mut [u64]> {
+        if slot == NONE {
+            return None;
+        }
+        let start = slot as usize * self.buckets;
+        self.cells.get_mut(start..start + self.buckets)
+    }
+
+    fn shared(&self, slot: u32) -> Option<&[u64]> {
+        if slot == NONE {
+            return None;
+        }
+        let start = slot as usize * self.buckets;
+        self.cells.get(start..start + self.buckets)
+    }
+}

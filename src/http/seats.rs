@@ -1,8 +1,9 @@
 //! Who is connected: ceilings, who must leave when there is no room, and whose deadline passed. No I/O, no clock.
 //!
 //! At the ceiling of all connections (or of handshakes) somebody must leave for the newcomer: of those that are not being
-//! answered, one from the address that holds the most seats, and of these the one that has waited longest. So a thousand idle
-//! connections cost a good client elsewhere nothing. At the ceiling of one address the newcomer is refused.
+//! answered, one from the address that holds the most seats, of these one that never asked anything, and of these the one that
+//! has waited longest. So a thousand idle connections cost a good client elsewhere nothing. At the ceiling of one address the
+//! newcomer is refused.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -91,6 +92,7 @@ pub struct Seats {
 struct Seat {
     origin: Origin,
     phase: Phase,
+    has_asked: bool,
     since: Instant,
     deadline: Option<Instant>,
     doom: Option<Doom>,
@@ -126,7 +128,8 @@ impl Seats {
             self.total += 1;
         }
         let deadline = Some(now + self.limits.handshake_time);
-        let seat = Seat { origin, phase: Phase::Handshake, since: now, deadline, doom: None, waker: None };
+        let seat =
+            Seat { origin, phase: Phase::Handshake, has_asked: false, since: now, deadline, doom: None, waker: None };
         *self.held.entry(origin).or_default() += 1;
         self.handshakes += 1;
         self.counters.admitted += 1;
@@ -150,6 +153,7 @@ impl Seats {
             self.handshakes += usize::from(phase == Phase::Handshake);
             seat.doom = None;
         }
+        seat.has_asked |= phase == Phase::Answering;
         (seat.phase, seat.since, seat.deadline) = (phase, now, at_most.map(|time| now + time));
     }
 
@@ -221,7 +225,7 @@ impl Seats {
         let held = &self.held;
         let rank = |seat: &&mut Seat| {
             let holds = held.get(&seat.origin).copied().unwrap_or(0);
-            (seat.phase != Phase::Body, holds, Reverse(seat.since))
+            (seat.phase != Phase::Body, holds, !seat.has_asked, Reverse(seat.since))
         };
         let Some(victim) = self.seats.iter_mut().flatten().filter(may_leave).max_by_key(rank) else { return false };
         victim.condemn(Doom::Evicted);
@@ -313,6 +317,17 @@ mod tests {
         assert_eq!(room.seats.doom(bad[0]), Some(Doom::Evicted));
         assert_eq!((room.seats.doom(bad[1]), room.seats.doom(good)), (None, None));
         assert_eq!(room.seats.total(), 4);
+    }
+
+    #[test]
+    fn among_equals_who_never_asked_anything_leaves_first() {
+        let mut room = room(2, 9);
+        let good = room.admit(1).unwrap();
+        room.seats.enter(good, room.now, Phase::Answering, None);
+        room.seats.enter(good, room.now, Phase::Waiting, None);
+        let silent = room.admit(2).unwrap();
+        room.admit(3).unwrap();
+        assert_eq!((room.seats.doom(good), room.seats.doom(silent)), (None, Some(Doom::Evicted)));
     }
 
     #[test]

@@ -6,8 +6,7 @@ use super::packet::Packet;
 use super::span::Span;
 use super::{Depth, Unparsed, ethernet, ip, llc, ppp, wifi};
 
-/// How a frame begins: the `LINKTYPE_` number of a capture file, or what the interface's ARPHRD type maps to. Its upper
-/// bits, where some files put the length of the frame check sequence, are to be cleared by the reader.
+/// How a frame begins: the `LINKTYPE_` number of a capture file, or what the interface's ARPHRD type maps to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkType(pub u32);
 
@@ -40,14 +39,6 @@ impl LinkType {
     pub const IPV6: Self = Self(229);
     pub const NFLOG: Self = Self(239);
     pub const LINUX_SLL2: Self = Self(276);
-}
-
-impl LinkType {
-    /// The link type of a pcap file header's field: its upper bits tell the length of frame check sequences, or nothing.
-    #[must_use]
-    pub const fn of_file_header(field: u32) -> Self {
-        Self(field & 0x0fff_ffff)
-    }
 }
 
 /// A frame of any link type but Ethernet.

@@ -94,11 +94,8 @@ pub fn payload<'a>(packet: &mut Packet<'a>, mut kind: u16, mut span: Span<'a>, d
                 }
                 if control & 0x20 != 0 { 14 } else { 6 }
             }
-            // Version, length in units of 4 octets less one, options.
-            CISCO_METADATA => {
-                let (&[_, units], _) = span.header::<2>().ok_or(Unparsed::LinkCut)?;
-                u32::from(units) * 4 + 2
-            }
+            // Version, length, one option: type and security group tag.
+            CISCO_METADATA => 6,
             _ => return protocol(packet, kind, span, depth),
         };
         let next = span.skip(tag_rest).ok_or(Unparsed::LinkCut)?;

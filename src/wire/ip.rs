@@ -22,11 +22,11 @@ pub fn any<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<
 /// An IPv4 header.
 #[inline]
 pub fn v4<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
-    let Some((header, rest)) = span.header::<20>() else { return v4_cut(packet, span) };
+    let Some((header, rest)) = span.header::<20>() else { return v4_cut(packet, span, depth) };
     let [version, tos, l0, l1, id0, id1, f0, f1, _, number, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *header;
     let header_bytes = u32::from(version & 0x0f) * 4;
     if version >> 4 != 4 || header_bytes < 20 {
-        return Err(v4_malformed(version));
+        return v4_malformed(packet, version, span, depth);
     }
     let total = match u16::from_be_bytes([l0, l1]) {
         // Segmentation offload: the sender's kernel left the length to the card, so the frame's counts.
@@ -64,18 +64,22 @@ pub fn v4<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(
     Ok(())
 }
 
-/// What is wrong with the first octet.
+/// What to make of another first octet. IPv6 announced as IPv4 is still IPv6.
 #[cold]
-fn v4_malformed(version: u8) -> Unparsed {
-    if version >> 4 == 4 { Unparsed::IpHeaderLength } else { Unparsed::IpVersion }
+fn v4_malformed<'a>(packet: &mut Packet<'a>, version: u8, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    match version >> 4 {
+        6 => v6(packet, span, depth),
+        4 => Err(Unparsed::IpHeaderLength),
+        _ => Err(Unparsed::IpVersion),
+    }
 }
 
 /// A header that the snap length cut: it counts where its length was captured.
 #[cold]
-fn v4_cut(packet: &mut Packet<'_>, span: Span<'_>) -> Result<(), Unparsed> {
+fn v4_cut<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
     let &[version, tos, l0, l1] = span.peek::<4>().ok_or(Unparsed::IpCut)?;
     if version >> 4 != 4 || version & 0x0f < 5 {
-        return Err(v4_malformed(version));
+        return v4_malformed(packet, version, span, depth);
     }
     packet.tos = tos;
     packet.flaw = Some(Unparsed::IpOptionsCut);
@@ -116,15 +120,15 @@ pub fn v6<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(
     Ok(())
 }
 
-/// A header that the snap length cut: it counts where its length was captured.
+/// A header that the snap length cut: it counts where its fixed fields were captured.
 #[cold]
 fn v6_cut(packet: &mut Packet<'_>, span: Span<'_>) -> Result<(), Unparsed> {
-    let &[version, class, _, _, l0, l1] = span.peek::<6>().ok_or(Unparsed::IpCut)?;
+    let &[version, class, _, _, l0, l1, next] = span.peek::<7>().ok_or(Unparsed::IpCut)?;
     if version >> 4 != 6 {
         return Err(Unparsed::IpVersion);
     }
     packet.tos = version << 4 | class >> 4;
-    packet.protocol = span.bytes.get(6).copied().unwrap_or(0);
+    packet.protocol = next;
     packet.src = span.bytes.get(8..).and_then(|b| b.first_chunk()).copied().map_or(Ip::UNSPECIFIED, Ip::v6);
     packet.flaw = Some(Unparsed::IpOptionsCut);
     count(packet, u32::from(u16::from_be_bytes([l0, l1])) + 40);

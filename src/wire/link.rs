@@ -26,11 +26,13 @@ impl LinkType {
     pub const RAW: Self = Self(101);
     pub const CISCO_HDLC: Self = Self(104);
     pub const WIFI: Self = Self(105);
+    pub const FRAME_RELAY: Self = Self(107);
     pub const LOOP: Self = Self(108);
     pub const ENC: Self = Self(109);
     pub const LINUX_SLL: Self = Self(113);
     pub const PRISM: Self = Self(119);
     pub const WIFI_RADIOTAP: Self = Self(127);
+    pub const ARCNET_LINUX: Self = Self(129);
     pub const WIFI_AVS: Self = Self(163);
     pub const PPP_PPPD: Self = Self(166);
     pub const PPI: Self = Self(192);
@@ -38,7 +40,16 @@ impl LinkType {
     pub const IPV4: Self = Self(228);
     pub const IPV6: Self = Self(229);
     pub const NFLOG: Self = Self(239);
+    pub const IPOIB: Self = Self(242);
     pub const LINUX_SLL2: Self = Self(276);
+}
+
+impl LinkType {
+    /// The link type of a pcap file header's field: its upper bits tell the length of frame check sequences, or nothing.
+    #[must_use]
+    pub const fn of_file_header(field: u32) -> Self {
+        Self(field & 0xffff)
+    }
 }
 
 /// A frame of any link type but Ethernet.
@@ -66,6 +77,14 @@ pub(super) fn frame<'a>(link: LinkType, packet: &mut Packet<'a>, span: Span<'a>,
         LinkType::CISCO_HDLC => ppp::cisco_hdlc(packet, span, depth),
         LinkType::ATM_RFC1483 => llc::frame(packet, span, depth),
         LinkType::FDDI => fddi(packet, span, depth),
+        LinkType::FRAME_RELAY => frame_relay(packet, span, depth),
+        LinkType::ARCNET_LINUX => arcnet(packet, span, depth),
+        // InfiniBand's global route header, then RFC 4391's: Ethernet type, reserved.
+        LinkType::IPOIB => {
+            let header = span.skip(40).ok_or(Unparsed::LinkCut)?;
+            let (&[hi, lo, _, _], rest) = header.header::<4>().ok_or(Unparsed::LinkCut)?;
+            ethernet::payload(packet, u16::from_be_bytes([hi, lo]), rest, depth)
+        }
         LinkType::WIFI => wifi::frame(packet, span, depth, false),
         LinkType::WIFI_RADIOTAP => wifi::radiotap(packet, span, depth),
         LinkType::PRISM | LinkType::WIFI_AVS => wifi::prism(packet, span, depth),
@@ -139,7 +158,43 @@ fn fddi<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(),
     let [control, d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *header;
     packet.dst_mac = Mac([d0, d1, d2, d3, d4, d5]);
     packet.src_mac = Mac([s0, s1, s2, s3, s4, s5]);
-    if control & 0x30 == 0x10 { llc::frame(packet, rest, depth) } else { Err(Unparsed::Llc) }
+    if control & 0x70 == 0x50 { llc::frame(packet, rest, depth) } else { Err(Unparsed::Llc) }
+}
+
+/// Frame relay: an address of two to four octets (the last has its low bit set), then RFC 2427's network layer protocol
+/// identifier behind a control octet, or as Cisco does it an Ethernet type.
+fn frame_relay<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    let address = span.bytes.iter().take(4).position(|octet| octet & 1 != 0).ok_or(Unparsed::LinkMalformed)?;
+    let inner = span.skip(address as u32 + 1).ok_or(Unparsed::LinkCut)?;
+    let (&[first, second], rest) = inner.header::<2>().ok_or(Unparsed::LinkCut)?;
+    match [first, second] {
+        [0x03, 0xcc] => ip::v4(packet, rest, depth),
+        [0x03, 0x8e] => ip::v6(packet, rest, depth),
+        // SNAP, with or without an octet of padding before its identifier.
+        [0x03, 0x80] => llc::snap(packet, rest, depth),
+        [0x03, 0x00] => match rest.header::<1>() {
+            Some(([0x80], snap)) => llc::snap(packet, snap, depth),
+            _ => Err(Unparsed::OtherEthertype),
+        },
+        [0x03, _] => Err(Unparsed::OtherEthertype),
+        cisco => match u16::from_be_bytes(cisco) {
+            kind if kind <= ethernet::MAX_LENGTH => Err(Unparsed::OtherEthertype),
+            kind => ethernet::payload(packet, kind, rest, depth),
+        },
+    }
+}
+
+/// ARCNET as Linux captures it: addresses, offset, protocol; RFC 1201's protocols have a split flag and a sequence
+/// number behind it, RFC 1051's have not.
+fn arcnet<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    let (&[_, _, _, _, protocol], rest) = span.header::<5>().ok_or(Unparsed::LinkCut)?;
+    match protocol {
+        0xd4 => ip::v4(packet, rest.skip(3).ok_or(Unparsed::LinkCut)?, depth),
+        0xc4 => ip::v6(packet, rest.skip(3).ok_or(Unparsed::LinkCut)?, depth),
+        0xf0 => ip::v4(packet, rest, depth),
+        0xd5 | 0xd6 | 0xf1 => Err(Unparsed::Arp),
+        _ => Err(Unparsed::OtherEthertype),
+    }
 }
 
 /// Per-packet information: version, flags, length, the link type of what follows it.
@@ -153,24 +208,33 @@ fn per_packet_information<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: De
     }
 }
 
-/// Linux netfilter's log: address family, version, resource, then attributes in the capturing host's byte order.
+/// Linux netfilter's log: address family, version, resource, then attributes in the capturing host's byte order. One of
+/// them tells the Ethernet type, which a bridge's family does not.
 fn nflog<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    const PACKET_HEADER: u16 = 1;
     const PAYLOAD: u16 = 9;
-    let (_, attributes) = span.header::<4>().ok_or(Unparsed::LinkCut)?;
+    let (&[family, ..], attributes) = span.header::<4>().ok_or(Unparsed::LinkCut)?;
     let mut order: fn([u8; 2]) -> u16 = u16::from_le_bytes;
-    // The first attribute is short: a length that looks longer than a page of it was written the other way round.
+    // The first attribute is short: a length that looks longer than 255 was written the other way round.
     if let Some(&[l0, l1]) = attributes.peek::<2>()
         && l0 < l1
     {
         order = u16::from_be_bytes;
     }
+    let mut kind = None;
     let mut rest = attributes;
     loop {
         let (&[l0, l1, t0, t1], after) = rest.header::<4>().ok_or(Unparsed::LinkMalformed)?;
         let length = u32::from(order([l0, l1]));
-        let content = length.checked_sub(4).ok_or(Unparsed::LinkMalformed)?;
-        if order([t0, t1]) & 0x7fff == PAYLOAD {
-            return ip::any(packet, after.claim(content), depth);
+        let content = after.claim(length.checked_sub(4).ok_or(Unparsed::LinkMalformed)?);
+        match (order([t0, t1]) & 0x7fff, kind) {
+            // Packets on their way out have none yet.
+            (PACKET_HEADER, _) => {
+                kind = content.peek().map(|kind| u16::from_be_bytes(*kind)).filter(|kind| *kind > ethernet::MAX_LENGTH);
+            }
+            (PAYLOAD, Some(kind)) => return ethernet::payload(packet, kind, content, depth),
+            (PAYLOAD, None) => return address_family([family, 0, 0, 0], packet, content, depth),
+            _ => {}
         }
         rest = rest.skip(length.next_multiple_of(4)).ok_or(Unparsed::LinkMalformed)?;
     }

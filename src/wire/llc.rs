@@ -16,7 +16,7 @@ pub fn frame<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Resul
 }
 
 /// SNAP: an organisation and a number of its own. Two organisations use Ethernet types (RFC 1042, IEEE 802.1H).
-fn snap<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+pub fn snap<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
     let (&[o0, o1, o2, hi, lo], rest) = span.header::<5>().ok_or(Unparsed::LinkCut)?;
     let kind = u16::from_be_bytes([hi, lo]);
     match [o0, o1, o2] {

@@ -7,8 +7,12 @@ use super::{Depth, MAX_TAGS, Unparsed, ethernet, ip};
 /// A label stack from its top.
 pub fn labels<'a>(packet: &mut Packet<'a>, mut span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
     for _ in 0..MAX_TAGS {
-        let (&[_, _, low, _], rest) = span.header::<4>().ok_or(Unparsed::LinkCut)?;
+        let (&[high, middle, low, _], rest) = span.header::<4>().ok_or(Unparsed::LinkCut)?;
         span = rest;
+        // Label 13: an associated channel follows, which is about the path, not on it (RFC 5586).
+        if [high, middle, low & 0xf0] == [0, 0, 0xd0] {
+            return Err(Unparsed::MplsPayload);
+        }
         if low & 1 != 0 {
             return bottom(packet, span, depth);
         }
@@ -28,7 +32,9 @@ fn bottom<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(
             .ok_or(Unparsed::LinkCut)
             .and_then(|inner| ethernet::nested(packet, inner, depth))
             .map_err(|_| Unparsed::MplsPayload),
-        // An associated channel (RFC 4385 section 5), or Ethernet without a control word.
+        // A pseudowire's associated channel (RFC 4385, section 5): about the path, not on it.
+        1 => Err(Unparsed::MplsPayload),
+        // Ethernet without a control word.
         _ => ethernet::nested(packet, span, depth).map_err(|_| Unparsed::MplsPayload),
     }
 }

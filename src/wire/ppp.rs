@@ -4,21 +4,17 @@ use super::packet::Packet;
 use super::span::Span;
 use super::{Depth, Unparsed, ethernet, ip, mpls};
 
-/// PPPoE session stage from its version octet.
+/// PPPoE session stage from its version octet. Version, type and code are not looked at: the Ethernet type says enough.
 pub fn over_ethernet<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
-    let (&[version, code, _, _, hi, lo], rest) = span.header::<6>().ok_or(Unparsed::LinkCut)?;
-    match (version, code) {
-        (0x11, 0) => protocol(packet, rest.claim(u32::from(u16::from_be_bytes([hi, lo]))), depth),
-        (0x11, _) => Err(Unparsed::PppoeDiscovery),
-        _ => Err(Unparsed::LinkMalformed),
-    }
+    let (&[_, _, _, _, hi, lo], rest) = span.header::<6>().ok_or(Unparsed::LinkCut)?;
+    protocol(packet, rest.claim(u32::from(u16::from_be_bytes([hi, lo]))), depth)
 }
 
 /// PPP as serial lines carry it: address and control field may be there or compressed away; with Cisco's addresses it is
 /// not PPP but Cisco HDLC.
 pub fn frame<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
     match span.peek::<2>() {
-        Some([0xff, 0x03]) => protocol(packet, span.skip(2).ok_or(Unparsed::LinkCut)?, depth),
+        Some([0xff, _]) => protocol(packet, span.skip(2).ok_or(Unparsed::LinkCut)?, depth),
         Some([0x0f | 0x8f, 0x00]) => cisco_hdlc(packet, span, depth),
         _ => protocol(packet, span, depth),
     }

@@ -1,1 +1,261 @@
-//! Floor 6: the one path of a call.
+//! Floor 6: the one path of a call: find, verify, authorise, run. Rendering is the dialect's.
+//!
+//! A dialect finds the [`Operation`] and its parameters as JSON, and calls [`Api::call`]; what comes back is an
+//! [`Outcome`]: done, refused, or not done yet. Nothing here waits: a password to hash and a question to run are handed back
+//! as what to do next. All that happens on one thread; the parts of [`World`] are borrowed for one step at a time and never
+//! while another part calls out.
+
+mod access;
+pub mod capture;
+mod flows;
+pub mod honesty;
+mod info;
+mod world;
+
+use std::fmt;
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+
+pub use flows::{Asked, MOST_QUESTIONS};
+pub use world::{Parts, World};
+
+use crate::auth::{Credential, From, Identity, Refusal, Step};
+use crate::base::Time;
+use crate::schema::{Access, Fault, Operation, fill_defaults, verify};
+
+/// Who calls, and what they show for it.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Where from.
+    pub from: From,
+    /// What they show.
+    pub credential: Credential,
+}
+
+/// What came of a call.
+pub enum Outcome {
+    /// The result, as the operation's schema has it.
+    Done(Value),
+    /// A question over the flows, to be run step by step.
+    Asked(Box<Asked>),
+    /// Not done; why.
+    Failed(Failure),
+    /// A password must be hashed first: run `work` on the hashing thread, then `resume` with what it gave, or with nothing
+    /// where the queue was full.
+    Hash {
+        /// Blocking, tens of milliseconds.
+        work: Box<dyn FnOnce() -> Hashed + Send>,
+        /// Back on the main thread.
+        resume: Box<dyn FnOnce(Time, Option<Hashed>) -> Outcome>,
+    },
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(value) => write!(f, "Done({value})"),
+            Self::Asked(_) => f.write_str("Asked"),
+            Self::Failed(failure) => write!(f, "Failed({failure:?})"),
+            Self::Hash { .. } => f.write_str("Hash"),
+        }
+    }
+}
+
+/// What the hashing thread gives back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hashed {
+    /// Whether a password has a hash.
+    Verified(bool),
+    /// A new password's hash; empty where it could not be made.
+    Made(String),
+}
+
+/// Why a call did nothing. `Display` is for the caller.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Failure {
+    /// Not let in, or not allowed.
+    Refused(Refusal),
+    /// Parameters that are not as the schema says; all of them.
+    Parameters(Vec<Fault>),
+    /// A filter that does not parse.
+    Filter {
+        /// Octets before the place it is about.
+        position: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// Parameters that make no sense together.
+    Question(String),
+    /// What was asked for does not exist.
+    NotFound(String),
+    /// Too much at once: later.
+    Busy(String),
+    /// Our fault; the log has the detail.
+    Broken(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Parameters(faults) => {
+                f.write_str("Parameters are not right: ")?;
+                for (at, fault) in faults.iter().enumerate() {
+                    write!(f, "{}{fault}", if at == 0 { "" } else { "; " })?;
+                }
+                Ok(())
+            }
+            Self::Filter { position, message } => {
+                write!(f, "The filter is not right at position {position}: {message}")
+            }
+            Self::Question(message) | Self::NotFound(message) | Self::Busy(message) | Self::Broken(message) => {
+                f.write_str(message)
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl std::convert::From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl std::convert::From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl std::convert::From<Result<Self, Failure>> for Outcome {
+    fn from(result: Result<Self, Failure>) -> Self {
+        result.unwrap_or_else(Self::Failed)
+    }
+}
+
+/// The calls.
+#[derive(Debug)]
+pub struct Api {
+    world: Rc<World>,
+}
+
+impl Api {
+    /// Calls on that world.
+    #[must_use]
+    pub fn new(world: Rc<World>) -> Rc<Self> {
+        Rc::new(Self { world })
+    }
+
+    /// What the calls work on.
+    #[must_use]
+    pub fn world(&self) -> &Rc<World> {
+        &self.world
+    }
+
+    /// Calls an operation. Does at most a few milliseconds of work.
+    pub fn call(
+        self: &Rc<Self>,
+        now: Time,
+        caller: Caller,
+        operation: &'static Operation,
+        parameters: Map<String, Value>,
+    ) -> Outcome {
+        let Caller { from, credential } = caller;
+        if operation.access == Access::Open {
+            return self.verified(now, from, None, operation, parameters);
+        }
+        let api = Rc::clone(self);
+        self.identified(now, from, credential, move |now, identity| {
+            if !identity.may(operation.access) {
+                let refusal = api.world.auth.borrow_mut().forbidden(now, from, &identity.user, operation.name);
+                return Failure::Refused(refusal).into();
+            }
+            api.verified(now, from, Some(&identity), operation, parameters)
+        })
+    }
+
+    /// Finds out who calls, then goes on.
+    fn identified(
+        self: &Rc<Self>,
+        now: Time,
+        from: From,
+        credential: Credential,
+        then: impl FnOnce(Time, Identity) -> Outcome + 'static,
+    ) -> Outcome {
+        let step = self.world.auth.borrow_mut().begin(now, from, credential);
+        match step {
+            Step::Known(identity) => then(now, identity),
+            Step::Refused(refusal) => Failure::Refused(refusal).into(),
+            Step::Verify(check) => {
+                let (ticket, work) = check.into_parts();
+                let api = Rc::clone(self);
+                Outcome::Hash {
+                    work: Box::new(move || Hashed::Verified(work())),
+                    resume: Box::new(move |now, hashed| {
+                        let verified = hashed.map(|hashed| hashed == Hashed::Verified(true));
+                        let finished = api.world.auth.borrow_mut().finish(now, ticket, verified);
+                        match finished {
+                            Ok(identity) => then(now, identity),
+                            Err(refusal) => Failure::Refused(refusal).into(),
+                        }
+                    }),
+                }
+            }
+        }
+    }
+
+    /// Verifies the parameters and runs.
+    fn verified(
+        self: &Rc<Self>,
+        now: Time,
+        from: From,
+        identity: Option<&Identity>,
+        operation: &'static Operation,
+        parameters: Map<String, Value>,
+    ) -> Outcome {
+        let mut parameters = Value::Object(parameters);
+        let faults = verify(&operation.parameters, &parameters);
+        if !faults.is_empty() {
+            return Failure::Parameters(faults).into();
+        }
+        if let Value::Object(parameters) = &mut parameters {
+            fill_defaults(&operation.parameters, parameters);
+        }
+        let outcome = self.run(now, from, identity, operation, &parameters);
+        if cfg!(debug_assertions)
+            && let Outcome::Done(result) = &outcome
+        {
+            assert_eq!(
+                verify(&operation.result, result),
+                [],
+                "the result of {} is not as its schema says",
+                operation.name
+            );
+        }
+        outcome
+    }
+
+    /// The handlers. `None` for a caller that an open operation did not ask who they are.
+    fn run(
+        self: &Rc<Self>,
+        now: Time,
+        from: From,
+        _identity: Option<&Identity>,
+        operation: &'static Operation,
+        parameters: &Value,
+    ) -> Outcome {
+        match operation.name {
+            "version" => Outcome::Done(json!({ "release": env!("CARGO_PKG_VERSION"), "product": "weir" })),
+            "setup" => access::setup(self, now, from, parameters),
+            "sessionkey" => access::sessionkey(self, now, from, parameters),
+            "sessions" => flows::sessions(&self.world, now, parameters).into(),
+            "sessions.count" => flows::count(&self.world, now, parameters).into(),
+            "table" => flows::table(&self.world, now, parameters).into(),
+            "info" => Outcome::Done(info::info(&self.world, now)),
+            other => Failure::Broken(format!("the operation {other} has no handler")).into(),
+        }
+    }
+}

@@ -1,7 +1,17 @@
 //! Floor 7: other systems' words for our operations. One file per system: its paths, envelopes, carriers of credentials,
 //! errors, booleans and dates, mapped to operations of the table. No logic of its own.
+//!
+//! To add a dialect: a module with a `route` that finds the operation and a `render` that says what came of it in its own
+//! words, and a line in [`Router`].
 
+mod carriers;
+pub mod flowtraq;
 pub mod message;
+pub mod native;
 pub mod origin;
+mod parameters;
+mod reply;
+mod router;
 
 pub use message::{Answer, Body, Chunk, Chunks, HashResult, Peer, Reply, Request, Service};
+pub use router::Router;

@@ -76,7 +76,7 @@ const SMALL_BODY: usize = 16 * 1024;
 /// Filters can be long: thousands of addresses.
 const QUERY_BODY: usize = 256 * 1024;
 /// The longest filter text.
-pub const LONGEST_FILTER: usize = 65_536;
+pub const LONGEST_FILTER: usize = 16_384;
 /// The longest password: hashing reads all of it.
 pub const LONGEST_PASSWORD: usize = 1_024;
 /// The shortest password that set-up takes (NIST SP 800-63B asks for at least 8; the only account deserves more).

@@ -1,0 +1,56 @@
+//! First contact and logins.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::{Api, Failure, Hashed, Outcome};
+use crate::auth::{Credential, From, Refusal, password};
+use crate::base::Time;
+
+/// `setup`: sets the administrator's password.
+pub(super) fn setup(api: &Rc<Api>, now: Time, from: From, parameters: &Value) -> Outcome {
+    let password = text(parameters, "password");
+    let code = parameters["code"].as_str();
+    let begun = api.world.auth.borrow_mut().begin_setup(now, from, code, &password);
+    if let Err(refusal) = begun {
+        return Failure::Refused(refusal).into();
+    }
+    let api = Rc::clone(api);
+    Outcome::Hash {
+        work: Box::new(move || {
+            let hash = password::hash(&password).inspect_err(|why| log::error!("password: cannot be hashed: {why}"));
+            Hashed::Made(hash.unwrap_or_default())
+        }),
+        resume: Box::new(move |now, hashed| match hashed {
+            Some(Hashed::Made(hash)) if !hash.is_empty() => {
+                match api.world.auth.borrow_mut().finish_setup(now, from, hash) {
+                    Ok(()) => Outcome::Done(Value::Null),
+                    Err(refusal) => Failure::Refused(refusal).into(),
+                }
+            }
+            Some(_) => Failure::Refused(Refusal::NotStored).into(),
+            None => Failure::Refused(Refusal::Busy).into(),
+        }),
+    }
+}
+
+/// `sessionkey`: makes a key of a name and a password.
+pub(super) fn sessionkey(api: &Rc<Api>, now: Time, from: From, parameters: &Value) -> Outcome {
+    let credential =
+        Credential::Password { user: text(parameters, "username"), password: text(parameters, "password") };
+    let maker = Rc::clone(api);
+    api.identified(now, from, credential, move |now, identity| {
+        match maker.world.auth.borrow_mut().create_key(now, from, &identity) {
+            Ok(key) => Outcome::Done(json!({ "sessionkey": key })),
+            Err(error) => {
+                log::error!("session key: no random numbers: {error}");
+                Failure::Broken("A session key could not be made".to_owned()).into()
+            }
+        }
+    })
+}
+
+fn text(parameters: &Value, name: &str) -> String {
+    parameters[name].as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,120 @@
+//! `info`: how the box does, in the five sections that FlowTraq's guide names.
+//!
+//! Everything that is bounded tells how full it is and what it gave up, everything that loses something tells how much.
+
+use serde_json::{Map, Value, json};
+
+use super::World;
+use super::flows::MOST_QUESTIONS;
+use crate::base::Time;
+
+/// The sections by name.
+pub(super) fn info(world: &World, now: Time) -> Value {
+    json!({
+        "storageperfinfo": storage_performance(world, now),
+        "databaseinfo": database(world, now),
+        "sessiontableinfo": session_table(world),
+        "licenseinfo": { "STATUS": "license OK", "LICENSE": env!("CARGO_PKG_LICENSE"), "EXPIRES": "never" },
+        "basicinfo": basic(world, now),
+    })
+}
+
+fn storage_performance(world: &World, now: Time) -> Value {
+    let config = world.config.borrow();
+    let forecast = world.store.borrow().forecast(config.config.storage.budget, now);
+    json!({
+        "STORAGE INTERVAL SECONDS": config.config.storage.storageinterval.as_secs_f64(),
+        "BYTES PER DAY": forecast.bytes_per_day,
+        "FLASH BYTES PER DAY": forecast.flash_bytes_per_day,
+    })
+}
+
+fn database(world: &World, now: Time) -> Value {
+    let config = world.config.borrow();
+    let store = world.store.borrow();
+    let forecast = store.forecast(config.config.storage.budget, now);
+    let damaged: Vec<String> = world.damaged.borrow().iter().map(ToString::to_string).collect();
+    json!({
+        "USED BYTES": forecast.used_bytes,
+        "BUDGET BYTES": config.config.storage.budget,
+        "DAYS THAT FIT": forecast.days,
+        "OLDEST": store.oldest().map(|time| time.to_string()),
+        "DAMAGED": damaged,
+        "ROLLUP UPDATES MISPLACED": world.rollups.borrow().misplaced(),
+    })
+}
+
+fn session_table(world: &World) -> Value {
+    let counters = world.meter.borrow().counters();
+    json!({
+        "SESSIONS": counters.live,
+        "CAPACITY": counters.capacity,
+        "CREATED": counters.created,
+        "ENDED TCP": counters.ended_tcp,
+        "ENDED IDLE": counters.ended_idle,
+        "ENDED TOO LONG": counters.ended_too_long,
+        "EVICTED": counters.evicted,
+        "UPDATES": counters.updates,
+        "FRAGMENTS UNMATCHED": counters.fragments_unmatched,
+        "FRAGMENTS EVICTED": counters.fragments_evicted,
+        "HOST NAMES": counters.hosts,
+        "HOST NAMES EVICTED": counters.hosts_evicted,
+        "SERVER NAMES": counters.names,
+        "SERVER NAMES REFUSED": counters.names_refused,
+        "HELLOS": counters.hellos,
+        "HELLOS EVICTED": counters.hellos_evicted,
+    })
+}
+
+fn basic(world: &World, now: Time) -> Value {
+    let config = world.config.borrow();
+    let counters = world.meter.borrow().counters();
+    let auth = world.auth.borrow().counters();
+    let capture = world.capture.borrow();
+    let tally = world.tally.borrow();
+    let unparsed: Map<String, Value> =
+        tally.unparsed().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.name().to_owned(), json!(n))).collect();
+    let files: Vec<Value> = world
+        .enricher
+        .borrow()
+        .geo()
+        .files()
+        .iter()
+        .map(|file| json!({ "NAME": file.name(), "KIND": file.kind(), "BUILT": file.built().to_string() }))
+        .collect();
+    let mut section = json!({
+        "PRODUCT": "weir",
+        "VERSION": env!("CARGO_PKG_VERSION"),
+        "TIME": now.to_string(),
+        "STARTED": world.started.to_string(),
+        "UPTIME SECONDS": now.since(world.started).as_secs(),
+        "BOARD": config.config.board,
+        "CAPTURE": capture.trouble.as_deref().or(capture.replay.as_deref()).unwrap_or("OK"),
+        "INTERFACES": capture.interfaces_json(),
+        "KERNEL DROPS": capture.drops(),
+        "RING FREEZES": capture.freezes(),
+        "OWN PACKETS LEFT OUT": capture.own_left_out,
+        "FRAMES": tally.frames(),
+        "IP PACKETS": tally.ip().packets,
+        "IP BYTES": tally.ip().bytes,
+        "UNPARSED": unparsed,
+        "PACKETS": counters.packets,
+        "BYTES": counters.bytes,
+        "PACKETS MERGED BY OFFLOAD": counters.merged,
+        "PACKETS LATE": counters.late,
+        "CLOCK STEPS": counters.clock_steps,
+        "GEO FILES": files,
+        "SESSION KEYS": auth.keys,
+        "SESSION KEYS EVICTED": auth.keys_evicted,
+        "CALLS REFUSED": auth.refused,
+        "THROTTLED ADDRESSES": auth.throttled_addresses,
+        "THROTTLED ADDRESSES EVICTED": auth.throttled_evicted,
+        "QUESTIONS": world.questions.get(),
+        "QUESTIONS CAPACITY": MOST_QUESTIONS,
+        "QUESTIONS REFUSED": world.questions_refused.get(),
+    });
+    for (name, value) in world.reports() {
+        section[name] = value;
+    }
+    section
+}

@@ -1,0 +1,112 @@
+//! What the calls work on; the composition root builds it and works on it too, between calls.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use serde_json::Value;
+
+use super::capture::Capture;
+use crate::auth::Auth;
+use crate::base::Time;
+use crate::base::lru::HashKey;
+use crate::config::Loaded;
+use crate::enrich::Enricher;
+use crate::flow::{FlowRecord, Meter, Tally};
+use crate::rollup::Rollups;
+use crate::store::{DamagedBlock, Store};
+
+/// Everything there is. Each part is borrowed for one step of one task and never across another.
+pub struct World {
+    /// When this run began.
+    pub started: Time,
+    /// The config in force.
+    pub config: RefCell<Loaded>,
+    /// Users, keys, throttle.
+    pub auth: RefCell<Auth>,
+    /// Sessions in memory.
+    pub meter: RefCell<Meter>,
+    /// Frames and packets seen.
+    pub tally: RefCell<Tally>,
+    /// What is added to a record on arrival.
+    pub enricher: RefCell<Enricher>,
+    /// Open windows of the rollups.
+    pub rollups: RefCell<Rollups>,
+    /// The flow history.
+    pub store: RefCell<Store>,
+    /// Stretches of history found damaged when it was opened.
+    pub damaged: RefCell<Vec<DamagedBlock>>,
+    /// How capture does.
+    pub capture: RefCell<Capture>,
+    /// Key of the hashes of answers.
+    pub(super) hash_key: HashKey,
+    /// Questions being answered now.
+    pub(super) questions: Cell<usize>,
+    /// Questions refused because too many were being answered.
+    pub(super) questions_refused: Cell<u64>,
+    reports: RefCell<Vec<(&'static str, Report)>>,
+}
+
+/// Something above that `info` shows too.
+type Report = Box<dyn Fn() -> Value>;
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("started", &self.started).finish_non_exhaustive()
+    }
+}
+
+/// The parts that [`World::new`] cannot make itself.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the fields of World of the same names say it")]
+pub struct Parts {
+    pub config: Loaded,
+    pub auth: Auth,
+    pub meter: Meter,
+    pub enricher: Enricher,
+    pub rollups: Rollups,
+    pub store: Store,
+    pub damaged: Vec<DamagedBlock>,
+}
+
+impl World {
+    /// A world that begins now.
+    #[must_use]
+    pub fn new(now: Time, parts: Parts) -> Self {
+        let Parts { config, auth, meter, enricher, rollups, store, damaged } = parts;
+        Self {
+            started: now,
+            config: RefCell::new(config),
+            auth: RefCell::new(auth),
+            meter: RefCell::new(meter),
+            tally: RefCell::new(Tally::default()),
+            enricher: RefCell::new(enricher),
+            rollups: RefCell::new(rollups),
+            store: RefCell::new(store),
+            damaged: RefCell::new(damaged),
+            capture: RefCell::new(Capture::default()),
+            hash_key: HashKey::random(),
+            questions: Cell::new(0),
+            questions_refused: Cell::new(0),
+            reports: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Adds an entry to `info`'s section `basicinfo`, made anew for each answer: for counters of floors above.
+    pub fn add_report(&self, name: &'static str, report: impl Fn() -> Value + 'static) {
+        self.reports.borrow_mut().push((name, Box::new(report)));
+    }
+
+    pub(super) fn reports(&self) -> Vec<(&'static str, Value)> {
+        self.reports.borrow().iter().map(|(name, report)| (*name, report())).collect()
+    }
+
+    /// Gives `sink` what live sessions have counted and not yet reported, each as the update that would be reported now.
+    pub(super) fn live(&self, now: Time, mut sink: impl FnMut(&FlowRecord)) {
+        let (meter, mut enricher) = (self.meter.borrow(), self.enricher.borrow_mut());
+        meter.snapshot(|mut record| {
+            let name = meter.hosts().name(now, record.key.server).map(|name| &**name);
+            enricher.annotate(&mut record, name);
+            sink(&record);
+        });
+    }
+}

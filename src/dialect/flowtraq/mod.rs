@@ -1,0 +1,248 @@
+//! FlowTraq's web API, version 3, as its guide has it: paths, parameters, envelopes, session keys, errors.
+//!
+//! # Where the guide leaves a choice
+//!
+//! - The first key of an answer is the last section of the path. So `sessions` answers `{"sessions": {"data": [..]}}`,
+//!   `sessions/compact` `{"compact": {"header": [..], "data": [..]}}`, `sessions/count` `{"count": N}`, `table`
+//!   `{"table": [..]}`; `login` answers `{"sessionkey": ..}` like `sessionkey`, which is what the guide lists for both.
+//! - Answers about flows have a second key, `honesty`: how far the answer can be trusted.
+//! - Dates without a zone are UTC, in and out. `sessions` without a range lists the whole history; `table` looks back
+//!   15 minutes.
+//! - Questions may be asked by POST too, with the parameters as JSON or urlencoded: long filters do not fit in a URL.
+//! - Errors: 403 for anything wrong with the credentials or the request (a full throttle says when to come back), 404 for
+//!   what does not exist, 500 for our faults, and beside the guide 503 where there is too much at once. The body is
+//!   `{"message": ".."}`. A parameter that is not known is an error: a misspelt filter must not list everything.
+//! - A path that names no section of `info` is 404. `path=` is taken as on a box without workers: all wildcards, keyed by
+//!   `local`; a number is a worker that does not exist.
+
+mod info;
+mod sessions;
+mod table;
+mod times;
+
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+use tiny_http::Method;
+
+use super::router::drive;
+use super::{Answer, Reply, Request, carriers, parameters, reply};
+use crate::api::{Api, Asked, Failure, Outcome};
+use crate::auth::Refusal;
+use crate::base::Time;
+use crate::query;
+use crate::schema::{Fault, Format, Kind, Operation, Problem, registry};
+
+pub use sessions::COLUMNS;
+
+/// Where the dialect begins.
+pub const PREFIX: &str = "/flowtraq/api/";
+
+/// The header field of a session key.
+const KEY_FIELD: &str = "ftsessionkey";
+
+/// What a path asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Route {
+    SessionKey,
+    Sessions {
+        compact: bool,
+    },
+    Count,
+    Table,
+    /// All, a section, or an entry of one.
+    Info(Vec<String>),
+}
+
+impl Route {
+    /// The route of a path below [`PREFIX`].
+    fn find(rest: &str) -> Option<Self> {
+        let mut sections = rest.trim_end_matches('/').split('/');
+        if sections.next() != Some("v3") {
+            return None;
+        }
+        let sections: Vec<&str> = sections.collect();
+        match sections.as_slice() {
+            ["login" | "sessionkey"] => Some(Self::SessionKey),
+            ["sessions"] => Some(Self::Sessions { compact: false }),
+            ["sessions", "compact"] => Some(Self::Sessions { compact: true }),
+            ["sessions", "count"] => Some(Self::Count),
+            ["table"] => Some(Self::Table),
+            ["info", keys @ ..] => Some(Self::Info(keys.iter().map(|key| parameters::decode(key, false)).collect())),
+            _ => None,
+        }
+    }
+
+    fn operation(&self) -> Option<&'static Operation> {
+        registry::find(match self {
+            Self::SessionKey => "sessionkey",
+            Self::Sessions { .. } => "sessions",
+            Self::Count => "sessions.count",
+            Self::Table => "table",
+            Self::Info(_) => "info",
+        })
+    }
+
+    /// Why a method will not do, if so.
+    fn objection(&self, method: &Method) -> Option<&'static str> {
+        match (self, method) {
+            (Self::SessionKey, Method::Post)
+            | (Self::Info(_), Method::Get)
+            | (Self::Sessions { .. } | Self::Count | Self::Table, Method::Get | Method::Post) => None,
+            (Self::SessionKey, _) => Some("A session key is made by POST, with username and password"),
+            (Self::Info(_), _) => Some("info does not accept PUT, POST, or DELETE requests"),
+            _ => Some("Only GET and POST are accepted here"),
+        }
+    }
+}
+
+/// The operation behind a path below [`PREFIX`].
+#[must_use]
+pub fn operation(rest: &str) -> Option<&'static Operation> {
+    Route::find(rest)?.operation()
+}
+
+/// Answers a request below [`PREFIX`].
+#[must_use]
+pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
+    let rest = request.path.strip_prefix(PREFIX).unwrap_or_default();
+    let Some((route, operation)) = Route::find(rest).and_then(|route| Some((route.clone(), route.operation()?))) else {
+        return Answer::Reply(message(404, "There is no such endpoint"));
+    };
+    if let Some(objection) = route.objection(&request.method) {
+        return Answer::Reply(message(403, objection));
+    }
+    let mut found = Map::new();
+    parameters::add_text(operation, parameters::pairs(&request.query), &mut found);
+    if let Err(why) = parameters::add_body(operation, &request.body, &mut found) {
+        return Answer::Reply(message(403, &why));
+    }
+    let nodes = if matches!(route, Route::Info(_)) { found.remove("path") } else { None };
+    adapt(operation, &mut found);
+    let outcome = api.call(now, carriers::caller(request, Some(KEY_FIELD)), operation, found);
+    drive(now, outcome, move |now, outcome| match outcome {
+        Outcome::Failed(failure) => Answer::Reply(failure_reply(&failure)),
+        Outcome::Done(value) => Answer::Reply(match &route {
+            Route::Info(keys) => info::render(&value, keys, nodes.as_ref().and_then(Value::as_str)),
+            _ => reply::json(200, &value),
+        }),
+        Outcome::Asked(asked) => match route {
+            Route::Sessions { compact } => {
+                Answer::Reply(reply::stream(now, Box::new(sessions::Listing::new(*asked, compact))))
+            }
+            _ => run(now, asked),
+        },
+        Outcome::Hash { .. } => Answer::Reply(message(500, "A login did not end")),
+    })
+}
+
+/// Our words for FlowTraq's: dates, and words in any case.
+fn adapt(operation: &Operation, found: &mut Map<String, Value>) {
+    for property in operation.parameters.properties() {
+        let Some(value) = found.get_mut(property.name) else { continue };
+        match property.schema.kind {
+            Kind::Word(words) => {
+                let given = value.as_str().unwrap_or_default();
+                if let Some(word) = words.iter().find(|word| word.eq_ignore_ascii_case(given)) {
+                    *value = json!(word);
+                }
+            }
+            Kind::Text { format: Format::Moment, .. } => match value {
+                Value::String(text) => {
+                    if let Some(time) = times::parse(text) {
+                        *value = json!(format!("{}.{:06}", time.secs(), time.micros() % 1_000_000));
+                    }
+                }
+                Value::Number(number) => *value = json!(number.to_string()),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+/// Runs a ranking or a count to its end, a block at a time.
+fn run(now: Time, mut asked: Box<Asked>) -> Answer {
+    match asked.step(now) {
+        query::Step::Done(query::Answer::Table(table)) => {
+            let honesty = asked.honesty();
+            match asked.what() {
+                query::What::Table(question) => {
+                    Answer::Reply(reply::stream(now, Box::new(table::Ranking::new(question, table, honesty))))
+                }
+                _ => Answer::Reply(message(500, "An answer of another shape than its question")),
+            }
+        }
+        query::Step::Done(query::Answer::Count(count) | query::Answer::Sessions(count)) => {
+            Answer::Reply(reply::json(200, &json!({ "count": count, "honesty": asked.honesty() })))
+        }
+        query::Step::Busy | query::Step::Sessions(_) => Answer::Busy(Box::new(move |now| run(now, asked))),
+    }
+}
+
+fn failure_reply(failure: &Failure) -> Reply {
+    let status = match failure {
+        Failure::NotFound(_) => 404,
+        Failure::Broken(_) | Failure::Refused(Refusal::NotStored) => 500,
+        Failure::Busy(_) | Failure::Refused(Refusal::Busy) => 503,
+        Failure::Refused(_) | Failure::Parameters(_) | Failure::Filter { .. } | Failure::Question(_) => 403,
+    };
+    let reply = match failure {
+        Failure::Parameters(faults) => {
+            let faults = faults.iter().cloned().map(in_our_words).collect();
+            message(status, &Failure::Parameters(faults).to_string())
+        }
+        _ => message(status, &failure.to_string()),
+    };
+    match failure {
+        Failure::Refused(Refusal::Throttled { wait }) => reply::with_retry(reply, wait.as_secs() + 1),
+        _ if status == 503 => reply::with_retry(reply, 1),
+        _ => reply,
+    }
+}
+
+/// What a date looks like is the dialect's to say.
+fn in_our_words(fault: Fault) -> Fault {
+    match &fault.problem {
+        Problem::Format { format, .. } if *format == Format::Moment.name() => Fault {
+            problem: Problem::Other(
+                "must be \"MM/DD/YY hh:mm:ss.microsec\" or an integer in seconds since the UNIX epoch".to_owned(),
+            ),
+            ..fault
+        },
+        _ => fault,
+    }
+}
+
+fn message(status: u16, text: &str) -> Reply {
+    reply::json(status, &json!({ "message": text }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_find_their_routes() {
+        let cases = [
+            ("v3/login", Some(Route::SessionKey)),
+            ("v3/sessionkey/", Some(Route::SessionKey)),
+            ("v3/sessions/", Some(Route::Sessions { compact: false })),
+            ("v3/sessions/compact", Some(Route::Sessions { compact: true })),
+            ("v3/sessions/count", Some(Route::Count)),
+            ("v3/table", Some(Route::Table)),
+            ("v3/info", Some(Route::Info(vec![]))),
+            ("v3/info/basicinfo/KERNEL%20DROPS", Some(Route::Info(vec!["basicinfo".into(), "KERNEL DROPS".into()]))),
+            ("v3", None),
+            ("v3/", None),
+            ("v3/tables", None),
+            ("v2/table", None),
+            ("v3/table/x", None),
+            ("v3/sessions/compact/x", None),
+        ];
+        for (path, route) in cases {
+            assert_eq!(Route::find(path), route, "{path}");
+            assert_eq!(operation(path).is_some(), route.is_some(), "{path}");
+        }
+    }
+}

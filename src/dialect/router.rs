@@ -1,0 +1,83 @@
+//! Which dialect a request is for, by the beginning of its path.
+
+use std::rc::Rc;
+
+use tiny_http::Method;
+
+use super::{Answer, HashResult, Request, Service, flowtraq, native, reply};
+use crate::api::{Api, Hashed, Outcome};
+use crate::base::Time;
+
+/// The longest body where no operation says: nothing there takes one.
+const NO_OPERATION: usize = 4 * 1024;
+
+/// All dialects, as the one service that HTTP calls.
+#[derive(Debug)]
+pub struct Router {
+    api: Rc<Api>,
+}
+
+impl Router {
+    /// Routes to that API.
+    #[must_use]
+    pub const fn new(api: Rc<Api>) -> Self {
+        Self { api }
+    }
+}
+
+impl Service for Router {
+    fn body_limit(&self, method: &Method, path: &str) -> usize {
+        let operation = if let Some(rest) = path.strip_prefix(flowtraq::PREFIX) {
+            flowtraq::operation(rest)
+        } else if let Some(rest) = path.strip_prefix(native::PREFIX) {
+            native::operation(method, rest)
+        } else {
+            None
+        };
+        operation.map_or(NO_OPERATION, |operation| operation.body_limit)
+    }
+
+    fn call(&self, now: Time, request: Request) -> Answer {
+        if request.path.starts_with(flowtraq::PREFIX) {
+            flowtraq::call(&self.api, now, &request)
+        } else if request.path.starts_with(native::PREFIX) {
+            native::call(&self.api, now, &request)
+        } else if request.path == "/" && request.method == Method::Get {
+            Answer::Reply(reply::page(HOME))
+        } else {
+            Answer::Reply(reply::text(
+                404,
+                "There is nothing here. The API is under /flowtraq/api/v3/ and /api2/json/.\n",
+            ))
+        }
+    }
+}
+
+/// Goes on with an outcome until it can be rendered, handing out passwords to hash on the way.
+pub(super) fn drive(now: Time, outcome: Outcome, render: impl FnOnce(Time, Outcome) -> Answer + 'static) -> Answer {
+    match outcome {
+        Outcome::Hash { work, resume } => Answer::Hash {
+            work: Box::new(move || match work() {
+                Hashed::Verified(verified) => HashResult::Verified(verified),
+                Hashed::Made(hash) => HashResult::Hashed(hash),
+            }),
+            resume: Box::new(move |now, result| {
+                let hashed = match result {
+                    HashResult::Verified(verified) => Some(Hashed::Verified(verified)),
+                    HashResult::Hashed(hash) => Some(Hashed::Made(hash)),
+                    HashResult::QueueFull => None,
+                };
+                drive(now, resume(now, hashed), render)
+            }),
+        },
+        outcome => render(now, outcome),
+    }
+}
+
+/// What a browser sees.
+const HOME: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>weir</title></head><body>\n\
+    <h1>weir</h1>\n<p>This box measures the flows that pass it and answers questions about them.</p>\n<ul>\n\
+    <li>Set it up: <code>weir setup</code> on the box, or POST the set-up code and a password to \
+    <code>/api2/json/setup</code>.</li>\n\
+    <li>Ask it: <code>curl -u admin https://this-box:8443/flowtraq/api/v3/table?relative_time=1h</code></li>\n\
+    <li>How it does: <code>/flowtraq/api/v3/info</code></li>\n</ul>\n</body></html>\n";

@@ -16,24 +16,28 @@ impl Ip {
 
     /// An IPv4 address from its four octets.
     #[must_use]
+    #[inline]
     pub const fn v4(o: [u8; 4]) -> Self {
         Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, o[0], o[1], o[2], o[3]])
     }
 
     /// An IPv6 address from its sixteen octets.
     #[must_use]
+    #[inline]
     pub const fn v6(octets: [u8; 16]) -> Self {
         Self(octets)
     }
 
     /// The sixteen octets, IPv4 as mapped.
     #[must_use]
+    #[inline]
     pub const fn octets(self) -> [u8; 16] {
         self.0
     }
 
     /// The four octets of an IPv4 address.
     #[must_use]
+    #[inline]
     pub fn to_v4(self) -> Option<[u8; 4]> {
         let (prefix, v4) = self.0.split_at(12);
         if prefix == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff] { v4.try_into().ok() } else { None }
@@ -41,6 +45,7 @@ impl Ip {
 
     /// Whether this is an IPv4 address.
     #[must_use]
+    #[inline]
     pub fn is_v4(self) -> bool {
         self.to_v4().is_some()
     }

@@ -39,21 +39,15 @@ pub fn frame<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Resul
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
     packet.dst_mac = Mac([d0, d1, d2, d3, d4, d5]);
     packet.src_mac = Mac([s0, s1, s2, s3, s4, s5]);
-    let kind = u16::from_be_bytes([t0, t1]);
-    if kind == IPV4 {
-        return ip::v4(packet, rest, depth);
-    }
+    let (mut kind, mut content) = (u16::from_be_bytes([t0, t1]), rest);
     if kind == VLAN
         && let Some((&[i0, i1, k0, k1], inner)) = rest.header::<4>()
         && [k0, k1] == IPV4.to_be_bytes()
     {
         packet.vlan = u16::from_be_bytes([i0, i1]) & 0x0fff;
-        return ip::v4(packet, inner, depth);
+        (kind, content) = (IPV4, inner);
     }
-    if kind == IPV6 {
-        return ip::v6(packet, rest, depth);
-    }
-    payload(packet, kind, rest, depth)
+    if kind == IPV4 { ip::v4_inline(packet, content, depth) } else { payload(packet, kind, rest, depth) }
 }
 
 /// What follows an Ethernet type, wherever that stands: tags in any number up to [`MAX_TAGS`], then a protocol.

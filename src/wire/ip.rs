@@ -20,8 +20,14 @@ pub fn any<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<
 }
 
 /// An IPv4 header.
-#[inline]
+#[inline(never)]
 pub fn v4<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    v4_inline(packet, span, depth)
+}
+
+/// [`v4`] for the one caller that nearly all packets come from.
+#[inline(always)]
+pub fn v4_inline<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
     let Some((header, rest)) = span.header::<20>() else { return v4_cut(packet, span, depth) };
     let [version, tos, l0, l1, id0, id1, f0, f1, _, number, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *header;
     let header_bytes = u32::from(version & 0x0f) * 4;

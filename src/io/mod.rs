@@ -6,8 +6,10 @@
 
 pub mod capture_file;
 pub mod disk;
+pub mod interfaces;
 pub mod logger;
 pub mod net;
 pub mod offload;
+pub mod packet_ring;
 pub mod signals;
 pub mod tls;

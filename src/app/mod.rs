@@ -2,6 +2,7 @@
 
 mod intake;
 mod read;
+mod setting;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -1,0 +1,68 @@
+//! From the data folder and the config to what the parts want to know; shared by the commands.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::base::disk::Disk;
+use crate::config::{self, Config, Loaded, versions};
+use crate::enrich::Enricher;
+use crate::io::disk::{Lock, OsDisk};
+use crate::store;
+
+/// Where country and AS files lie, beside the data folder itself.
+const GEO: &str = "geo";
+/// Most bytes of a country or AS file that are taken into memory.
+const GEO_BYTES: u64 = 256 << 20;
+
+/// Keeps other processes out of the data folder.
+pub fn lock(disk: &OsDisk, folder: &Path) -> Result<Lock, String> {
+    let lock = disk.try_lock().map_err(|e| format!("{}: {e}", folder.display()))?;
+    lock.ok_or_else(|| format!("another weir works in {}; stop it or choose another --data", folder.display()))
+}
+
+/// The config file of the data folder under what the command line says.
+pub fn load_config(disk: &dyn Disk, given: &[(&str, Value)]) -> Result<Loaded, String> {
+    let file = versions::read(disk).map_err(|e| format!("{}: {e}", versions::FILE))?;
+    config::load(file.as_deref(), given).map_err(|e| e.to_string())
+}
+
+pub fn store_settings(config: &Config) -> store::Settings {
+    store::Settings {
+        budget_bytes: config.storage.budget,
+        storage_interval: config.storage.storageinterval,
+        ..store::Settings::default()
+    }
+}
+
+/// Reads the country and AS files that the user put into the data folder.
+pub fn load_geo(enricher: &mut Enricher, disk: &dyn Disk) {
+    let mut files = Vec::new();
+    for folder in [Path::new(""), Path::new(GEO)] {
+        for (name, len) in disk.list(folder).unwrap_or_default() {
+            if !name.ends_with(".mmdb") {
+                continue;
+            }
+            match read_whole(disk, &folder.join(&name), len) {
+                Ok(content) => files.push((name, content)),
+                Err(error) => log::warn!("enrich: {name}: {error}"),
+            }
+        }
+    }
+    for bad in enricher.load(files) {
+        log::warn!("enrich: {bad}");
+    }
+    for file in enricher.geo().files() {
+        log::info!("enrich: {} ({}) of {}", file.name(), file.kind(), file.built());
+    }
+}
+
+fn read_whole(disk: &dyn Disk, path: &Path, len: u64) -> std::io::Result<Vec<u8>> {
+    if len > GEO_BYTES {
+        return Err(std::io::Error::other(format!("{len} bytes are more than {GEO_BYTES}")));
+    }
+    let mut content = vec![0; usize::try_from(len).map_err(std::io::Error::other)?];
+    let read = disk.open(path, false)?.read_at(&mut content, 0)?;
+    content.truncate(read);
+    Ok(content)
+}

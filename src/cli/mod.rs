@@ -1,5 +1,7 @@
 //! Floor 8: the command line. Arguments become a [`Command`]; what a command does is the composition root's.
 
+pub mod setup;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -19,7 +19,7 @@ pub struct Distinct([u8; REGISTERS]);
 
 impl Default for Distinct {
     fn default() -> Self {
-        Self([0; REGISTERS])
+        Self::new()
     }
 }
 
@@ -30,6 +30,12 @@ impl std::fmt::Debug for Distinct {
 }
 
 impl Distinct {
+    /// Nothing counted.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self([0; REGISTERS])
+    }
+
     /// Counts a key by its well mixed hash.
     #[inline]
     pub fn add(&mut self, hash: u64) {

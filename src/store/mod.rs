@@ -12,11 +12,17 @@
 //! [`SyncJob`] for another thread. It is wrong to open one data folder twice at a time; the caller holds a lock.
 
 mod batch;
+mod database;
 mod history;
+pub mod rollups;
 mod scan;
+pub mod state;
 mod summary;
 
 pub use batch::{BATCH_ROWS, Batch, Columns, DictColumn, Row};
+pub use database::{DatabaseError, FlushJob, FlushResult, Found};
 pub use history::{Forecast, Recovery, Settings, Store, StoreError, SyncJob, SyncResult};
+pub use rollups::RollupStore;
 pub use scan::{Order, Scan};
+pub use state::State;
 pub use summary::{BlockSummary, Clock, ClockState, Damage, DamagedBlock, ValueSet};

@@ -140,3 +140,57 @@ pub fn size_line(bytes: usize) -> String {
 
 /// What ends a chunked body.
 pub const END: &[u8] = b"0\r\n\r\n";
+
+/// Whatever bytes arrive: no panic, no body over its limit, and the pieces they arrive in change nothing. And what is framed
+/// for sending decodes to itself.
+#[doc(hidden)]
+pub fn fuzz_chunked(bytes: &[u8]) {
+    const LIMIT: usize = 300;
+    let decode = |input: &[u8], piece: usize| {
+        let (mut decoder, mut body) = (Decoder::new(LIMIT, 64), Vec::new());
+        let mut taken = 0;
+        for piece in input.chunks(piece) {
+            match decoder.decode(piece, &mut body) {
+                Ok(bytes) => taken += bytes,
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        assert!(body.len() <= LIMIT && (decoder.is_done() || taken == input.len()));
+        Ok((body, taken, decoder.is_done()))
+    };
+    let whole = decode(bytes, bytes.len().max(1));
+    for piece in [1, 3, 16] {
+        assert_eq!(decode(bytes, piece), whole, "in pieces of {piece}");
+    }
+    let body = bytes.get(..LIMIT).unwrap_or(bytes);
+    let mut framed = Vec::new();
+    for piece in body.chunks(7) {
+        framed.extend_from_slice(size_line(piece.len()).as_bytes());
+        framed.extend_from_slice(piece);
+        framed.extend_from_slice(b"\r\n");
+    }
+    framed.extend_from_slice(END);
+    assert_eq!(decode(&framed, 5), Ok((body.to_vec(), framed.len(), true)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_survive_whatever_is_done_to_them() {
+        let seed = b"5;name=value\r\nhello\r\n00f\r\n0123456789abcde\r\n0\r\nX-Sum: 1\r\n\r\nGET /";
+        fuzz_chunked(seed);
+        for at in 0..seed.len() {
+            for byte in *b"\r\n\0 ;:0fZ\xff" {
+                let mut bytes = seed.to_vec();
+                bytes[at] = byte;
+                fuzz_chunked(&bytes);
+                bytes.insert(at, byte);
+                fuzz_chunked(&bytes);
+                bytes.truncate(at);
+                fuzz_chunked(&bytes);
+            }
+        }
+    }
+}

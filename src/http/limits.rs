@@ -11,7 +11,7 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of the trailers after a chunked body. They are not kept.
     pub trailer_bytes: usize,
-    /// Connections that are not local, handshaking ones included. An idle one takes about 8 KiB with TLS.
+    /// Connections that are not local, handshaking ones included. An idle one takes about 9 KiB with TLS.
     pub connections: usize,
     /// Connections from one address (IPv6: from one /64 network).
     pub connections_per_address: usize,

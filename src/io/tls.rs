@@ -65,12 +65,13 @@ impl fmt::Display for TlsError {
 impl std::error::Error for TlsError {}
 
 impl Tls {
-    /// Loads the pair in `folder`; makes one for `names` and `addresses` where neither file exists.
+    /// Loads the pair in `folder`; makes one for `names` and `addresses` where there is no key. A certificate without its key
+    /// serves nobody: it is what a power cut leaves of a pair in the making, and is replaced.
     ///
     /// # Errors
-    /// [`TlsError`]; half a pair is an error, so that a user's key is never overwritten.
+    /// [`TlsError`]; a key without its certificate is an error, so that a user's key is never overwritten.
     pub fn open(folder: &Path, names: &[String], addresses: &[IpAddr]) -> Result<Self, TlsError> {
-        if !folder.join(KEY).exists() && !folder.join(CERTIFICATE).exists() {
+        if !folder.join(KEY).exists() {
             make(folder, names, addresses)?;
         }
         Ok(Self { folder: folder.to_owned(), current: RefCell::new(load(folder)?) })
@@ -177,7 +178,7 @@ fn make(folder: &Path, names: &[String], addresses: &[IpAddr]) -> Result<(), Tls
         move |error| TlsError::File(path, error)
     };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file(folder))?;
-    // The key last: a power cut between the two leaves half a pair without the half that is a user's treasure.
+    // The key last: where a power cut comes between, the next start makes both anew.
     write(folder, CERTIFICATE, certificate.pem().as_bytes()).map_err(file(&folder.join(CERTIFICATE)))?;
     write(folder, KEY, key.serialize_pem().as_bytes()).map_err(file(&folder.join(KEY)))
 }
@@ -208,4 +209,46 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     let hash = suite.common.hash_provider.hash(certificate);
     let pairs: Vec<_> = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
     pairs.join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &Path) -> Result<Tls, TlsError> {
+        Tls::open(folder, &own_names(), &own_addresses())
+    }
+
+    #[test]
+    fn a_pair_is_made_once_and_then_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path()).unwrap().fingerprint();
+        assert_eq!(first.len(), 32 * 3 - 1, "{first}");
+        assert_eq!(open(folder.path()).unwrap().fingerprint(), first);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left behind");
+    }
+
+    #[test]
+    fn half_a_pair_in_the_making_is_made_anew_and_a_lone_key_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path()).unwrap().fingerprint();
+        fs::remove_file(folder.path().join(KEY)).unwrap();
+        assert_ne!(open(folder.path()).unwrap().fingerprint(), first);
+        fs::remove_file(folder.path().join(CERTIFICATE)).unwrap();
+        let key = fs::read(folder.path().join(KEY)).unwrap();
+        assert!(matches!(open(folder.path()), Err(TlsError::File(path, _)) if path.ends_with(CERTIFICATE)));
+        assert_eq!(fs::read(folder.path().join(KEY)).unwrap(), key);
+    }
+
+    #[test]
+    fn a_reload_that_fails_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = open(folder.path()).unwrap();
+        let before = tls.fingerprint();
+        for content in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            fs::write(folder.path().join(CERTIFICATE), content).unwrap();
+            assert!(tls.reload().is_err(), "{content:?}");
+            assert_eq!(tls.fingerprint(), before);
+        }
+    }
 }

@@ -10,6 +10,7 @@ type Target = fn(&[u8]);
 
 /// Every target by name.
 const TARGETS: &[(&str, Target)] = &[
+    ("http_chunked", weir::http::chunked::fuzz_chunked),
     ("http_head", weir::http::connection::fuzz_http_head),
     ("capture_file", |bytes| _ = weir::io::capture_file::fuzz_capture_file(bytes)),
     ("filter", weir::filter::fuzz_filter),

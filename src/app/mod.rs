@@ -1,7 +1,11 @@
 //! Floor 9, the composition root: joins I/O and logic, one task per source on one `LocalExecutor`.
 
+mod capture;
 mod intake;
+mod keep;
 mod read;
+mod replay;
+mod run;
 mod setting;
 
 use std::ffi::OsString;
@@ -36,7 +40,8 @@ impl From<Exit> for ExitCode {
 pub fn main(arguments: Vec<OsString>) -> Exit {
     match cli::parse(arguments) {
         Ok(Command::Read(read)) => read::main(&read),
-        Ok(_) => Exit::Failure,
+        Ok(Command::Run(run)) => run::main(&run),
+        Ok(Command::Setup(_)) => Exit::Failure,
         Err(stop) if stop.wrong => {
             complain(stop.text.trim_end());
             Exit::Usage

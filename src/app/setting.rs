@@ -4,10 +4,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::auth;
+use crate::base::Time;
 use crate::base::disk::Disk;
 use crate::config::{self, Config, Loaded, versions};
 use crate::enrich::Enricher;
+use crate::flow::MeterConfig;
 use crate::io::disk::{Lock, OsDisk};
+use crate::io::net;
 use crate::store;
 
 /// Where country and AS files lie, beside the data folder itself.
@@ -32,6 +36,27 @@ pub fn store_settings(config: &Config) -> store::Settings {
         budget_bytes: config.storage.budget,
         storage_interval: config.storage.storageinterval,
         ..store::Settings::default()
+    }
+}
+
+pub fn auth_settings(config: &Config) -> auth::Settings {
+    auth::Settings {
+        key_age: config.userdata.maxsessionkeyage,
+        keys: config.userdata.sessionkeys,
+        own_uid: net::own_uid(),
+    }
+}
+
+pub fn meter_config(config: &Config, now: Time) -> MeterConfig {
+    MeterConfig {
+        capacity: u32::try_from(config.flow.sessions).unwrap_or(u32::MAX),
+        idle_timeout: config.sessiontables.timeout,
+        too_long: config.sessiontables.toolong,
+        fragments: config.flow.fragments,
+        hosts: config.flow.hosts,
+        // No box sees a million sessions a second for as long as it was up.
+        first_id: now.micros(),
+        ..MeterConfig::default()
     }
 }
 

@@ -1,0 +1,240 @@
+//! Live capture: a ring for each interface that is wanted and up, whatever happens to the interfaces.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use async_io::Timer;
+use futures_lite::FutureExt;
+use futures_lite::future::yield_now;
+use smol::{LocalExecutor, Task};
+
+use super::intake::{self, Frame};
+use super::keep;
+use crate::api::World;
+use crate::api::capture::Interface as Seen;
+use crate::base::{Ip, time};
+use crate::flow::Source;
+use crate::io::interfaces::{Interface, Interfaces};
+use crate::io::packet_ring::{Ring, RingConfig, RingError};
+use crate::io::tls;
+use crate::wire::{LinkType, Packet, Tunnels};
+
+/// Blocks drained before others get a turn.
+const BLOCKS: usize = 8;
+/// How often the kernel's counters are read while frames come, and how long after the last ones.
+const COUNT: Duration = Duration::from_millis(500);
+/// How long until a ring that could not be opened is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+/// IP protocol number of TCP.
+const TCP: u8 = 6;
+
+/// Captures on the interfaces that the config names, or on all that are up, for ever.
+pub async fn run(world: Rc<World>, executor: Weak<LocalExecutor<'static>>) {
+    if let Err(error) = supervise(&world, &executor).await {
+        log::error!("capture: interfaces cannot be watched: {error}");
+        world.capture.borrow_mut().trouble = Some(format!("interfaces cannot be watched: {error}"));
+    }
+}
+
+async fn supervise(world: &Rc<World>, executor: &Weak<LocalExecutor<'static>>) -> io::Result<()> {
+    let mut interfaces = Interfaces::watch()?;
+    let wanted = world.config.borrow().config.capture.interfaces.clone();
+    for name in wanted.iter().filter(|name| interfaces.by_name(name).is_none()) {
+        log::warn!("capture: there is no interface {name} yet; waiting for it");
+    }
+    let mut rings: BTreeMap<u32, Task<()>> = BTreeMap::new();
+    loop {
+        let mut retry = false;
+        rings.retain(|index, task| !task.is_finished() && interfaces.by_index(*index).is_some());
+        for interface in interfaces.all() {
+            let is_wanted = if wanted.is_empty() { interface.up } else { wanted.contains(&interface.name) };
+            note(world, interface, is_wanted || rings.contains_key(&interface.index));
+            if !is_wanted || rings.contains_key(&interface.index) || !interface.up {
+                continue;
+            }
+            match open(world, interface) {
+                Ok(ring) => {
+                    let Some(executor) = executor.upgrade() else { return Ok(()) };
+                    let task = executor.spawn(drain(Rc::clone(world), ring, interface.clone()));
+                    rings.insert(interface.index, task);
+                    world.capture.borrow_mut().trouble = None;
+                }
+                Err(error) if error.is_forbidden() => {
+                    let why = forbidden();
+                    log::warn!("capture: {why}");
+                    world.capture.borrow_mut().trouble = Some(why);
+                    return Ok(());
+                }
+                Err(error) => {
+                    log::warn!("capture: {}: {error}; trying again", interface.name);
+                    retry = true;
+                }
+            }
+        }
+        let changed = interfaces.changed();
+        if retry {
+            let later = async {
+                Timer::after(RETRY).await;
+                Ok(())
+            };
+            changed.or(later).await?;
+        } else {
+            changed.await?;
+        }
+    }
+}
+
+/// What the user can do about a missing right, in one line.
+pub fn forbidden() -> String {
+    let program = std::env::current_exe().map_or_else(|_| "weir".to_owned(), |path| path.display().to_string());
+    format!("no packets are captured without CAP_NET_RAW; to allow it: sudo setcap cap_net_raw+ep {program}")
+}
+
+fn open(world: &World, interface: &Interface) -> Result<Ring, RingError> {
+    let config = &world.config.borrow().config.capture;
+    let wanted = RingConfig { bytes: config.ring_bytes, promiscuous: config.promiscuous, ..RingConfig::default() };
+    let ring = Ring::open(interface, &wanted)?;
+    let mut capture = world.capture.borrow_mut();
+    if let Some(seen) = capture.interfaces.iter_mut().find(|seen| seen.index == interface.index) {
+        seen.ring_bytes = ring.bytes() as u64;
+        seen.since = time::now();
+    }
+    log::info!("capture: {} with a ring of {} KiB", interface.name, ring.bytes() / 1024);
+    Ok(ring)
+}
+
+/// Keeps the list that `info` shows: an interface appears when it is captured on and stays, with its counters.
+fn note(world: &World, interface: &Interface, is_captured: bool) {
+    let mut capture = world.capture.borrow_mut();
+    let at = match capture.interfaces.iter().position(|seen| seen.index == interface.index) {
+        Some(at) => at,
+        None if is_captured => {
+            capture.interfaces.push(Seen { index: interface.index, ..Seen::default() });
+            capture.interfaces.len() - 1
+        }
+        None => return,
+    };
+    let seen = &mut capture.interfaces[at];
+    if !seen.name.is_empty() && seen.name != interface.name {
+        log::info!("capture: {} is now called {}", seen.name, interface.name);
+    }
+    if seen.up != interface.up && seen.since.micros() != 0 {
+        log::info!("capture: {} is {}", interface.name, if interface.up { "up" } else { "down" });
+    }
+    seen.name.clone_from(&interface.name);
+    seen.up = interface.up;
+    seen.mtu = interface.mtu;
+    let merging = interface.merging();
+    (seen.merges_received, seen.merges_sent) = (merging.received, merging.sent);
+}
+
+/// Takes frames out of one ring until its interface is gone.
+async fn drain(world: Rc<World>, mut ring: Ring, interface: Interface) {
+    let source = Source { if_index: interface.index, mtu: interface.mtu };
+    let mut counted = time::monotonic();
+    let mut is_counted = true;
+    let mut own = Own::of(&world);
+    loop {
+        let ready = if is_counted {
+            ring.readable().await
+        } else {
+            let later = async {
+                Timer::after(COUNT).await;
+                Ok(())
+            };
+            ring.readable().or(later).await
+        };
+        match ready {
+            Err(error) if error.kind() == io::ErrorKind::NetworkDown => continue,
+            Err(error) => {
+                log::info!("capture: {} is gone: {error}", interface.name);
+                return;
+            }
+            Ok(()) => {}
+        }
+        loop {
+            let more = take(&world, &mut ring, source, &own, &mut is_counted);
+            keep::records(&world, time::now());
+            if !more {
+                break;
+            }
+            yield_now().await;
+        }
+        if !is_counted && counted.elapsed() >= COUNT {
+            counted = time::monotonic();
+            is_counted = true;
+            count(&world, &mut ring);
+            own = Own::of(&world);
+        }
+    }
+}
+
+/// One turn of draining; says whether more is ready.
+fn take(world: &World, ring: &mut Ring, source: Source, own: &Own, is_counted: &mut bool) -> bool {
+    let (mut meter, mut tally) = (world.meter.borrow_mut(), world.tally.borrow_mut());
+    let tunnels = if own.inner_tunnels { Tunnels::Inner } else { Tunnels::Outer };
+    let mut left_out = 0;
+    let more = ring.drain(BLOCKS, |frames| {
+        for frame in frames {
+            *is_counted = false;
+            let frame = Frame {
+                time: frame.time,
+                link: LinkType(frame.link),
+                wire_len: frame.wire_len,
+                bytes: frame.bytes,
+                vlan_tci: frame.vlan.map(|(_, tci)| tci),
+            };
+            intake::frame(&mut meter, &mut tally, frame, tunnels, source, |packet| {
+                let wanted = !own.is_part(packet);
+                left_out += u64::from(!wanted);
+                wanted
+            });
+        }
+    });
+    world.capture.borrow_mut().own_left_out += left_out;
+    more
+}
+
+fn count(world: &World, ring: &mut Ring) {
+    match ring.statistics() {
+        Ok(counted) => {
+            let mut capture = world.capture.borrow_mut();
+            if let Some(seen) = capture.interfaces.iter_mut().find(|seen| seen.index == ring.interface()) {
+                if counted.drops > seen.drops {
+                    log::warn!("capture: {}: the kernel dropped {} frames", seen.name, counted.drops - seen.drops);
+                }
+                (seen.frames, seen.drops, seen.freezes) = (counted.frames, counted.drops, counted.freezes);
+            }
+        }
+        Err(error) => log::warn!("capture: counters: {error}"),
+    }
+}
+
+/// What our own API's traffic looks like (`capture.exclude_self`).
+struct Own {
+    inner_tunnels: bool,
+    /// Listening ports and addresses; none where such traffic is kept.
+    doors: Vec<u16>,
+    addresses: Vec<Ip>,
+}
+
+impl Own {
+    fn of(world: &World) -> Self {
+        let config = &world.config.borrow().config;
+        let inner_tunnels = config.capture.inner_tunnels;
+        if !config.capture.exclude_self {
+            return Self { inner_tunnels, doors: Vec::new(), addresses: Vec::new() };
+        }
+        let doors = config.http.listen.iter().map(SocketAddr::port).collect();
+        let addresses = tls::own_addresses().into_iter().map(|address: IpAddr| address.into()).collect();
+        Self { inner_tunnels, doors, addresses }
+    }
+
+    fn is_part(&self, packet: &Packet<'_>) -> bool {
+        let door = |port, ip| self.doors.contains(&port) && self.addresses.contains(&ip);
+        packet.protocol == TCP && (door(packet.dst_port, packet.dst) || door(packet.src_port, packet.src))
+    }
+}

@@ -1,0 +1,249 @@
+//! `weir run`: capture, keep, serve.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use smol::LocalExecutor;
+
+use super::{Exit, capture, chain, complain, keep, replay, say, setting};
+use crate::api::{Api, Parts, World};
+use crate::auth::{Auth, SetupCode};
+use crate::base::disk::Disk;
+use crate::base::lru::HashKey;
+use crate::base::{Time, time};
+use crate::cli;
+use crate::config::{self, Config, Loaded};
+use crate::dialect::Router;
+use crate::enrich::Enricher;
+use crate::flow::Meter;
+use crate::http::{Door, Limits, Redirect, Server};
+use crate::io::disk::OsDisk;
+use crate::io::offload::Offload;
+use crate::io::signals::{Signal, Signals};
+use crate::io::tls::{self, Tls};
+use crate::io::{logger, net};
+use crate::rollup::Rollups;
+use crate::store::Store;
+
+/// The local socket's name in the data folder.
+pub const SOCKET: &str = "weir.sock";
+/// Folder of the data folder that holds key and certificate.
+const TLS: &str = "tls";
+
+pub fn main(options: &cli::Run) -> Exit {
+    match start(options) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            complain(&format!("weir: {error}"));
+            Exit::Failure
+        }
+    }
+}
+
+fn start(options: &cli::Run) -> Result<(), String> {
+    logger::start(log::LevelFilter::Info);
+    let disk = OsDisk::open(&options.data).map_err(|e| format!("{}: {e}", options.data.display()))?;
+    let _lock = setting::lock(&disk, &options.data)?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let loaded = setting::load_config(&*disk, &given(options))?;
+    logger::start(level(&loaded.config));
+
+    let executor = Rc::new(LocalExecutor::new());
+    let signals = Signals::listen().map_err(|e| format!("signals: {e}"))?;
+    let offload = Rc::new(Offload::start().map_err(|e| format!("threads: {e}"))?);
+    let (world, code) = build(&disk, loaded)?;
+    let server = Server::new(&executor, Limits::default(), Rc::clone(&offload));
+    let tls = Tls::open(&options.data.join(TLS), &tls::own_names(), &tls::own_addresses()).map_err(|e| chain(&e))?;
+    let tls = Rc::new(tls);
+    let doors = open_doors(options, &world.config.borrow().config, &tls)?;
+
+    let service = Rc::new(Router::new(Api::new(Rc::clone(&world))));
+    {
+        let server = Rc::downgrade(&server);
+        world.add_report("HTTP", move || server.upgrade().map_or(Value::Null, |server| http_report(&server)));
+    }
+    for (door, is_redirect) in doors {
+        let server = Rc::clone(&server);
+        if is_redirect {
+            let port = world.config.borrow().config.http.listen.first().map_or(443, SocketAddr::port);
+            executor.spawn(server.serve(door, Rc::new(Redirect { port }))).detach();
+        } else {
+            executor.spawn(server.serve(door, Rc::<Router>::clone(&service))).detach();
+        }
+    }
+    executor.spawn(keep::clockwork(Rc::clone(&world), Rc::clone(&offload))).detach();
+    match &options.replay {
+        Some(file) => {
+            world.capture.borrow_mut().replay = Some(file.display().to_string());
+            executor.spawn(replay::run(Rc::clone(&world), file.clone())).detach();
+        }
+        None => executor.spawn(capture::run(Rc::clone(&world), Rc::downgrade(&executor))).detach(),
+    }
+
+    // Let capture say what it cannot do before the user is told where to go.
+    while executor.try_tick() {}
+    say(&greeting(options, &world, &tls, code.as_ref()));
+    smol::block_on(executor.run(until_stopped(signals, &world, &disk, options, &tls)));
+    log::info!("stopping: flushing what is in memory");
+    keep::shut_down(&world);
+    Ok(())
+}
+
+/// What the command line says, by leaf of the config tree.
+fn given(options: &cli::Run) -> Vec<(&'static str, Value)> {
+    let mut given = Vec::new();
+    if let Some(board) = &options.board {
+        given.push(("board", json!(board)));
+    }
+    if let Some(level) = &options.log {
+        given.push(("log.level", json!(level)));
+    }
+    if !options.listen.is_empty() {
+        given.push(("http.listen", options.listen.iter().map(SocketAddr::to_string).collect()));
+    }
+    if !options.interfaces.is_empty() {
+        given.push(("capture.interfaces", json!(options.interfaces)));
+    }
+    given
+}
+
+fn level(config: &Config) -> log::LevelFilter {
+    config.log.level.parse().unwrap_or(log::LevelFilter::Info)
+}
+
+/// Opens what is kept and puts the world together.
+fn build(disk: &Arc<dyn Disk>, loaded: Loaded) -> Result<(Rc<World>, Option<SetupCode>), String> {
+    let now = time::now();
+    let config = &loaded.config;
+    let (store, recovery) =
+        Store::open(Arc::clone(disk), setting::store_settings(config), now).map_err(|e| chain(&e))?;
+    if recovery.recovered > 0 {
+        log::info!("store: {} updates taken back from the journal", recovery.recovered);
+    }
+    for damage in &recovery.damaged {
+        log::warn!("store: {damage}");
+    }
+    let (auth, code) =
+        Auth::open(Arc::clone(disk), setting::auth_settings(config)).map_err(|e| format!("random numbers: {e}"))?;
+    let secret = HashKey::random();
+    let mut enricher = Enricher::new(secret);
+    setting::load_geo(&mut enricher, &**disk);
+    let parts = Parts {
+        meter: Meter::new(&setting::meter_config(config, now), secret),
+        rollups: Rollups::new(secret, now),
+        config: loaded,
+        auth,
+        enricher,
+        store,
+        damaged: recovery.damaged,
+    };
+    Ok((Rc::new(World::new(now, parts)), code))
+}
+
+/// All listeners, and of each whether it only redirects.
+fn open_doors(options: &cli::Run, config: &Config, tls: &Rc<Tls>) -> Result<Vec<(Door, bool)>, String> {
+    let mut doors = Vec::new();
+    for address in &config.http.listen {
+        let listener = net::listen(*address).map_err(|e| format!("cannot listen on {address}: {e}"))?;
+        let tls = Rc::clone(tls);
+        doors.push((Door::Tls(listener, Box::new(move || tls.acceptor())), false));
+    }
+    let socket = options.data.join(SOCKET);
+    match net::listen_local(&socket) {
+        Ok(listener) => doors.push((Door::Local(listener), false)),
+        // Everything else works without it.
+        Err(error) => log::warn!("the local socket {}: {error}", socket.display()),
+    }
+    Ok(doors)
+}
+
+fn http_report(server: &Server) -> Value {
+    let counted = server.counters();
+    json!({
+        "CONNECTIONS": server.connections(),
+        "ADMITTED": counted.admitted,
+        "REFUSED BY ADDRESS": counted.refused_address,
+        "REFUSED FULL": counted.refused_full,
+        "EVICTED": counted.evicted,
+        "LATE": counted.late,
+        "REQUESTS": counted.requests,
+        "REFUSED REQUESTS": counted.refused_requests,
+    })
+}
+
+/// Serves until the process is asked to stop; reloads when it is asked to.
+async fn until_stopped(mut signals: Signals, world: &Rc<World>, disk: &Arc<dyn Disk>, options: &cli::Run, tls: &Tls) {
+    while let Signal::Reload = signals.next().await {
+        reload(world, &**disk, options, tls);
+    }
+}
+
+/// Takes what changed in config, certificate and country files; what is wrong is logged and changes nothing.
+fn reload(world: &World, disk: &dyn Disk, options: &cli::Run, tls: &Tls) {
+    match tls.reload() {
+        Ok(()) => log::info!("reload: certificate with SHA-256 fingerprint {}", tls.fingerprint()),
+        Err(error) => log::error!("reload: the certificate in use stays: {}", chain(&error)),
+    }
+    setting::load_geo(&mut world.enricher.borrow_mut(), disk);
+    let loaded = match setting::load_config(disk, &given(options)) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            log::error!("reload: the config in force stays: {error}");
+            return;
+        }
+    };
+    let changed = config::changed(&world.config.borrow().config, &loaded.config);
+    for leaf in &changed {
+        let when = if leaf.restart { "; takes effect at the next start" } else { "" };
+        log::info!("reload: {} changed{when}", leaf.path);
+    }
+    let new = &loaded.config;
+    logger::start(level(new));
+    world.meter.borrow_mut().set_limits(&setting::meter_config(new, Time::ZERO));
+    world.store.borrow_mut().configure(setting::store_settings(new));
+    world.auth.borrow_mut().configure(setting::auth_settings(new));
+    *world.config.borrow_mut() = loaded;
+}
+
+/// What a user sees first: where to go, what is captured, how to set the password.
+fn greeting(options: &cli::Run, world: &World, tls: &Tls, code: Option<&SetupCode>) -> String {
+    let config = &world.config.borrow().config;
+    let capture = world.capture.borrow();
+    let mut text = format!("weir {}\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12} {value}\n"));
+    line("data", &format!("{} (history up to {} MiB)", options.data.display(), config.storage.budget >> 20));
+    let names: BTreeSet<&str> = capture.interfaces.iter().map(|seen| seen.name.as_str()).collect();
+    match (&capture.trouble, &capture.replay) {
+        (Some(trouble), _) => line("capture", trouble),
+        (None, Some(file)) => line("capture", &format!("{file}, again and again")),
+        (None, None) if names.is_empty() => line("capture", "no interface is up yet"),
+        (None, None) => line("capture", &names.into_iter().collect::<Vec<_>>().join(", ")),
+    }
+    line("certificate", &format!("SHA-256 {}", tls.fingerprint()));
+    if let Some(code) = code {
+        line("first", &format!("set the administrator's password: weir setup --data {}", options.data.display()));
+        line("", &format!("or from elsewhere with the one-time code {code}"));
+    }
+    for address in addresses(&config.http.listen) {
+        line("serving", &format!("https://{address}/"));
+    }
+    text
+}
+
+/// Addresses a browser can be pointed at: a wildcard stands for all of ours.
+fn addresses(listen: &[SocketAddr]) -> BTreeSet<SocketAddr> {
+    let mut all = BTreeSet::new();
+    for at in listen {
+        if at.ip().is_unspecified() {
+            let own = tls::own_addresses().into_iter();
+            let reachable = own.filter(|ip: &IpAddr| at.is_ipv6() || ip.is_ipv4());
+            all.extend(reachable.map(|ip| SocketAddr::new(ip, at.port())));
+        } else {
+            all.insert(*at);
+        }
+    }
+    all
+}

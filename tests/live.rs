@@ -1,0 +1,73 @@
+//! Real packets through a real kernel ring into true answers over HTTPS.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where its world is not as it should be")]
+
+mod common;
+
+use std::path::Path;
+
+use common::{Namespace, Weir, eventually, have, is_root, must, skip};
+
+/// IP packets and IP octets of an Ethernet pcap, read by rules of its own: the check must not share our parser.
+fn counted_by_hand(file: &Path) -> (u64, u64) {
+    let bytes = std::fs::read(file).unwrap();
+    let (mut at, mut packets, mut octets) = (24, 0, 0);
+    while at < bytes.len() {
+        let captured = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+        let frame = &bytes[at + 16..at + 16 + captured];
+        at += 16 + captured;
+        let ip = if frame[12..14] == [0x81, 0] { &frame[16..] } else { &frame[12..] };
+        let length = match ip[..2] {
+            [8, 0] => u64::from(u16::from_be_bytes([ip[4], ip[5]])),
+            [0x86, 0xdd] => u64::from(u16::from_be_bytes([ip[6], ip[7]])) + 40,
+            _ => continue,
+        };
+        packets += 1;
+        octets += length;
+    }
+    (packets, octets)
+}
+
+/// Sums of the columns of a `table` answer.
+fn totals(answer: &serde_json::Value) -> (u64, u64) {
+    let sum =
+        |column: &str| answer["table"].as_array().unwrap().iter().map(|row| row[column].as_u64().unwrap()).sum::<u64>();
+    (sum("TOT. PACKETS"), sum("TOT. BYTES"))
+}
+
+#[test]
+fn every_packet_and_byte_on_the_wire_is_in_the_table() {
+    if !is_root() || !have("ip") || !have("tcpreplay") || !have("curl") || !have("python3") {
+        return skip("live", "needs root, iproute2, tcpreplay, curl and python3");
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let capture = scratch.path().join("office.pcap");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/make_capture.py");
+    must("python3", &[script.to_str().unwrap(), capture.to_str().unwrap(), "--packets", "20000", "--seconds", "10"]);
+    let expected = counted_by_hand(&capture);
+
+    let (sender, box_) = (Namespace::new("a"), Namespace::new("b"));
+    must("ip", &["link", "add", "va", "netns", &sender.0, "type", "veth", "peer", "name", "vb", "netns", &box_.0]);
+    sender.must("ip", &["link", "set", "va", "up"]);
+    box_.must("ip", &["link", "set", "vb", "up"]);
+    let mut weir = Weir::start(Some(&box_), &["--interface", "vb"]);
+    weir.set_up();
+    sender.must("tcpreplay", &["-q", "-i", "va", "--pps", "10000", capture.to_str().unwrap()]);
+
+    let path = "/flowtraq/api/v3/table?relative_time=1h&group_by=IPROTOCOL&rows=300";
+    let answer = eventually("the table holds all packets", || {
+        let answer = weir.get(path);
+        (totals(&answer).0 >= expected.0).then_some(answer)
+    });
+    assert_eq!(totals(&answer), expected, "packets and octets as sent");
+
+    let info = weir.get("/flowtraq/api/v3/info");
+    assert!(info.to_string().contains("drop"), "the kernel's drop count is in {info}");
+    let (code, took) = weir.stop();
+    assert_eq!(code, Some(0), "{}", weir.log());
+    assert!(took.as_secs_f64() < 1.0, "SIGTERM took {took:?}");
+
+    // What was flushed at the end is the history that the next start serves.
+    let again = Weir::start_in(&weir.data, None, &["--interface", "lo"]);
+    assert_eq!(totals(&again.get(path)), expected, "after a restart");
+}

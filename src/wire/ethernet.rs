@@ -44,27 +44,31 @@ pub fn frame<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Resul
         && let Some((&[i0, i1, k0, k1], inner)) = rest.header::<4>()
         && [k0, k1] == IPV4.to_be_bytes()
     {
-        packet.vlan = u16::from_be_bytes([i0, i1]) & 0x0fff;
+        tagged(packet, [i0, i1]);
         (kind, content) = (IPV4, inner);
     }
     if kind == IPV4 { ip::v4_inline(packet, content, depth) } else { payload(packet, kind, rest, depth) }
 }
 
+/// Enters a tag: the outermost first.
+#[inline]
+fn tagged(packet: &mut Packet<'_>, control: [u8; 2]) {
+    let id = u16::from_be_bytes(control) & 0x0fff;
+    if packet.vlan == 0 {
+        packet.vlan = id;
+    } else if packet.inner_vlan == 0 {
+        packet.inner_vlan = id;
+    }
+}
+
 /// What follows an Ethernet type, wherever that stands: tags in any number up to [`MAX_TAGS`], then a protocol.
 #[inline(never)]
 pub fn payload<'a>(packet: &mut Packet<'a>, mut kind: u16, mut span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
-    let mut vlans = 0;
     for _ in 0..MAX_TAGS {
         let tag_rest = match kind {
             VLAN | SERVICE_VLAN | OLD_SERVICE_VLAN | OLD_SERVICE_VLAN_2 | OLD_SERVICE_VLAN_3 => {
                 let (&[hi, lo, ..], _) = span.header::<4>().ok_or(Unparsed::LinkCut)?;
-                let id = u16::from_be_bytes([hi, lo]) & 0x0fff;
-                match vlans {
-                    0 => packet.vlan = id,
-                    1 => packet.inner_vlan = id,
-                    _ => {}
-                }
-                vlans += 1;
+                tagged(packet, [hi, lo]);
                 2
             }
             // VN-tag: direction, pointer and two interface numbers.
@@ -117,9 +121,15 @@ fn protocol<'a>(packet: &mut Packet<'a>, kind: u16, span: Span<'a>, depth: Depth
     }
 }
 
-/// Ethernet inside something that is not IP: one level, so that a frame cannot nest them without end.
+/// Ethernet inside something that is not IP. It counts as a level, so that a frame cannot nest them without end.
 pub fn nested<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
     let depth = depth.deeper().ok_or(Unparsed::TunnelDepth)?;
+    frame(packet, span, depth)
+}
+
+/// Ethernet inside IP: a network of its own, with its own VLANs.
+pub fn overlay<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    (packet.vlan, packet.inner_vlan) = (0, 0);
     frame(packet, span, depth)
 }
 

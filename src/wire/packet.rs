@@ -82,12 +82,12 @@ pub struct IcmpQuery {
 /// One packet as the flow table sees it. Fields of headers that are not there are zero.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'a> {
-    /// Sender's MAC address, where the link has one. Where a tunnel carries Ethernet and its inner IP header was chosen,
-    /// MAC addresses and VLAN IDs are those of the inner frame.
+    /// Sender's MAC address by the last Ethernet header before the IP header that makes the session, where there is one.
     pub src_mac: Mac,
-    /// Receiver's MAC address, where the link has one.
+    /// Receiver's MAC address, likewise.
     pub dst_mac: Mac,
-    /// Outermost VLAN ID, 0 to 4095; 0 is none, or a tag that has a priority only.
+    /// Outermost VLAN ID, 1 to 4095; 0 is none, or a tag that has a priority only. Where an IP header inside a tunnel that
+    /// carries Ethernet makes the session, this and the next are those of the inner frame.
     pub vlan: u16,
     /// VLAN ID of the tag behind the outermost one; 0 is none. Tags further in are stepped over.
     pub inner_vlan: u16,

@@ -40,9 +40,9 @@ pub fn over_ip<'a>(packet: &mut Packet<'a>, number: u8, span: Span<'a>, depth: D
         protocol::ESP => seen(packet, Tunnel::Esp),
         protocol::L2TP => seen(packet, Tunnel::L2tp),
         protocol::ETHER_IP => entered(packet, Tunnel::EtherIp, depth, |p, d| {
-            ethernet::frame(p, span.skip(2).ok_or(Unparsed::LinkCut)?, d)
+            ethernet::overlay(p, span.skip(2).ok_or(Unparsed::LinkCut)?, d)
         }),
-        protocol::ETHERNET => entered(packet, Tunnel::EtherIp, depth, |p, d| ethernet::frame(p, span, d)),
+        protocol::ETHERNET => entered(packet, Tunnel::EtherIp, depth, |p, d| ethernet::overlay(p, span, d)),
         protocol::MPLS_IN_IP => entered(packet, Tunnel::Mpls, depth, |p, d| mpls::labels(p, span, d)),
         _ => {}
     }
@@ -55,7 +55,9 @@ pub fn over_udp<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) {
     let is = |port| packet.src_port == port || packet.dst_port == port;
     match (packet.dst_port, span.peek::<8>()) {
         (VXLAN_PORT | OLD_VXLAN_PORT, Some([flags, _, _, _, .., 0])) if flags & 0x08 != 0 => {
-            entered(packet, Tunnel::Vxlan, depth, |p, d| ethernet::frame(p, span.skip(8).ok_or(Unparsed::LinkCut)?, d));
+            entered(packet, Tunnel::Vxlan, depth, |p, d| {
+                ethernet::overlay(p, span.skip(8).ok_or(Unparsed::LinkCut)?, d)
+            });
         }
         (VXLAN_GPE_PORT, Some(&[flags, 0, 0, next, .., 0])) if flags & 0x0c == 0x0c => {
             entered(packet, Tunnel::Vxlan, depth, |p, d| {
@@ -63,7 +65,7 @@ pub fn over_udp<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) {
                 match next {
                     1 => ip::v4(p, inner, d),
                     2 => ip::v6(p, inner, d),
-                    3 => ethernet::frame(p, inner, d),
+                    3 => ethernet::overlay(p, inner, d),
                     5 => mpls::labels(p, inner, d),
                     _ => Err(Unparsed::TunnelPayload),
                 }
@@ -72,7 +74,10 @@ pub fn over_udp<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) {
         (GENEVE_PORT, Some(&[version, _, hi, lo, .., 0])) if version >> 6 == 0 => {
             entered(packet, Tunnel::Geneve, depth, |p, d| {
                 let inner = span.skip(8 + u32::from(version & 0x3f) * 4).ok_or(Unparsed::LinkCut)?;
-                ethernet::payload(p, u16::from_be_bytes([hi, lo]), inner, d)
+                match u16::from_be_bytes([hi, lo]) {
+                    ethernet::BRIDGED_ETHERNET => ethernet::overlay(p, inner, d),
+                    kind => ethernet::payload(p, kind, inner, d),
+                }
             });
         }
         (MPLS_PORT, Some(_)) => entered(packet, Tunnel::Mpls, depth, |p, d| mpls::labels(p, span, d)),
@@ -147,13 +152,19 @@ fn gre<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), 
     }
     match kind {
         ethernet::PPP => ppp::frame(packet, rest, depth),
+        // Unlike behind Ethernet, the type of what follows stands first.
+        ethernet::CISCO_METADATA => {
+            let (&[hi, lo, ..], rest) = rest.header::<8>().ok_or(Unparsed::LinkCut)?;
+            ethernet::payload(packet, u16::from_be_bytes([hi, lo]), rest, depth)
+        }
+        ethernet::BRIDGED_ETHERNET => ethernet::overlay(packet, rest, depth),
         // Type I has no header of its own, and no sequence number either.
-        ERSPAN if !has(sequence) => ethernet::frame(packet, rest, depth),
-        ERSPAN => ethernet::frame(packet, rest.skip(8).ok_or(Unparsed::LinkCut)?, depth),
+        ERSPAN if !has(sequence) => ethernet::overlay(packet, rest, depth),
+        ERSPAN => ethernet::overlay(packet, rest.skip(8).ok_or(Unparsed::LinkCut)?, depth),
         ERSPAN_III => {
             let (&[.., low], rest) = rest.header::<12>().ok_or(Unparsed::LinkCut)?;
             let platform = u32::from(low & 1) * 8;
-            ethernet::frame(packet, rest.skip(platform).ok_or(Unparsed::LinkCut)?, depth)
+            ethernet::overlay(packet, rest.skip(platform).ok_or(Unparsed::LinkCut)?, depth)
         }
         // Version 2 puts four octets before the packet; the nibble tells which it is.
         WCCP => match rest.peek::<1>() {

@@ -202,6 +202,8 @@ fn numbers<F: Fields>(field: Field, row: &F) -> Numbers {
         Field::IfOut => One(u64::from(row.origin().if_out)),
         Field::If => known(row.origin().if_in, row.origin().if_out),
         Field::Ring => One(u64::from(row.origin().ring)),
+        // Nothing came back: there is no second value, and 0 would look like one.
+        Field::Tos if row.total()[1].packets == 0 => One(u64::from(row.tos()[0])),
         Field::Tos => Two(row.tos().map(u64::from)),
         Field::Version => One(u64::from(row.origin().version)),
         Field::Partition => One(u64::from(row.origin().partition)),

@@ -427,6 +427,13 @@ fn an_either_side_comparison_chooses_the_ends_that_match() {
 }
 
 #[test]
+fn an_answer_that_never_came_has_no_type_of_service() {
+    let mut silent = session();
+    (silent.tos, silent.total[1]) = ([32, 0], Counters::default());
+    assert!(parsed("TOS == 32").matches(&silent) && !parsed("TOS == 0").matches(&silent));
+}
+
+#[test]
 fn internal_netblocks_can_be_set() {
     let nets: Arc<[Net]> = [Net::parse("192.0.2.0/24").unwrap()].into();
     assert!(!parsed("INT").with_internal(nets.clone()).matches(&session()));

@@ -36,7 +36,7 @@ pub(super) fn of_field(field: Field) -> Columns {
         F::Last => Columns::LAST,
         F::Duration => Columns::START | Columns::LAST,
         F::Flags => Columns::TCP_FLAGS,
-        F::Tos => Columns::TOS,
+        F::Tos => Columns::TOS | Columns::TOTAL_PACKETS,
         F::Updates => Columns::ORDINAL,
         F::Application => Columns::APPLICATION,
         F::ServerName => Columns::SERVER_NAME,

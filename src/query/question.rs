@@ -103,10 +103,11 @@ impl std::fmt::Display for BadQuestion {
 
 impl std::error::Error for BadQuestion {}
 
-/// What one question may hold in memory and how long it may take. About 20 MiB at the default.
+/// What one question may hold in memory and how long it may take. At the default at most about 12 MiB: 6 for the entities of
+/// a ranking, 2 for its series, 2 for distinct values, 2 for a filter that varies. A count or a listing holds the ids alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Entities of a ranking, about 100 bytes each. Beyond it the smaller half is folded into OTHER.
+    /// Entities of a ranking, about 80 bytes each. Beyond it the smaller half is folded into OTHER.
     pub groups: usize,
     /// Cells of time series, 8 bytes each.
     pub cells: usize,

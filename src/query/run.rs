@@ -204,18 +204,14 @@ impl Run {
 
     fn rank_addresses(&mut self, batch: &Batch) {
         let Work::Table(ranking) = &mut self.work else { return };
-        let (range, within) = (self.range.clone(), batch.within(&self.range));
+        let (range, within) = (&self.range, batch.within(&self.range));
         let (lasts, previous, ordinals) = (batch.lasts(), batch.previous(), batch.ordinals());
-        let mut updates = 0;
-        ranking.addresses(batch, &mut |ranking, i| {
+        self.honesty.updates += ranking.add_addresses(batch, |i| {
             if !within && !lasts.get(i).is_some_and(|last| range.contains(last)) {
-                return;
+                return None;
             }
-            updates += 1;
-            let first = previous.get(i).is_some_and(|at| *at < range.start) || ordinals.get(i) == Some(&1);
-            ranking.add_address(batch, i, first);
+            Some(previous.get(i).is_some_and(|at| *at < range.start) || ordinals.get(i) == Some(&1))
         });
-        self.honesty.updates += updates;
     }
 
     fn list(&mut self, batch: Batch, mut left: usize) -> Step {
@@ -289,7 +285,7 @@ fn check(table: &TableQuestion, limits: &Limits) -> Result<(), BadQuestion> {
     if table.buckets > MAX_BUCKETS {
         return Err(BadQuestion::TooManyBuckets);
     }
-    if (table.rows + 1) * table.buckets * 2 > limits.cells {
+    if (table.rows + 1) * table.buckets > limits.cells {
         return Err(BadQuestion::TooManyCells);
     }
     if table.count_by == CountBy::Unique && !table.unique.is_some_and(GroupBy::countable) {

@@ -131,46 +131,40 @@ impl Ranking {
         }
     }
 
-    /// Adds a whole batch by its dictionary of addresses: for a ranking of addresses without a filter, where each
-    /// address of the block is looked up once.
-    pub(super) fn addresses(&mut self, batch: &Batch, rows: &mut dyn FnMut(&mut Self, usize)) {
-        let columns = [batch.clients(), batch.servers()];
-        for (codes, column) in self.by_code.iter_mut().zip(columns) {
-            codes.clear();
-            codes.resize(column.values.len(), NONE);
-        }
-        for i in (0..batch.len()).rev() {
-            rows(self, i);
-        }
-    }
-
-    /// Whether [`Ranking::add_address`] may be used.
+    /// Whether [`Ranking::add_addresses`] gives the same as [`Ranking::add`] for each row.
     pub(super) fn is_of_addresses(&self) -> bool {
         self.question.group_by == GroupBy::Ip && self.distinct.is_none()
     }
 
-    /// Adds row `i` of the batch that [`Ranking::addresses`] walks.
-    #[inline]
-    pub(super) fn add_address(&mut self, batch: &Batch, i: usize, first: bool) {
-        let (row, columns) = (batch.row(i), [batch.clients(), batch.servers()]);
-        let [Some(&client), Some(&server)] = columns.map(|c| c.codes.get(i)) else { return };
-        let [Some(&a), Some(&b)] =
-            [(columns[0], client), (columns[1], server)].map(|(c, code)| c.values.get(usize::from(code)))
-        else {
-            return;
-        };
-        if a == b {
-            let gift = self.gift(&row, Role::Both, first);
+    /// Adds the rows of a batch for which `first_in_range` gives an answer, looking up each address of its dictionaries
+    /// once: for a ranking of addresses without a filter.
+    pub(super) fn add_addresses(&mut self, batch: &Batch, first_in_range: impl Fn(usize) -> Option<bool>) -> u64 {
+        let [clients, servers] = [batch.clients(), batch.servers()];
+        for (known, column) in self.by_code.iter_mut().zip([clients, servers]) {
+            known.clear();
+            known.resize(column.values.len(), NONE);
+        }
+        let mut updates = 0;
+        for (i, (&client, &server)) in clients.codes.iter().zip(servers.codes).enumerate().rev() {
+            let Some(first) = first_in_range(i) else { continue };
+            let (Some(&a), Some(&b)) =
+                (clients.values.get(usize::from(client)), servers.values.get(usize::from(server)))
+            else {
+                continue;
+            };
+            updates += 1;
+            let row = batch.row(i);
+            let one = a == b;
+            let gift = self.gift(&row, if one { Role::Both } else { Role::Client }, first);
             let at = self.by_code(0, client, GroupKey::Ip(a));
             self.give(at, gift);
-            return;
+            if !one {
+                let gift = self.gift(&row, Role::Server, first);
+                let at = self.by_code(1, server, GroupKey::Ip(b));
+                self.give(at, gift);
+            }
         }
-        let gift = self.gift(&row, Role::Client, first);
-        let at = self.by_code(0, client, GroupKey::Ip(a));
-        self.give(at, gift);
-        let gift = self.gift(&row, Role::Server, first);
-        let at = self.by_code(1, server, GroupKey::Ip(b));
-        self.give(at, gift);
+        updates
     }
 
     #[inline]

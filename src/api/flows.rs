@@ -67,7 +67,10 @@ pub(super) fn sessions(world: &Rc<World>, now: Time, parameters: &Value) -> Resu
 
 /// `sessions.count`
 pub(super) fn count(world: &Rc<World>, now: Time, parameters: &Value) -> Result<Outcome, Failure> {
-    ask(world, now, range(now, parameters, None), parameters, What::Count)
+    let (from, to) = range(now, parameters, None);
+    // Sessions are counted by the update that carries them into the range; what history no longer has can carry none.
+    let from = world.store.borrow().oldest().map_or(from, |oldest| from.max(oldest.min(to - Duration::from_micros(1))));
+    ask(world, now, (from, to), parameters, What::Count)
 }
 
 /// `table`

@@ -42,7 +42,7 @@ pub use merge::Merger;
 pub use summary::{BadSummary, LARGEST_VALUE, Row, Sessions, Summary, Totals};
 pub use window::{Width, Window};
 
-use sketch::{Part, Share, Sketch};
+use sketch::Sketch;
 
 /// How long after its end a window takes updates: the active cut of the flow table is a minute, the rest is slack.
 pub const LATENESS: Duration = Duration::from_secs(75);
@@ -176,7 +176,7 @@ impl Rollups {
         let mut parts: Vec<(Window, Summary)> = Vec::new();
         for open in self.open.iter().filter(in_range).chain(&extra) {
             let sketch = open.sketches.iter().find(|sketch| sketch.dimension() == dimension);
-            parts.extend(sketch.map(|sketch| (open.window, sketch.summary(open.totals))));
+            parts.extend(sketch.map(|sketch| (open.window, sketch.clone().finish(open.totals))));
         }
         parts.sort_by_key(|&(window, _)| window);
         parts
@@ -200,34 +200,24 @@ impl Open {
     }
 
     fn add(&mut self, record: &FlowRecord) {
-        let share = Share { delta: record.delta, first: self.first(record) };
-        let first = share.first.unwrap_or_default();
-        let [client, server] = record.delta;
-        self.totals.add(&Totals { client, server, sessions: first, updates: 1 });
         for sketch in &mut self.sketches {
-            match sketch.dimension().keys(record) {
-                Keys::One(key) => sketch.count(&key, Part::Client, &share),
-                Keys::Both(key) => sketch.count(&key, Part::Both, &share),
-                Keys::Sides(client, server) => {
-                    sketch.count(&client, Part::Client, &share);
-                    sketch.count(&server, Part::Server, &share);
-                }
-            }
+            sketch.add(sketch.dimension().keys(record), &self.totals);
         }
+        let [client, server] = record.delta;
+        self.totals.add(&Totals { client, server, sessions: self.first(record), updates: 1 });
     }
 
     /// Whether this is the session's first update in the windows of each width.
-    fn first(&self, record: &FlowRecord) -> Option<Sessions> {
+    fn first(&self, record: &FlowRecord) -> Sessions {
         if record.previous == Time::ZERO {
-            return Some(Sessions { new: 1, carried: [0; 4] });
+            return Sessions { new: 1, carried: [0; 4] };
         }
-        let carried = self.starts.map(|start| u64::from(record.previous < start));
-        carried.contains(&1).then_some(Sessions { new: 0, carried })
+        Sessions { new: 0, carried: self.starts.map(|start| u64::from(record.previous < start)) }
     }
 
     fn close(self) -> Closed {
-        let summaries = self.sketches.iter().map(|sketch| sketch.summary(self.totals)).collect();
-        Closed { window: self.window, summaries }
+        let Self { window, totals, sketches, .. } = self;
+        Closed { window, summaries: sketches.into_iter().map(|sketch| sketch.finish(totals)).collect() }
     }
 }
 

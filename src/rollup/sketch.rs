@@ -16,8 +16,15 @@
 //! so an exchange adds at most the record's bytes to the sum of the estimates. What a key had while not followed went into
 //! its cell or was left there.
 //!
-//! Cost: one keyed hash and one probe for a key; the smallest estimate is looked for (256 numbers in a row) only
-//! where a key exceeds the one last found, for estimates only grow. Hash collisions cost precision, never the promise.
+//! # Cost
+//!
+//! A run of records with the same keys is counted as one when it ends, from the growth of the window's totals: in a network
+//! with one VLAN that dimension costs a comparison. Else a key costs one keyed hash and one probe. The smallest
+//! estimate is on top of a heap whose other entries may be out of date (too small, for estimates only grow): an entry is put
+//! right when it comes up. Hash collisions cost precision, never the promise.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use hashbrown::HashTable;
 
@@ -25,7 +32,7 @@ use crate::base::lru::HashKey;
 use crate::flow::Counters;
 
 use super::distinct::Distinct;
-use super::key::{Dimension, Key};
+use super::key::{Dimension, Key, Keys};
 use super::summary::{Row, Sessions, Summary, Totals, add};
 
 /// How many keys of a dimension are followed in a window.
@@ -43,31 +50,34 @@ pub(super) enum Part {
     Both,
 }
 
-/// What one record counts for each of its keys.
+/// What one record, or a run of them, counts for each of its keys.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     pub delta: [Counters; 2],
-    /// The session's first update in the window; none for a later one.
-    pub first: Option<Sessions>,
+    pub sessions: Sessions,
+    pub updates: u64,
 }
 
 /// See the module doc.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Sketch {
     dimension: Dimension,
     seed: HashKey,
+    /// The keys of the records since the window's totals were `since`: not counted yet.
+    run: Option<Keys>,
+    since: Totals,
     rows: Vec<Row>,
     /// Of the row at the same place.
     estimates: Vec<u64>,
     /// Of the row's key at the same place.
     hashes: Vec<u64>,
     index: HashTable<u16>,
-    /// Empty until there are as many rows as may be.
+    /// Empty until there are as many rows as may be, as is the heap.
     cells: Vec<u64>,
+    /// Every row by an estimate that it has or had.
+    smallest: BinaryHeap<Reverse<(u64, u16)>>,
     /// No estimate is smaller.
     least: u64,
-    /// The row counted last: records of one session or one VLAN come in a row.
-    last: usize,
     distinct: Distinct,
 }
 
@@ -76,14 +86,16 @@ impl Sketch {
         Self {
             dimension,
             seed,
+            run: None,
+            since: Totals::default(),
             rows: Vec::new(),
             estimates: Vec::new(),
             hashes: Vec::new(),
             index: HashTable::new(),
             cells: Vec::new(),
+            smallest: BinaryHeap::new(),
             least: 0,
-            last: 0,
-            distinct: Distinct::default(),
+            distinct: Distinct::new(),
         }
     }
 
@@ -91,18 +103,33 @@ impl Sketch {
         self.dimension
     }
 
-    /// Counts a record's share for a key.
+    /// Counts a record that has these keys; `totals` are the window's without it.
     #[inline]
-    pub fn count(&mut self, key: &Key, part: Part, share: &Share) {
+    pub fn add(&mut self, keys: Keys, totals: &Totals) {
+        if self.run != Some(keys) {
+            self.end_run(totals);
+            self.run = Some(keys);
+            self.since = *totals;
+        }
+    }
+
+    fn end_run(&mut self, totals: &Totals) {
+        let Some(keys) = self.run.take() else { return };
+        let share = totals.since(&self.since);
+        match keys {
+            Keys::One(key) => self.count(&key, Part::Client, &share),
+            Keys::Both(key) => self.count(&key, Part::Both, &share),
+            Keys::Sides(client, server) => {
+                self.count(&client, Part::Client, &share);
+                self.count(&server, Part::Server, &share);
+            }
+        }
+    }
+
+    /// Counts a share for a key.
+    fn count(&mut self, key: &Key, part: Part, share: &Share) {
         let weight = share.delta[0].bytes.saturating_add(share.delta[1].bytes);
-        let at = match self.rows.get(self.last) {
-            Some(row) if row.key == *key => self.last,
-            _ => match self.place(key, weight) {
-                Some(at) => at,
-                None => return,
-            },
-        };
-        self.last = at;
+        let Some(at) = self.place(key, weight) else { return };
         self.estimates[at] = self.estimates[at].saturating_add(weight);
         self.rows[at].count(part, share);
     }
@@ -125,28 +152,46 @@ impl Sketch {
         }
         if self.cells.is_empty() {
             self.cells = vec![0; CELLS];
+            self.smallest = self.estimates.iter().zip(0..).map(|(&estimate, at)| Reverse((estimate, at))).collect();
         }
         let cell = cell_of(hash);
         let before = self.cells[cell];
         let with = before.saturating_add(weight);
+        let mut leaving = None;
         if with > self.least {
-            self.least = self.estimates.iter().copied().min().unwrap_or(0);
+            leaving = self.least_row();
         }
-        if with <= self.least {
+        let Some(at) = leaving.filter(|_| with > self.least) else {
             self.cells[cell] = with;
             return None;
-        }
-        let at = self.estimates.iter().position(|&estimate| estimate == self.least)?;
-        let leaving = self.hashes[at];
-        if let Ok(entry) = self.index.find_entry(leaving, |&other| usize::from(other) == at) {
+        };
+        let hash_leaving = self.hashes[at];
+        if let Ok(entry) = self.index.find_entry(hash_leaving, |&other| usize::from(other) == at) {
             entry.remove();
         }
-        self.cells[cell_of(leaving)] = self.estimates[at];
+        self.cells[cell_of(hash_leaving)] = self.estimates[at];
         self.rows[at] = Row::new(*key, before);
         self.estimates[at] = before;
         self.hashes[at] = hash;
         self.enter(hash, at);
+        if let Some(mut top) = self.smallest.peek_mut() {
+            *top = Reverse((with, at as u16));
+        }
         Some(at)
+    }
+
+    /// The row with the smallest estimate, which becomes `least`; its entry is on top of the heap.
+    fn least_row(&mut self) -> Option<usize> {
+        loop {
+            let mut top = self.smallest.peek_mut()?;
+            let Reverse((recorded, at)) = *top;
+            let estimate = self.estimates[usize::from(at)];
+            if estimate == recorded {
+                self.least = estimate;
+                return Some(at.into());
+            }
+            *top = Reverse((estimate, at));
+        }
     }
 
     fn enter(&mut self, hash: u64, at: usize) {
@@ -154,11 +199,12 @@ impl Sketch {
         self.index.insert_unique(hash, at as u16, |&other| hashes[usize::from(other)]);
     }
 
-    /// What was counted so far. `totals` are the window's.
-    pub fn summary(&self, totals: Totals) -> Summary {
+    /// What was counted. `totals` are the window's.
+    pub fn finish(mut self, totals: Totals) -> Summary {
+        self.end_run(&totals);
         let floor = self.cells.iter().copied().max().unwrap_or(0);
-        let (rows, distinct) = (self.rows.clone(), self.distinct.clone());
-        let mut summary = Summary { dimension: self.dimension, totals, rows, floor, distinct };
+        let mut summary =
+            Summary { dimension: self.dimension, totals, rows: self.rows, floor, distinct: self.distinct };
         summary.sort();
         summary
     }
@@ -182,12 +228,10 @@ impl Row {
                 (&mut self.internal, both, both)
             }
         };
-        if let Some(first) = &share.first {
-            sessions.add(first);
-        }
+        sessions.add(&share.sessions);
         add(&mut self.sent, sent);
         add(&mut self.received, received);
-        self.updates += 1;
+        self.updates = self.updates.saturating_add(share.updates);
     }
 }
 

@@ -23,6 +23,7 @@ use crate::flow::Counters;
 
 use super::distinct::Distinct;
 use super::key::{Dimension, Key};
+use super::sketch::Share;
 use super::window::Width;
 
 /// No stored value is longer, in bytes.
@@ -143,6 +144,21 @@ pub(super) fn add(to: &mut Counters, other: Counters) {
 }
 
 impl Totals {
+    /// What was counted since they were `earlier`.
+    pub(super) fn since(&self, earlier: &Self) -> Share {
+        let grown = |now: Counters, then: Counters| Counters {
+            packets: now.packets - then.packets,
+            bytes: now.bytes - then.bytes,
+        };
+        let mut sessions = self.sessions;
+        sessions.new -= earlier.sessions.new;
+        for (carried, earlier) in sessions.carried.iter_mut().zip(earlier.sessions.carried) {
+            *carried -= earlier;
+        }
+        let delta = [grown(self.client, earlier.client), grown(self.server, earlier.server)];
+        Share { delta, sessions, updates: self.updates - earlier.updates }
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         add(&mut self.client, other.client);
         add(&mut self.server, other.server);

@@ -9,8 +9,8 @@
 //! # Exactly once
 //!
 //! A batch holds the windows and the mark up to which they count, so after a crash the mark tells which updates are missing:
-//! those whose `last` is not before [`RollupStore::resume_from`]; feed them from the history. Windows of minutes join what is stored
-//! of the same minute already; longer ones are built from stored shorter ones and replaced. An update that came late (see
+//! those whose `last` is not before [`RollupStore::resume_from`]; feed them from the history. Windows of minutes after the mark are
+//! forgotten at a start; others join what is stored of the same minute already; longer ones are built from stored shorter ones and replaced. An update that came late (see
 //! [`crate::rollup`]) counts in a window later than its own; after a crash before that window is durable it is not counted again.
 //!
 //! # Bounds
@@ -150,7 +150,7 @@ impl RollupStore {
                 (database, tree, marks)
             }
         };
-        let store = Self {
+        let mut store = Self {
             database,
             tree,
             settings: settings.fitted(),
@@ -164,7 +164,28 @@ impl RollupStore {
             fresh: None,
             damaged: 0,
         };
+        store.forget_uncounted()?;
         Ok((store, found))
+    }
+
+    /// Removes windows from after the mark: their updates are to be fed again. There are some where the last run ended
+    /// before it had caught up with the history.
+    fn forget_uncounted(&mut self) -> Result<(), DatabaseError> {
+        let counted = self.marks.counted;
+        let mut marks = self.marks;
+        marks.built = Width::ALL.map(|width| self.marks.built[width as usize].min(width.window(counted).start));
+        let (mut batch, mut any) = (Batch::default(), marks != self.marks);
+        for dimension in Dimension::ALL {
+            let key = |start| key_of(Window { width: Width::Minute, start }, dimension);
+            for key in self.tree.range(key(counted)..=key(Time::MAX)).keys() {
+                batch.remove(key?);
+                any = true;
+            }
+        }
+        if any {
+            self.apply(self.now, batch, marks)?;
+        }
+        Ok(())
     }
 
     /// Updates of the history whose `last` is before this are counted; those from then on are to be fed to
@@ -195,7 +216,8 @@ impl RollupStore {
     }
 
     /// Stores closed windows. `settled` is [`Rollups::settled`]; `counted` is the same, but after [`Rollups::finish`] it is
-    /// the moment of the shutdown, when all updates had come.
+    /// the moment of the shutdown, when all updates had come. Whoever counts new updates while another [`Rollups`] still
+    /// catches up with the history gives `Time::ZERO`: only the one that catches up knows how far all is counted.
     ///
     /// # Errors
     /// What sled says; the windows are lost then, until they are fed again from [`RollupStore::resume_from`].
@@ -284,8 +306,8 @@ impl RollupStore {
     }
 
     /// What is known of one dimension from `from` to before `to`, rounded outwards to whole minutes: stored windows (the longest
-    /// that fit), open ones, and the flow table's snapshot `live`. None where windows that are needed are kept no longer: then
-    /// the history must answer.
+    /// that fit), open ones, and the flow table's snapshot `live`. None where windows that are needed are kept no longer, or
+    /// are not yet counted again after a crash: then the history must answer.
     ///
     /// # Errors
     /// What sled says.
@@ -306,6 +328,9 @@ impl RollupStore {
         };
         while at < to && at < self.marks.built[0] {
             let Some(window) = self.longest(at, to) else { return Ok(None) };
+            if window.end() > self.marks.counted {
+                return Ok(None);
+            }
             if let Some(summary) = self.read(window, dimension)? {
                 values += 1;
                 add(window.width, window.start, summary);

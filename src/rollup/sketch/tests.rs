@@ -13,13 +13,13 @@ fn check(name: &str, stream: impl Iterator<Item = (u32, u64)>) -> (Summary, Hash
     let (mut exact, mut all) = (HashMap::new(), 0);
     for (n, bytes) in stream {
         let delta = [Counters { packets: 1, bytes }, Counters::default()];
-        sketch.count(&key(n), Part::Client, &Share { delta, first: None });
+        sketch.count(&key(n), Part::Client, &Share { delta, sessions: Sessions::default(), updates: 1 });
         *exact.entry(n).or_insert(0) += bytes;
         all += bytes;
     }
-    assert!(sketch.rows.len() <= FOLLOWED && sketch.cells.len() <= CELLS);
+    assert!(sketch.smallest.len() <= FOLLOWED && sketch.rows.len() <= FOLLOWED && sketch.cells.len() <= CELLS);
     assert!(sketch.estimates.iter().sum::<u64>() <= all, "{name}: estimates add up to more than all bytes");
-    let summary = sketch.summary(Totals::default());
+    let summary = sketch.finish(Totals::default());
     assert!(summary.floor <= all / FOLLOWED as u64, "{name}: floor {} of {all}", summary.floor);
     for (n, row) in summary.rows.iter().enumerate() {
         assert!(row.most() <= all / (n as u64 + 1), "{name}: row {n}");
@@ -99,11 +99,11 @@ fn each_part_counts_in_its_own_direction() {
     let mut sketch = Sketch::new(Dimension::Country, HashKey(3, 4));
     let no = Key::Country(*b"NO");
     let delta = [Counters { packets: 1, bytes: 100 }, Counters { packets: 2, bytes: 1_000 }];
-    let first = Some(Sessions { new: 1, carried: [0; 4] });
-    sketch.count(&no, Part::Client, &Share { delta, first });
-    sketch.count(&no, Part::Server, &Share { delta, first: None });
-    sketch.count(&no, Part::Both, &Share { delta, first });
-    let row = sketch.summary(Totals::default()).rows[0];
+    let sessions = Sessions { new: 1, carried: [0; 4] };
+    sketch.count(&no, Part::Client, &Share { delta, sessions, updates: 1 });
+    sketch.count(&no, Part::Server, &Share { delta, sessions: Sessions::default(), updates: 1 });
+    sketch.count(&no, Part::Both, &Share { delta, sessions, updates: 1 });
+    let row = sketch.finish(Totals::default()).rows[0];
     assert_eq!(
         (row.sent.bytes, row.received.bytes, row.within.bytes),
         (100 + 1_000 + 1_100, 1_000 + 100 + 1_100, 1_100)

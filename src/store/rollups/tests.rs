@@ -175,7 +175,7 @@ fn rollups_answer_like_the_updates_themselves() {
 #[test]
 fn each_width_knows_its_sessions_exactly() {
     let scratch = tempfile::tempdir().unwrap();
-    let updates = traffic(3_000, DAY - 4_000, 100_000, 2);
+    let updates = traffic(4_000, DAY - 4_000, 92_000, 2);
     let (mut store, mut rollups) =
         (open(&scratch.path().join("rollups"), at(DAY - 4_000)), Rollups::new(SEED, at(DAY - 4_000)));
     feed(&mut store, &mut rollups, &updates);
@@ -227,6 +227,37 @@ fn after_a_crash_the_history_fills_up_what_was_not_durable_once() {
     feed(&mut store, &mut rollups, after);
     let answer = answer(&mut store, &rollups, at(DAY), at(DAY + 7_200));
     check(&answer, &exact(&updates, at(DAY), at(DAY + 7_200)));
+}
+
+/// New updates are counted while those missed are, each by their own [`Rollups`].
+#[test]
+fn a_crash_while_catching_up_counts_nothing_twice() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("rollups");
+    let updates = traffic(3_000, DAY, 4_000, 11);
+    let (missed, new) = updates.split_at(updates.len() / 2);
+    let mut store = open(&folder, new[0].0);
+    let mut catching_up = Rollups::new(SEED, at(DAY));
+    feed(&mut store, &mut catching_up, &missed[..missed.len() / 2]);
+    let counted = store.resume_from();
+    let mut rollups = Rollups::new(SEED, new[0].0);
+    for (arrival, record) in new {
+        rollups.add(*arrival, record);
+        let closed = rollups.close(*arrival);
+        store.store(*arrival, &closed, rollups.settled(), Time::ZERO).unwrap();
+    }
+    while store.step(new[0].0).unwrap() {}
+    assert_eq!(store.resume_from(), counted);
+    let hour = (at(DAY), at(DAY + 3_600));
+    let early = store.answer(&rollups, &[], Dimension::Host, hour.0, hour.1).unwrap();
+    assert_eq!(early, None, "the history answers until all is counted");
+    drop(store);
+
+    let mut store = open(&folder, updates.last().unwrap().0);
+    let mut rollups = Rollups::new(SEED, counted);
+    let history = updates.iter().filter(|(_, record)| record.last >= counted);
+    feed(&mut store, &mut rollups, &history.map(|(_, record)| (record.last, record.clone())).collect::<Vec<_>>());
+    check(&answer(&mut store, &rollups, hour.0, hour.1), &exact(&updates, hour.0, hour.1));
 }
 
 #[test]

@@ -89,3 +89,79 @@ impl Depth {
         Some(Self { left: self.left.checked_sub(1)?, inner: self.inner })
     }
 }
+
+/// Link types of the fuzz body, chosen by the first octet.
+const FUZZED_LINKS: &[LinkType] = &[
+    LinkType::ETHERNET,
+    LinkType::RAW,
+    LinkType::DLT_RAW,
+    LinkType::DLT_RAW_OPENBSD,
+    LinkType::IPV4,
+    LinkType::IPV6,
+    LinkType::NULL,
+    LinkType::LOOP,
+    LinkType::ENC,
+    LinkType::LINUX_SLL,
+    LinkType::LINUX_SLL2,
+    LinkType::PPP,
+    LinkType::PPP_HDLC,
+    LinkType::PPP_PPPD,
+    LinkType::PPP_WITH_DIR,
+    LinkType::PPP_ETHER,
+    LinkType::CISCO_HDLC,
+    LinkType::ATM_RFC1483,
+    LinkType::FDDI,
+    LinkType::FRAME_RELAY,
+    LinkType::ARCNET_LINUX,
+    LinkType::IPOIB,
+    LinkType::WIFI,
+    LinkType::WIFI_RADIOTAP,
+    LinkType::PRISM,
+    LinkType::WIFI_AVS,
+    LinkType::PPI,
+    LinkType::NFLOG,
+];
+
+/// Fuzz body: the first octet chooses the link type, the second how much of the frame the snap length cut off; the rest is
+/// the frame. Checks the promises of [`Packet`]'s and this module's documentation.
+#[doc(hidden)]
+pub fn fuzz_packet(bytes: &[u8]) {
+    let Some((&[link, cut], frame)) = bytes.split_first_chunk() else { return };
+    let link = FUZZED_LINKS.get(usize::from(link) % FUZZED_LINKS.len()).copied().unwrap_or(LinkType::ETHERNET);
+    let wire_len = frame.len() as u32 + u32::from(cut) * 16;
+    let outer = parse(link, frame, wire_len, Tunnels::Outer);
+    let inner = parse(link, frame, wire_len, Tunnels::Inner);
+    match (&outer, &inner) {
+        (Ok(outer), Ok(inner)) => {
+            assert_eq!(outer.ip_bytes, outer.outer_ip_bytes);
+            assert_eq!((outer.outer_ip_bytes, outer.tunnel), (inner.outer_ip_bytes, inner.tunnel));
+            assert!(outer.tunnel.is_some() || outer.src == inner.src);
+            check_packet(outer, frame);
+            check_packet(inner, frame);
+        }
+        (Err(a), Err(b)) => assert_eq!(a, b),
+        _ => panic!("what makes the session decided whether there is a packet"),
+    }
+    // A shorter capture of the same frame counts the same, or not at all.
+    for end in [frame.len() / 4, frame.len() / 2, frame.len().saturating_sub(1)] {
+        if let Ok(part) = parse(link, frame.get(..end).unwrap_or(frame), wire_len, Tunnels::Outer) {
+            assert_eq!(Ok(part.outer_ip_bytes), outer.map(|packet| packet.outer_ip_bytes), "cut at {end}");
+        }
+    }
+}
+
+fn check_packet(packet: &Packet<'_>, frame: &[u8]) {
+    let (payload, frame) = (packet.payload.as_ptr_range(), frame.as_ptr_range());
+    assert!(packet.payload.is_empty() || (frame.start <= payload.start && payload.end <= frame.end));
+    assert!(packet.payload.len() as u64 <= u64::from(packet.payload_bytes));
+    assert!(packet.vlan < 0x1000 && packet.inner_vlan < 0x1000);
+    assert!(packet.ip_bytes > 0);
+    assert!(packet.tcp.is_none() || packet.protocol == protocol::TCP);
+    match packet.fragment {
+        Some(fragment) if fragment.offset > 0 => {
+            assert!(packet.payload.is_empty() && packet.payload_bytes == 0 && packet.tcp.is_none());
+            assert_eq!((packet.src_port, packet.dst_port, packet.icmp_query), (0, 0, None));
+        }
+        _ => assert!(packet.protocol != protocol::TCP || packet.tcp.is_some() || packet.flaw.is_some()),
+    }
+}

@@ -26,15 +26,25 @@ fn bottom<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(
     match first >> 4 {
         4 => ip::v4(packet, span, depth),
         6 => ip::v6(packet, span, depth),
-        // A pseudowire's control word (RFC 4385), then most often Ethernet (RFC 4448).
-        0 => span
-            .skip(4)
-            .ok_or(Unparsed::LinkCut)
-            .and_then(|inner| ethernet::nested(packet, inner, depth))
-            .map_err(|_| Unparsed::MplsPayload),
+        0 => pseudowire(packet, span, depth),
         // A pseudowire's associated channel (RFC 4385, section 5): about the path, not on it.
         1 => Err(Unparsed::MplsPayload),
         // Ethernet without a control word.
         _ => ethernet::nested(packet, span, depth).map_err(|_| Unparsed::MplsPayload),
+    }
+}
+
+/// Ethernet behind a control word (RFC 4385, RFC 4448), or without one where its address begins with a zero nibble.
+fn pseudowire<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    let before = *packet;
+    let inner = span.skip(4).ok_or(Unparsed::LinkCut)?;
+    match ethernet::nested(packet, inner, depth) {
+        // What the capture cut off cannot tell the two apart.
+        Err(cut @ (Unparsed::LinkCut | Unparsed::IpCut)) => Err(cut),
+        Ok(()) => Ok(()),
+        Err(_) => {
+            *packet = before;
+            ethernet::nested(packet, span, depth).map_err(|_| Unparsed::MplsPayload)
+        }
     }
 }

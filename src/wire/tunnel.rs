@@ -239,5 +239,7 @@ fn teredo(mut span: Span<'_>) -> Option<Span<'_>> {
     if let Some([0, 0]) = span.peek::<2>() {
         span = span.skip(8)?;
     }
-    matches!(span.peek::<1>(), Some([0x60..=0x6f])).then_some(span)
+    let &[version, _, _, _, hi, lo] = span.peek::<6>()?;
+    let length = 40 + u32::from(u16::from_be_bytes([hi, lo]));
+    (version >> 4 == 6 && length <= span.claimed()).then_some(span)
 }

@@ -15,6 +15,10 @@ const TARGETS: &[(&str, Target)] = &[
     ("capture_file", |bytes| _ = weir::io::capture_file::fuzz_capture_file(bytes)),
     ("filter", weir::filter::fuzz_filter),
     ("varint", |bytes| _ = weir::base::Cursor::new(bytes).varint().ok()),
+    ("packet", weir::wire::fuzz_packet),
+    ("dns", weir::wire::dns::fuzz_dns),
+    ("client_hello", weir::wire::tls::fuzz_client_hello),
+    ("http_host", weir::wire::http1::fuzz_http_host),
 ];
 
 static CHOSEN: LazyLock<Target> = LazyLock::new(|| {

@@ -3,6 +3,8 @@
 //! `io::disk` implements it on the operating system. All methods take `&self`: a file may be synced on the durability
 //! thread while the main thread goes on appending to it.
 
+pub mod sim;
+
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;

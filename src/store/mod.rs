@@ -12,17 +12,29 @@
 //! [`SyncJob`] for another thread. It is wrong to open one data folder twice at a time; the caller holds a lock.
 
 mod batch;
+mod block;
+mod column;
 mod database;
 mod history;
+mod journal;
+mod recovery;
 pub mod rollups;
+mod row;
 mod scan;
+mod segment;
 pub mod state;
 mod summary;
 
 pub use batch::{BATCH_ROWS, Batch, Columns, DictColumn, Row};
 pub use database::{DatabaseError, FlushJob, FlushResult, Found};
-pub use history::{Forecast, Recovery, Settings, Store, StoreError, SyncJob, SyncResult};
+pub use history::{Forecast, Settings, Store, SyncJob, SyncResult, Trouble};
+pub use journal::fuzz_journal;
+pub use recovery::{Recovery, StoreError};
 pub use rollups::RollupStore;
 pub use scan::{Order, Scan};
+pub use segment::fuzz_segment;
 pub use state::State;
 pub use summary::{BlockSummary, Clock, ClockState, Damage, DamagedBlock, ValueSet};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! Opening the history after whatever ended the run before.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use super::block::{self, with_needed};
+use super::column::Unpacker;
+use super::history::{FileInfo, JournalFile, OpenHour, Store};
+use super::journal::{self, Group};
+use super::segment::{self, FILE_HEADER, Piece, Place, Walk, read_at};
+use super::summary::{Damage, DamagedBlock};
+use super::{BATCH_ROWS, Columns};
+use crate::base::Time;
+use crate::base::disk::File;
+use crate::flow::FlowRecord;
+
+/// What opening found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Updates taken back from the journal.
+    pub recovered: u64,
+    /// Stretches that cannot be read, of the files that had to be looked at.
+    pub damaged: Vec<DamagedBlock>,
+}
+
+/// Why the history cannot be opened.
+#[derive(Debug)]
+pub struct StoreError {
+    what: &'static str,
+    error: io::Error,
+}
+
+impl StoreError {
+    pub(super) const fn new(what: &'static str, error: io::Error) -> Self {
+        Self { what, error }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl Store {
+    /// Finds the files, and takes back what the journal holds and no good block has.
+    pub(super) fn recover(&mut self, now: Time) -> Result<Recovery, StoreError> {
+        let folders = [segment::FOLDER, journal::FOLDER];
+        if !self.settings.read_only {
+            let made = folders.iter().try_for_each(|folder| self.disk.create_folder(Path::new(folder)));
+            made.and_then(|()| self.disk.sync_folder(Path::new("")))
+                .map_err(|e| StoreError::new("cannot make the folders of the history", e))?;
+        }
+        let files = self.disk.list(Path::new(segment::FOLDER));
+        for (name, len) in files.map_err(|e| StoreError::new("cannot list the history", e))? {
+            if let Some(hour) = segment::hour_of_name(&name) {
+                self.files.insert(name, FileInfo { hour, len, times: Cell::new(None) });
+            }
+        }
+        let mut recovery = Recovery::default();
+        let groups = self.read_journals().map_err(|e| StoreError::new("cannot read the journal", e))?;
+        for (hour, groups) in groups {
+            self.take_back(hour, groups, &mut recovery)
+                .map_err(|e| StoreError::new("cannot read an hour that was being written", e))?;
+        }
+        if !self.hours.is_empty() {
+            self.oldest_unsynced = Some(now);
+        }
+        self.drop_journals();
+        Ok(recovery)
+    }
+
+    /// Reads all journal files: the good groups by hour, in the order of their first row.
+    fn read_journals(&mut self) -> io::Result<BTreeMap<Time, Vec<Group>>> {
+        let mut hours: BTreeMap<Time, Vec<Group>> = BTreeMap::new();
+        for (name, len) in self.disk.list(Path::new(journal::FOLDER))? {
+            let Some(number) = journal::number_of_name(&name) else { continue };
+            self.next_journal = self.next_journal.max(number.saturating_add(1));
+            let file = self.disk.open(&journal::path_of(number), false)?;
+            let mut bytes = Vec::new();
+            read_at(&*file, 0, len.min(journal::MAX_FILE) as usize, len, &mut bytes)?;
+            let mut ends: BTreeMap<Time, u64> = BTreeMap::new();
+            for group in journal::groups(&bytes) {
+                let end = ends.entry(group.hour).or_default();
+                *end = (*end).max(group.first + group.records.len() as u64);
+                hours.entry(group.hour).or_default().push(group);
+            }
+            self.journals.push_back(JournalFile { number, len, file: None, ends: ends.into_iter().collect() });
+        }
+        hours.values_mut().for_each(|groups| groups.sort_by_key(|group| group.first));
+        Ok(hours)
+    }
+
+    /// Opens an hour that the journal has rows of.
+    fn take_back(&mut self, hour: Time, groups: Vec<Group>, recovery: &mut Recovery) -> io::Result<()> {
+        let mut open = OpenHour::new(hour);
+        let held: Vec<Range<u64>> = groups.iter().map(|g| g.first..g.first + g.records.len() as u64).collect();
+        let (good, damaged) = self.continue_file(&mut open, &held)?;
+        recovery.damaged.extend(damaged);
+        open.unsynced = open.file.is_some();
+
+        let mut runs: Vec<(u64, Vec<FlowRecord>)> = Vec::new();
+        let mut next = 0;
+        for group in groups {
+            for (number, record) in (group.first..).zip(group.records) {
+                if number < next || good.iter().any(|rows| rows.contains(&number)) {
+                    continue;
+                }
+                next = number + 1;
+                match runs.last_mut() {
+                    Some((first, run)) if *first + run.len() as u64 == number => run.push(record),
+                    _ => runs.push((number, vec![record])),
+                }
+            }
+        }
+        recovery.recovered += runs.iter().map(|(_, run)| run.len() as u64).sum::<u64>();
+        let after_all = open.first_row.max(held.iter().map(|rows| rows.end).max().unwrap_or(0));
+        let i = self.hours.binary_search_by_key(&hour, |open| open.hour).unwrap_or_else(|i| i);
+        self.hours.insert(i, open);
+        // Rows keep their numbers, or a second crash would bring them twice: what does not join the end is sealed.
+        for (first, run) in runs {
+            for (records, first) in run.chunks(BATCH_ROWS).zip((first..).step_by(BATCH_ROWS)) {
+                self.hours[i].first_row = first;
+                let joins = first + records.len() as u64 == after_all;
+                if (joins && records.len() < BATCH_ROWS) || self.settings.read_only {
+                    records.iter().for_each(|record| self.hours[i].push(record));
+                } else {
+                    self.write_block(i, records.to_vec())?;
+                }
+            }
+        }
+        if self.hours[i].pending_rows == 0 || self.settings.read_only {
+            self.hours[i].first_row = after_all;
+        }
+        Ok(())
+    }
+
+    /// Makes an hour go on where its file ends; `held` are the numbers of the rows that the journal has. Gives the
+    /// numbers of those that good blocks have, and what is damaged.
+    pub(super) fn continue_file(
+        &mut self,
+        open: &mut OpenHour,
+        held: &[Range<u64>],
+    ) -> io::Result<(Vec<Range<u64>>, Vec<DamagedBlock>)> {
+        let path = segment::path_of(open.hour);
+        let name = segment::name_of(open.hour);
+        if !self.files.contains_key(&name) {
+            return Ok(Default::default());
+        }
+        let file = self.disk.open(&path, false)?;
+        let walk = segment::walk(&*file, &name, 0)?;
+        if let Some(version) = walk.other_version() {
+            // Left alone for the version that knows it; ours goes beside it.
+            if !self.settings.read_only {
+                let aside = format!("{name}-v{version}");
+                self.disk.rename(&path, &Path::new(segment::FOLDER).join(&aside))?;
+                if let Some(info) = self.files.remove(&name) {
+                    self.files.insert(aside, info);
+                }
+            }
+            return Ok(Default::default());
+        }
+        let is_held = |rows: &Range<u64>| rows.clone().all(|n| held.iter().any(|h| h.contains(&n)));
+        let lowest = held.iter().map(|rows| rows.start).min().unwrap_or(u64::MAX);
+        let mut good = Vec::new();
+        let mut damaged = Vec::new();
+        let mut torn_from = None;
+        let mut unpacker = Unpacker::new()?;
+        for piece in &walk.pieces {
+            match piece {
+                Piece::Damaged(block) => damaged.push(block.clone()),
+                Piece::Block(place) if place.rows.end <= lowest => torn_from = None,
+                Piece::Block(place) => {
+                    if reads(&*file, place, walk.len, &mut unpacker)? {
+                        good.push(place.rows.clone());
+                        torn_from = None;
+                    } else if is_held(&place.rows) {
+                        torn_from = torn_from.or(Some(place.offset));
+                    } else {
+                        torn_from = None;
+                        damaged.push(place.damaged(&name, Damage::Checksum));
+                    }
+                }
+            }
+        }
+        open.first_row = walk.next_row();
+        open.synced = if held.is_empty() { open.first_row } else { 0 };
+        open.end = walk.len.max(FILE_HEADER as u64);
+        if !self.settings.read_only {
+            let end = self.mend_tail(&*file, &walk, torn_from, held, open)?;
+            damaged.retain(|damaged| damaged.bytes.start < end);
+        }
+        open.file = Some(file);
+        Ok((good, damaged))
+    }
+
+    /// Cuts what was not written to its end and is in the journal or empty; keeps what may be a loss, so that every scan
+    /// says so. Gives where what is in the journal was cut.
+    fn mend_tail(
+        &mut self,
+        file: &dyn File,
+        walk: &Walk,
+        torn_from: Option<u64>,
+        held: &[Range<u64>],
+        open: &mut OpenHour,
+    ) -> io::Result<u64> {
+        let good = torn_from.unwrap_or(walk.good);
+        if good >= walk.len {
+            return Ok(u64::MAX);
+        }
+        let journaled = held.iter().any(|rows| rows.end > walk.next_row()) || torn_from.is_some();
+        let mut tail = Vec::new();
+        read_at(file, good, block::MAX_PAYLOAD, walk.len, &mut tail)?;
+        let mut damaged_from = u64::MAX;
+        if journaled || tail.iter().all(|octet| *octet == 0) || walk.len < FILE_HEADER as u64 {
+            open.end = if good < FILE_HEADER as u64 { 0 } else { good };
+            damaged_from = good;
+        } else if let Some(Piece::Damaged(DamagedBlock {
+            damage: Damage::Truncated, rows: Some(rows), bytes, ..
+        })) = walk.pieces.last()
+        {
+            open.end = bytes.end;
+            open.first_row += u64::from(*rows);
+        }
+        if open.end != walk.len {
+            file.truncate(open.end)?;
+            if let Some(info) = self.files.get_mut(&segment::name_of(open.hour)) {
+                info.len = open.end;
+            }
+        }
+        Ok(damaged_from)
+    }
+}
+
+/// Whether all of a block can be decoded.
+fn reads(file: &dyn File, place: &Place, len: u64, unpacker: &mut Unpacker) -> io::Result<bool> {
+    let mut buffer = Vec::new();
+    let Some(header) = segment::read_header(file, place.offset, len, &mut buffer)? else { return Ok(false) };
+    let columns = with_needed(Columns::ALL);
+    read_at(file, place.offset + header.len as u64, header.payload, len, &mut buffer)?;
+    Ok(header.decode(columns, &buffer, unpacker).is_ok())
+}

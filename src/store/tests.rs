@@ -1,0 +1,728 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::base::disk::Disk;
+use crate::base::disk::sim::SimDisk;
+use crate::base::{Ip, Mac, Time};
+use crate::flow::{Counters, End, Fields, FlowKey, FlowRecord, Origin, Side};
+
+const ALWAYS: std::ops::Range<Time> = Time::ZERO..Time::MAX;
+const START: Time = Time::from_secs(1_790_000_000 - 1_790_000_000 % 3600);
+
+/// xorshift64*
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+fn record(id: u64, last: Time) -> FlowRecord {
+    let mut dice = Dice(id | 1 << 40);
+    let first = last - Duration::from_micros(dice.below(2_000_000));
+    let delta = [1, 2].map(|k| Counters { packets: 1 + dice.below(9), bytes: 40 + dice.below(1500 * k) });
+    let host = |n: u64| Ip::v4([10, 0, (n >> 8) as u8, n as u8]);
+    FlowRecord {
+        id,
+        ordinal: 1,
+        end: Some(End::Idle),
+        key: FlowKey {
+            client: host(dice.below(300)),
+            server: host(0x8000 + dice.below(20)),
+            client_port: 1024 + dice.below(60_000) as u16,
+            server_port: [53, 80, 443][dice.below(3) as usize],
+            protocol: [6, 17][dice.below(2) as usize],
+            vlan: 0,
+            inner_vlan: 0,
+        },
+        start: first,
+        first,
+        last,
+        delta,
+        total: delta,
+        origin: Origin { sampling: 1, if_in: 2, ..Origin::default() },
+        ..FlowRecord::default()
+    }
+}
+
+/// Every field away from its default, or at an end of what it can hold.
+fn extremes() -> Vec<FlowRecord> {
+    let v6: Ip = "2001:db8::1".parse().unwrap();
+    let most = [Counters { packets: u64::MAX, bytes: u64::MAX }; 2];
+    let latest = Time::from_micros(i64::MAX as u64);
+    let full = FlowRecord {
+        id: u64::MAX,
+        ordinal: u32::MAX,
+        end: Some(End::Exporter),
+        key: FlowKey {
+            client: v6,
+            server: Ip::v6([0xff; 16]),
+            client_port: u16::MAX,
+            server_port: u16::MAX,
+            protocol: u8::MAX,
+            vlan: 4095,
+            inner_vlan: u16::MAX,
+        },
+        start: latest,
+        previous: latest,
+        first: latest,
+        last: latest,
+        delta: most,
+        total: most,
+        tcp_flags: [0xff, 0x12],
+        tos: [0xff, 0xb8],
+        macs: [Mac([0xff; 6]), Mac([2, 0, 0, 0, 0, 1])],
+        rtt_micros: u32::MAX,
+        retransmits: [u32::MAX, 1],
+        application: u16::MAX,
+        server_name: Some("ö".repeat(126).into()),
+        origin: Origin {
+            exporter: v6,
+            version: 105,
+            partition: u16::MAX,
+            sampling: u32::MAX,
+            if_in: u32::MAX,
+            if_out: u32::MAX,
+            ring: 15,
+        },
+        sides: [
+            Side { country: *b"DE", asn: u32::MAX, mask: 128, group: u16::MAX },
+            Side { country: *b"US", asn: 1, mask: 1, group: 1 },
+        ],
+    };
+    let ends = [End::Tcp, End::Idle, End::TooLong, End::Evicted, End::Shutdown, End::Exporter];
+    let mut all = vec![FlowRecord::default(), full.clone()];
+    all.extend(ends.map(|end| FlowRecord { end: Some(end), ..record(7, START) }));
+    // Times against their nature: before the start, after the end.
+    all.push(FlowRecord { start: latest, first: Time::ZERO, last: START, previous: latest, ..full.clone() });
+    all.push(FlowRecord { start: Time::ZERO, first: latest, last: Time::ZERO, previous: START, ..full.clone() });
+    // A total below its delta, as after a counter that began anew.
+    all.push(FlowRecord { total: [Counters::default(); 2], server_name: Some("a".into()), ..full });
+    all
+}
+
+fn open(disk: &SimDisk, now: Time) -> (Store, Recovery) {
+    Store::open(Arc::new(disk.clone()), Settings::default(), now).unwrap()
+}
+
+fn sync(store: &mut Store, now: Time) {
+    if let Some(job) = store.take_final_sync(now) {
+        let result = job.run();
+        store.synced(now, result);
+    }
+}
+
+/// A store with full blocks in one hour's file, and its records.
+fn sealed(disk: &SimDisk, blocks: u64) -> (Store, Vec<FlowRecord>) {
+    let (mut store, _) = open(disk, START);
+    let records: Vec<_> =
+        (0..blocks * BATCH_ROWS as u64).map(|id| record(id, START + Duration::from_millis(60 * id))).collect();
+    records.iter().for_each(|r| store.append(r.last, r));
+    sync(&mut store, START + Duration::from_secs(600 * blocks));
+    (store, records)
+}
+
+fn file_name(hour: Time) -> String {
+    format!("sessions/{}.flows", &hour.to_string()[..13])
+}
+
+fn scan_all(store: &Store, order: Order) -> (Vec<FlowRecord>, Vec<DamagedBlock>) {
+    let mut scan = store.scan(ALWAYS, Columns::ALL, order);
+    let (mut records, mut damaged) = (Vec::new(), Vec::new());
+    while let Some(found) = scan.next(store, &|_| false) {
+        match found {
+            Ok(batch) => records.extend(batch.rows().map(|row| row.to_record())),
+            Err(block) => damaged.push(block),
+        }
+    }
+    (records, damaged)
+}
+
+fn sorted(mut records: Vec<FlowRecord>) -> Vec<FlowRecord> {
+    records.sort_by_key(|r| (r.id, r.last, r.first, r.end.map(|e| e as u8)));
+    records
+}
+
+#[test]
+fn every_field_survives_ram_journal_and_block() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    let records = sorted(extremes());
+    records.iter().for_each(|r| store.append(START, r));
+    assert_eq!(sorted(scan_all(&store, Order::Forward).0), records, "in RAM");
+
+    sync(&mut store, START);
+    drop(store);
+    let (mut store, recovery) = open(&disk, START);
+    assert_eq!(recovery, Recovery { recovered: records.len() as u64, damaged: Vec::new() });
+    assert_eq!(sorted(scan_all(&store, Order::Forward).0), records, "from the journal");
+
+    store.tick(START + Duration::from_secs(7200));
+    sync(&mut store, START + Duration::from_secs(7200));
+    let (store, recovery) = open(&disk, START + Duration::from_secs(7200));
+    assert_eq!(recovery, Recovery::default(), "the journal is empty");
+    assert_eq!(sorted(scan_all(&store, Order::Forward).0), records, "from a block");
+}
+
+#[test]
+fn what_is_too_large_is_cut_to_what_fits() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    let name: Arc<str> = "ö".repeat(200).into();
+    store.append(START, &FlowRecord { last: Time::MAX, first: Time::MAX, server_name: Some(name), ..record(1, START) });
+    let (records, _) = scan_all(&store, Order::Forward);
+    assert_eq!(records[0].last, Time::from_micros(i64::MAX as u64));
+    assert_eq!(
+        records[0].server_name.as_deref(),
+        Some(&*"ö".repeat(127)),
+        "254 octets: the next letter would be too many"
+    );
+}
+
+#[test]
+fn only_the_columns_asked_for_are_decoded() {
+    let disk = SimDisk::new();
+    let (store, records) = sealed(&disk, 1);
+    let mut scan =
+        store.scan(START..START + Duration::from_secs(1800), Columns::CLIENT | Columns::BYTES, Order::Forward);
+    let batch = scan.next(&store, &|_| false).unwrap().unwrap();
+    assert_eq!(batch.len(), BATCH_ROWS);
+    assert_eq!(batch.columns(), Columns::CLIENT | Columns::BYTES);
+    assert!(batch.servers().codes.is_empty() && batch.lasts().is_empty());
+    assert_eq!(batch.row(0).key().server, Ip::UNSPECIFIED);
+    let clients = batch.clients();
+    assert!(clients.values.is_sorted() && clients.values.len() <= 300);
+    let bytes = |column: &[u64]| column.iter().sum::<u64>();
+    assert_eq!(bytes(batch.bytes()[1]), records.iter().map(|r| r.delta[1].bytes).sum::<u64>());
+}
+
+#[test]
+fn rows_are_checked_where_a_block_reaches_out_of_the_range() {
+    let disk = SimDisk::new();
+    let (store, _) = sealed(&disk, 1);
+    let range = START + Duration::from_secs(60)..START + Duration::from_secs(120);
+    let batch = store.scan(range.clone(), Columns::ID, Order::Forward).next(&store, &|_| false).unwrap().unwrap();
+    assert!(!batch.within(&range) && batch.columns().has(Columns::LAST));
+    assert_eq!(batch.lasts().iter().filter(|t| range.contains(t)).count(), 1000);
+    let far = START + Duration::from_secs(3000)..Time::MAX;
+    assert!(store.scan(far, Columns::ID, Order::Forward).next(&store, &|_| false).is_none());
+}
+
+#[test]
+fn a_block_is_skipped_by_its_summary_unread() {
+    let disk = SimDisk::new();
+    let (store, records) = sealed(&disk, 2);
+    let seen = std::cell::RefCell::new(Vec::new());
+    let skip = |summary: &BlockSummary| {
+        seen.borrow_mut().push(summary.clone());
+        true
+    };
+    assert!(store.scan(ALWAYS, Columns::ALL, Order::Forward).next(&store, &skip).is_none());
+    let [first, second] = <[BlockSummary; 2]>::try_from(seen.into_inner()).unwrap();
+    assert_eq!((first.rows, first.times), (4096, (records[0].last, records[4095].last)));
+    assert!(first.times.1 < second.times.0 && !first.late);
+    assert_eq!(first.server_ports.values, [53, 80, 443]);
+    assert_eq!(first.protocols.values, [6, 17]);
+    assert_eq!(first.bytes[0] + second.bytes[0], records.iter().map(|r| r.delta[0].bytes).sum::<u64>());
+    assert_eq!(first.clients.0, "10.0.0.0".parse().unwrap());
+    assert_eq!(first.servers.1, "10.0.128.19".parse().unwrap());
+}
+
+#[test]
+fn both_orders_give_everything_once_while_blocks_are_sealed_underneath() {
+    for order in [Order::Forward, Order::Backward] {
+        let disk = SimDisk::new();
+        let (mut store, mut records) = sealed(&disk, 2);
+        let (from, now) = (records.len() as u64, START + Duration::from_secs(900));
+        let more: Vec<_> = (from..from + 4000).map(|id| record(id, now)).collect();
+        more.iter().for_each(|r| store.append(now, r));
+        records.extend(more);
+
+        let mut scan = store.scan(ALWAYS, Columns::ALL, order);
+        let mut found = Vec::new();
+        let mut extra = 1_000_000;
+        while let Some(batch) = scan.next(&store, &|_| false) {
+            found.extend(batch.unwrap().rows().map(|row| row.to_record()));
+            // The rows in RAM are sealed after the first step, and new ones come.
+            for _ in 0..100 {
+                extra += 1;
+                store.append(now, &record(extra, now));
+            }
+        }
+        found.retain(|r| r.id < 1_000_000);
+        assert_eq!(sorted(found), records, "{order:?}");
+    }
+}
+
+#[test]
+fn updates_of_a_session_stay_in_their_order() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    let update = |ordinal, id| FlowRecord { ordinal, ..record(id, START + Duration::from_secs(u64::from(ordinal))) };
+    for ordinal in 1..=1000 {
+        (0..10).for_each(|id| store.append(START, &update(ordinal, id)));
+    }
+    let (records, _) = scan_all(&store, Order::Forward);
+    assert_eq!(records.len(), 10_000);
+    for id in 0..10 {
+        let ordinals: Vec<_> = records.iter().filter(|r| r.id == id).map(|r| r.ordinal).collect();
+        assert_eq!(ordinals, (1..=1000).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_late_update_goes_to_its_hour_while_that_is_open_and_is_found_by_its_time() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    let next_hour = START + Duration::from_secs(3600);
+    let grace = Settings::default().grace;
+    store.append(START, &record(1, START));
+    store.append(next_hour, &record(2, next_hour));
+    let in_time = next_hour + grace - Duration::from_micros(1);
+    store.tick(in_time);
+    store.append(in_time, &record(3, next_hour - Duration::from_secs(1)));
+    assert_eq!(store.trouble().late_updates, 0);
+    store.tick(next_hour + grace);
+    store.append(next_hour + grace, &record(4, next_hour - Duration::from_secs(2)));
+    store.append(next_hour + grace, &record(5, next_hour + Duration::from_secs(3600)));
+    assert_eq!(store.trouble().late_updates, 2, "the hour is over; and the future has not come");
+
+    let end = next_hour + Duration::from_secs(7200);
+    store.tick(end);
+    sync(&mut store, end);
+    let files = disk.list(Path::new("sessions")).unwrap();
+    assert_eq!(files.len(), 2);
+    let (store, _) = open(&disk, end);
+    let mut scan = store.scan(START..next_hour, Columns::ID, Order::Forward);
+    let mut ids = Vec::new();
+    let late = std::cell::Cell::new(0);
+    let count_late = |s: &BlockSummary| {
+        late.set(late.get() + u32::from(s.late));
+        false
+    };
+    while let Some(batch) = scan.next(&store, &count_late) {
+        let batch = batch.unwrap();
+        ids.extend(batch.rows().filter(|r| r.last() < next_hour).map(|r| r.id()));
+    }
+    ids.sort_unstable();
+    assert_eq!((ids, late.get()), (vec![1, 3, 4], 1));
+}
+
+/// Appends, syncs and cuts the power at random, three times; what was promised must be there each time.
+fn survive(seed: u64, cut: impl Fn(&SimDisk, u64)) {
+    let mut dice = Dice(seed | 1);
+    let disk = SimDisk::new();
+    let interval = Settings::default().storage_interval;
+    // Close to the hour's end, so that two hours are open for a part of it.
+    let mut now = START + Duration::from_secs(3590);
+    let mut appended: BTreeMap<u64, (Time, FlowRecord)> = BTreeMap::new();
+    let mut id = 0;
+    for _ in 0..3 {
+        let (mut store, recovery) = open(&disk, now);
+        let (mut found, _) = scan_all(&store, Order::Forward);
+        let count = found.len();
+        found = sorted(found);
+        found.dedup_by_key(|r| r.id);
+        assert_eq!(found.len(), count, "seed {seed}: an update is there twice");
+        for r in &found {
+            assert_eq!(appended.get(&r.id).map(|(_, r)| r), Some(r), "seed {seed}: not what was appended");
+        }
+        let kept: std::collections::BTreeSet<u64> = found.iter().map(|r| r.id).collect();
+        for (id, (at, _)) in &appended {
+            assert!(
+                kept.contains(id) || now.since(*at) < interval,
+                "seed {seed}: update {id} of {:?} before is missing; {recovery:?}",
+                now.since(*at)
+            );
+        }
+        appended.retain(|id, _| kept.contains(id));
+        assert_eq!(sorted(scan_all(&store, Order::Backward).0), found, "seed {seed}: backward is not forward");
+
+        let mut running: Option<(Time, SyncJob)> = None;
+        let end = now + Duration::from_millis(1_000 + dice.below(25_000));
+        let busy = dice.below(3);
+        while now < end {
+            now = now + Duration::from_millis(250);
+            let burst = if busy == 0 && dice.below(8) == 0 { 6_000 } else { dice.below(30) };
+            for _ in 0..burst {
+                id += 1;
+                let r = record(id, now - Duration::from_millis(dice.below(20_000)));
+                store.append(now, &r);
+                appended.insert(id, (now, r));
+            }
+            store.tick(now);
+            if let Some((_, job)) = running.take_if(|(done, _)| *done <= now) {
+                let result = job.run();
+                // The power may go after the sync and before we learn of it.
+                if now < end {
+                    store.synced(now, result);
+                }
+            }
+            if running.is_none() {
+                running = store.take_sync(now).map(|job| (now + Duration::from_millis(dice.below(1_000)), job));
+            }
+        }
+        cut(&disk, dice.next());
+    }
+}
+
+#[test]
+fn power_cuts_lose_at_most_an_interval_and_nothing_twice() {
+    for seed in 0..17 {
+        survive(seed, SimDisk::cut_power);
+    }
+}
+
+#[test]
+fn kills_lose_at_most_an_interval_and_nothing_twice() {
+    for seed in 100..117 {
+        survive(seed, |_, _| {});
+    }
+}
+
+#[test]
+fn a_flipped_byte_costs_its_block_only_and_is_reported_with_its_minutes() {
+    let disk = SimDisk::new();
+    let (store, records) = sealed(&disk, 3);
+    drop(store);
+    let name = file_name(START);
+    let path = Path::new(&name);
+    let len = disk.open(path, false).unwrap().len().unwrap();
+    let now = START + Duration::from_secs(7200);
+    for k in 0..300 {
+        let offset = k * len / 300;
+        disk.flip(path, offset, 1 << (k % 8)).unwrap();
+        let (store, _) = open(&disk, now);
+        let (found, damaged) = scan_all(&store, if k % 2 == 0 { Order::Forward } else { Order::Backward });
+        let found = sorted(found);
+        if offset < 32 {
+            assert_eq!((&found, damaged.len()), (&records, 0), "offset {offset}: the file header costs nothing");
+        } else {
+            let [block] = damaged.as_slice() else { panic!("offset {offset}: {damaged:?}") };
+            assert!(block.bytes.contains(&offset), "{block}");
+            assert_eq!(found.len(), 2 * BATCH_ROWS, "offset {offset}");
+            let lost: Vec<_> =
+                records.iter().filter(|r| found.binary_search_by_key(&r.id, |f| f.id).is_err()).collect();
+            let (first, last) = (lost[0].last, lost[lost.len() - 1].last);
+            assert!(block.times.0 <= first && last <= block.times.1, "{block} should cover {first} to {last}");
+            let slack = Duration::from_secs(if block.rows.is_some() { 0 } else { 3600 });
+            assert!(block.times.1.since(block.times.0) <= last.since(first) + slack);
+            let mut scan = store.scan(block.times.1 + Duration::from_secs(1)..Time::MAX, Columns::ID, Order::Forward);
+            while let Some(found) = scan.next(&store, &|_| false) {
+                assert!(found.is_ok(), "not reported where it cannot matter");
+            }
+        }
+        disk.flip(path, offset, 1 << (k % 8)).unwrap();
+    }
+}
+
+#[test]
+fn a_cut_tail_costs_its_block_only_and_appending_goes_on_after_it() {
+    let whole = SimDisk::new();
+    let (store, records) = sealed(&whole, 3);
+    drop(store);
+    let name = file_name(START);
+    let bytes = {
+        let file = whole.open(Path::new(&name), false).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        let _ = file.read_at(&mut bytes, 0).unwrap();
+        bytes
+    };
+    for cut in [30, 1000, 20_000] {
+        let disk = SimDisk::new();
+        disk.create_folder(Path::new("sessions")).unwrap();
+        let file = disk.open(Path::new(&name), true).unwrap();
+        file.write_at(&bytes[..bytes.len() - cut], 0).unwrap();
+        let now = START + Duration::from_secs(1500);
+        let (mut store, _) = open(&disk, now);
+        let (found, damaged) = scan_all(&store, Order::Forward);
+        assert_eq!(sorted(found), records[..2 * BATCH_ROWS]);
+        let [block] = damaged.as_slice() else { panic!("{damaged:?}") };
+        assert_eq!(block.times, (records[2 * BATCH_ROWS].last, records[3 * BATCH_ROWS - 1].last));
+        assert_eq!((block.damage, block.rows), (Damage::Truncated, Some(4096)));
+
+        // The hour goes on: its new block is found, the lost one still reported.
+        store.append(now, &record(1_000_000, now));
+        store.tick(now + Duration::from_secs(7200));
+        sync(&mut store, now + Duration::from_secs(7200));
+        let (store, _) = open(&disk, now + Duration::from_secs(7200));
+        for order in [Order::Forward, Order::Backward] {
+            let (found, damaged) = scan_all(&store, order);
+            assert_eq!(found.len(), 2 * BATCH_ROWS + 1);
+            assert_eq!(damaged.len(), 1);
+            assert_eq!(damaged[0].times, block.times);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_journal_group_costs_that_group_only() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    for id in 0..30 {
+        store.append(START, &record(id, START));
+        if id % 10 == 9 {
+            sync(&mut store, START);
+        }
+    }
+    let name = disk.list(Path::new("journal")).unwrap().pop().unwrap().0;
+    let path = Path::new("journal").join(name);
+    let len = disk.open(&path, false).unwrap().len().unwrap();
+    disk.flip(&path, len / 2, 0x10).unwrap();
+    let (mut store, recovery) = open(&disk, START);
+    assert_eq!(recovery.recovered, 20);
+    let ids: Vec<_> = sorted(scan_all(&store, Order::Forward).0).iter().map(|r| r.id).collect();
+    assert_eq!(ids, (0..10).chain(20..30).collect::<Vec<_>>());
+    // What does not join was sealed at once; a second crash brings nothing twice.
+    store.append(START, &record(30, START));
+    sync(&mut store, START);
+    let (store, _) = open(&disk, START);
+    assert_eq!(scan_all(&store, Order::Forward).0.len(), 21);
+}
+
+#[test]
+fn another_version_is_refused_politely_and_left_alone() {
+    let disk = SimDisk::new();
+    disk.create_folder(Path::new("sessions")).unwrap();
+    let name = file_name(START);
+    let mut header = segment::file_header(START);
+    header[8] = 9;
+    let checksum = crc32c::crc32c(&header[..28]);
+    header[28..].copy_from_slice(&checksum.to_le_bytes());
+    let file = disk.open(Path::new(&name), true).unwrap();
+    file.write_at(&header, 0).unwrap();
+    file.write_at(b"from the future", 32).unwrap();
+
+    let (mut store, _) = open(&disk, START);
+    let (found, damaged) = scan_all(&store, Order::Forward);
+    assert_eq!((found.len(), damaged.len()), (0, 1));
+    assert_eq!(damaged[0].damage, Damage::Version(9));
+    assert_eq!(damaged[0].times, (START, START + Duration::from_secs(3600)));
+    assert!(damaged[0].to_string().contains("format version 9 is not known here"), "{}", damaged[0]);
+
+    // The same hour can be written all the same.
+    store.append(START, &record(1, START));
+    store.tick(START + Duration::from_secs(7200));
+    sync(&mut store, START + Duration::from_secs(7200));
+    let (store, _) = open(&disk, START + Duration::from_secs(7200));
+    let (found, damaged) = scan_all(&store, Order::Forward);
+    assert_eq!((found.len(), damaged.len()), (1, 1));
+    let names: Vec<_> = disk.list(Path::new("sessions")).unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), 2);
+    assert!(names[1].ends_with(".flows-v9"), "{names:?}");
+}
+
+#[test]
+fn the_oldest_hours_leave_when_the_budget_is_spent_one_at_a_time() {
+    let disk = SimDisk::new();
+    let settings = Settings { budget_bytes: 400_000, ..Settings::default() };
+    let (mut store, _) = Store::open(Arc::new(disk.clone()), settings.clone(), START).unwrap();
+    let mut now = START;
+    for id in 0..20 * 2000 {
+        now = START + Duration::from_millis(1800 * id);
+        store.append(now, &record(id, now));
+        let files = store.files.len();
+        store.tick(now);
+        assert!(store.files.len() + 1 >= files, "one file per call");
+        if let Some(job) = store.take_sync(now) {
+            let result = job.run();
+            store.synced(now, result);
+        }
+    }
+    for _ in 0..3 {
+        store.tick(now);
+        sync(&mut store, now);
+    }
+    let used: u64 = ["sessions", "journal"]
+        .iter()
+        .flat_map(|folder| disk.list(Path::new(folder)).unwrap())
+        .map(|(_, len)| len)
+        .sum();
+    let forecast = store.forecast(settings.budget_bytes, now);
+    assert!(used <= settings.budget_bytes + 4096, "{used} bytes on disk");
+    assert_eq!(forecast.used_bytes, used);
+    let (found, damaged) = scan_all(&store, Order::Forward);
+    assert!(damaged.is_empty());
+    let oldest = found.iter().map(|r| r.id).min().unwrap();
+    assert!(oldest > 0 && oldest.is_multiple_of(2000), "whole hours left: the oldest is {oldest}");
+    assert_eq!(found.len() as u64, 40_000 - oldest, "and nothing but the oldest");
+
+    let days = forecast.days.unwrap();
+    let real = found.len() as f64 * 1.8 / 86_400.0;
+    assert!((0.5..2.0).contains(&(days / real)), "{days} days forecast, {real} kept");
+    let doubled = store.forecast(2 * settings.budget_bytes, now).days.unwrap();
+    let more = settings.budget_bytes as f64 / forecast.bytes_per_day as f64;
+    assert!(((doubled - days) / more - 1.0).abs() < 0.01, "a budget not yet saved is answered too");
+    assert!(forecast.flash_bytes_per_day > forecast.bytes_per_day, "the journal is counted");
+}
+
+#[test]
+fn a_full_disk_costs_the_oldest_hour_and_not_the_newest() {
+    let disk = SimDisk::new();
+    let (mut store, _) = sealed(&disk, 2);
+    let later = START + Duration::from_secs(7200);
+    store.tick(later);
+    disk.set_free(Some(10));
+    store.append(later, &record(100_000, later));
+    assert!(store.take_final_sync(later).is_none(), "the write was refused");
+    assert_eq!(store.trouble().failed_writes, 1);
+    assert_eq!(store.oldest(), Some(later), "the old hour goes");
+    disk.set_free(None);
+    assert_eq!(store.next_timeout(), Some(later + Duration::from_secs(1)), "tried again in a second");
+    let again = later + Duration::from_secs(1);
+    let job = store.take_sync(again).unwrap();
+    store.synced(again, job.run());
+    let (store, _) = open(&disk, again);
+    let ids: Vec<_> = scan_all(&store, Order::Forward).0.iter().map(|r| r.id).collect();
+    assert_eq!(ids, [100_000]);
+}
+
+#[test]
+fn a_failed_sync_is_done_again() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    (0..5000).for_each(|id| store.append(START, &record(id, START)));
+    disk.fail_syncs(1);
+    let due = START + Duration::from_secs(6);
+    assert_eq!(store.next_timeout(), Some(due), "with a fifth of the interval to spare");
+    assert!(store.take_sync(due - Duration::from_micros(1)).is_none());
+    let job = store.take_sync(due).unwrap();
+    assert!(store.take_sync(due).is_none(), "one at a time");
+    let result = job.run();
+    assert!(result.error().is_some());
+    store.synced(due, result);
+    assert_eq!(store.trouble().failed_syncs, 1);
+    let again = due + Duration::from_secs(1);
+    let job = store.take_sync(again).unwrap();
+    let result = job.run();
+    store.synced(again, result);
+    disk.cut_power(3);
+    let (store, _) = open(&disk, again);
+    assert_eq!(scan_all(&store, Order::Forward).0.len(), 5000);
+}
+
+#[test]
+fn a_quiet_box_syncs_nothing() {
+    let disk = SimDisk::new();
+    let (mut store, _) = sealed(&disk, 1);
+    let syncs = disk.syncs();
+    let end = START + Duration::from_secs(7200);
+    store.tick(end);
+    assert!(store.take_sync(end).is_none());
+    assert_eq!((store.next_timeout(), disk.syncs()), (None, syncs));
+}
+
+#[test]
+fn journal_files_leave_once_their_rows_are_in_synced_blocks() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    let mut most = 0;
+    for id in 0..100_000 {
+        let now = START + Duration::from_millis(20 * id);
+        store.append(now, &record(id, now));
+        if id % 50 == 0 {
+            store.tick(now);
+            if let Some(job) = store.take_sync(now) {
+                let result = job.run();
+                store.synced(now, result);
+            }
+            most = most.max(disk.list(Path::new("journal")).unwrap().iter().map(|(_, len)| len).sum::<u64>());
+        }
+    }
+    assert!(most < 3 << 20, "{most} bytes of journal");
+}
+
+#[test]
+fn reading_only_writes_nothing_and_finds_everything() {
+    let disk = SimDisk::new();
+    let (mut store, mut records) = sealed(&disk, 1);
+    let now = START + Duration::from_secs(500);
+    for id in 10_000..10_100 {
+        records.push(record(id, now));
+        store.append(now, &record(id, now));
+    }
+    sync(&mut store, now);
+    drop(store);
+    disk.set_free(Some(0));
+    let before = (disk.list(Path::new("sessions")).unwrap(), disk.list(Path::new("journal")).unwrap());
+    let settings = Settings { read_only: true, ..Settings::default() };
+    let (mut store, recovery) = Store::open(Arc::new(disk.clone()), settings, now).unwrap();
+    assert_eq!(recovery.recovered, 100);
+    store.tick(now + Duration::from_secs(86_400));
+    assert!(store.take_final_sync(now).is_none() && store.next_timeout().is_none());
+    for order in [Order::Forward, Order::Backward] {
+        assert_eq!(sorted(scan_all(&store, order).0), records, "{order:?}");
+    }
+    assert_eq!((disk.list(Path::new("sessions")).unwrap(), disk.list(Path::new("journal")).unwrap()), before);
+}
+
+#[test]
+fn an_empty_or_foreign_file_disturbs_nobody() {
+    let disk = SimDisk::new();
+    for folder in ["sessions", "journal"] {
+        disk.create_folder(Path::new(folder)).unwrap();
+        for name in ["2026-11-22T18.flows", "2026-11-22T25.flows", "notes.txt", "0000000000000007", "ü"] {
+            disk.open(&Path::new(folder).join(name), true).unwrap();
+        }
+    }
+    let (mut store, recovery) = open(&disk, START);
+    assert_eq!(recovery, Recovery::default());
+    let hour: Time = Time::from_secs(1_795_370_400);
+    assert_eq!(file_name(hour), "sessions/2026-11-22T18.flows");
+    store.append(hour, &record(1, hour));
+    sync(&mut store, hour);
+    store.tick(hour + Duration::from_secs(7200));
+    sync(&mut store, hour + Duration::from_secs(7200));
+    let (store, _) = open(&disk, hour);
+    assert_eq!(scan_all(&store, Order::Forward), (vec![record(1, hour)], vec![]));
+}
+
+/// The file of an hour with two small blocks, and a journal: where fuzzing begins.
+fn corpus() -> (Vec<u8>, Vec<u8>) {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    extremes().iter().for_each(|r| store.append(START, r));
+    sync(&mut store, START);
+    let read = |path: &Path| {
+        let file = disk.open(path, false).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        let _ = file.read_at(&mut bytes, 0).unwrap();
+        bytes
+    };
+    let journal = read(Path::new("journal/0000000000000000"));
+    store.tick(START + Duration::from_secs(7200));
+    (0..200).for_each(|id| store.append(START, &record(id, START)));
+    store.tick(START + Duration::from_secs(7200));
+    sync(&mut store, START + Duration::from_secs(7200));
+    (read(Path::new(&file_name(START))), journal)
+}
+
+#[test]
+fn no_bytes_make_reading_panic() {
+    let (segment, journal) = corpus();
+    fuzz_segment(&segment);
+    fuzz_journal(&journal);
+    let mut dice = Dice(5);
+    for _ in 0..200 {
+        for (bytes, fuzz) in [(&segment, fuzz_segment as fn(&[u8])), (&journal, fuzz_journal as fn(&[u8]))] {
+            let mut bytes = bytes.clone();
+            for _ in 0..=dice.below(3) {
+                let at = dice.below(bytes.len() as u64) as usize;
+                bytes[at] = dice.next() as u8;
+            }
+            bytes.truncate(bytes.len() - dice.below(2) as usize * dice.below(bytes.len() as u64) as usize);
+            fuzz(&bytes);
+        }
+    }
+}

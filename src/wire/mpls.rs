@@ -40,7 +40,7 @@ fn pseudowire<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Resu
     let inner = span.skip(4).ok_or(Unparsed::LinkCut)?;
     match ethernet::nested(packet, inner, depth) {
         // What the capture cut off cannot tell the two apart.
-        Err(cut @ (Unparsed::LinkCut | Unparsed::IpCut)) => Err(cut),
+        Err(cut @ (Unparsed::LinkCut | Unparsed::IpCut)) if span.missing > 0 => Err(cut),
         Ok(()) => Ok(()),
         Err(_) => {
             *packet = before;

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::net::UdpSocket;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -216,6 +217,27 @@ fn only_frames_whose_payload_tells_nothing_are_cut() {
         assert_eq!(lengths, [(kept, bytes.len())], "{name}");
         assert_eq!(seen[0].bytes, bytes[..kept], "{name}");
     }
+}
+
+#[test]
+fn a_missing_right_is_told_apart_from_other_errors() {
+    if !world() {
+        return;
+    }
+    // Another user in another process: rights belong to all threads of this one.
+    let child = ["--exact", "child_without_rights", "--ignored"];
+    match Command::new(std::env::current_exe().unwrap()).args(child).uid(65_534).gid(65_534).output() {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
+        Err(error) => println!("SKIP another user cannot run this test: {error}"),
+    }
+}
+
+#[test]
+#[ignore = "run by a_missing_right_is_told_apart_from_other_errors as another user"]
+fn child_without_rights() {
+    let error = Ring::open(&interface("lo"), &config()).unwrap_err();
+    assert!(error.is_forbidden() && !error.is_gone());
+    assert_eq!(error.to_string(), "cannot open a packet socket");
 }
 
 #[test]

@@ -115,10 +115,7 @@ impl Reader {
             Format::Pcapng(pcapng) => pcapng.next(&mut self.input),
             Format::Lost => return Ok(None),
         };
-        if found.is_err() {
-            self.format = Format::Lost;
-        }
-        found
+        found.inspect_err(|_| self.format = Format::Lost)
     }
 
     /// The link type of all frames, as the field of the file's header has it; none in pcapng, where interfaces have theirs.

@@ -51,7 +51,7 @@ impl Input {
     pub(super) fn need<const N: usize>(&mut self) -> Result<&[u8; N], CaptureError> {
         self.hold(N)?;
         let offset = self.offset();
-        let window = self.window();
+        let window = self.held();
         window.first_chunk().ok_or_else(|| cut(offset, N as u64, window.len() as u64))
     }
 
@@ -60,7 +60,7 @@ impl Input {
     pub(super) fn need_slice(&mut self, n: usize) -> Result<&[u8], CaptureError> {
         self.hold(n)?;
         let offset = self.offset();
-        let window = self.window();
+        let window = self.held();
         window.get(..n).ok_or_else(|| cut(offset, n as u64, window.len() as u64))
     }
 
@@ -68,9 +68,21 @@ impl Input {
     #[inline]
     pub(super) fn take(&mut self, n: usize) -> Result<&[u8], CaptureError> {
         self.need_slice(n)?;
+        Ok(self.take_held(n))
+    }
+
+    /// What is in the window.
+    #[inline]
+    pub(super) fn held(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Consumes `n` bytes of the window, which has as many, and gives them.
+    #[inline]
+    pub(super) fn take_held(&mut self, n: usize) -> &[u8] {
         let start = self.start;
-        self.start += n;
-        Ok(self.buffer.get(start..start + n).unwrap_or_default())
+        self.start = self.end.min(start + n);
+        self.buffer.get(start..self.start).unwrap_or_default()
     }
 
     /// Consumes `n` bytes without holding them.
@@ -88,11 +100,6 @@ impl Input {
                 return Err(cut(self.offset(), left, 0));
             }
         }
-    }
-
-    #[inline]
-    fn window(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
     #[inline]

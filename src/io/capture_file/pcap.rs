@@ -67,28 +67,61 @@ impl Pcap {
 
     #[inline]
     pub(super) fn next<'a>(&mut self, input: &'a mut Input) -> Result<Option<Frame<'a>>, CaptureError> {
+        // Nearly every record lies in the window already.
+        if let Some(&head) = input.held().first_chunk() {
+            let head = self.head(head);
+            let record = self.header + head.captured as usize;
+            if head.captured as usize <= MAX_FRAME && record <= input.held().len() {
+                return Ok(Some(self.frame(head, input.take_held(record))));
+            }
+        }
+        self.next_beyond(input)
+    }
+
+    /// A record that is not in the window as a whole, that is too long, or the end.
+    #[cold]
+    fn next_beyond<'a>(&mut self, input: &'a mut Input) -> Result<Option<Frame<'a>>, CaptureError> {
         let offset = input.offset();
+        let Some(&head) = input.need_or_end()? else { return Ok(None) };
+        let head = self.head(head);
+        if head.captured as usize > MAX_FRAME {
+            let fault = Fault::TooLong { claimed: u64::from(head.captured), limit: MAX_FRAME as u64 };
+            return Err(CaptureError { offset, fault });
+        }
+        Ok(Some(self.frame(head, input.take(self.header + head.captured as usize)?)))
+    }
+
+    #[inline]
+    fn head(&self, head: [u8; 16]) -> RecordHead {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = head;
         let order = self.order;
-        let Some(&[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]) = input.need_or_end()? else { return Ok(None) };
-        let (seconds, fraction) = (order.u32([a, b, c, d]), order.u32([e, f, g, h]));
         let (first, second) = (order.u32([i, j, k, l]), order.u32([m, n, o, p]));
         let (captured, wire_len) = match self.lengths {
             Lengths::WireFirst => (second, first),
             Lengths::Either if first > second => (second, first),
             _ => (first, second),
         };
-        if captured as usize > MAX_FRAME {
-            let fault = Fault::TooLong { claimed: u64::from(captured), limit: MAX_FRAME as u64 };
-            return Err(CaptureError { offset, fault });
-        }
-        let record = input.take(self.header + captured as usize)?;
-        let micros = if self.nano { fraction / 1_000 } else { fraction };
-        Ok(Some(Frame {
-            time: Time::from_micros(u64::from(seconds) * 1_000_000 + u64::from(micros)),
+        RecordHead { seconds: order.u32([a, b, c, d]), fraction: order.u32([e, f, g, h]), captured, wire_len }
+    }
+
+    #[inline]
+    fn frame<'a>(&self, head: RecordHead, record: &'a [u8]) -> Frame<'a> {
+        let micros = if self.nano { head.fraction / 1_000 } else { head.fraction };
+        Frame {
+            time: Time::from_micros(u64::from(head.seconds) * 1_000_000 + u64::from(micros)),
             link: self.link,
             interface: 0,
-            wire_len,
+            wire_len: head.wire_len,
             bytes: record.get(self.header..).unwrap_or_default(),
-        }))
+        }
     }
+}
+
+/// The part of a record's header that all variants have.
+#[derive(Clone, Copy)]
+struct RecordHead {
+    seconds: u32,
+    fraction: u32,
+    captured: u32,
+    wire_len: u32,
 }

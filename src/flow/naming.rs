@@ -49,9 +49,9 @@ impl Naming {
             Hello::Name(name) => session.name = self.names.carry(&name).unwrap_or(NONE),
             _ => {}
         }
+        // Also where only this segment put it there: out of order, and more than fits.
         self.hellos.forget(session.id);
-        session.state.clear(State::HELLO_WAITS);
-        session.state.clear(State::UNNAMED);
+        self.give_up(session);
     }
 
     /// What the client's first bytes say with this segment.
@@ -65,6 +65,15 @@ impl Naming {
     /// The name that a session carries.
     pub(super) fn name(&self, session: &Session) -> Option<&Arc<str>> {
         self.names.name(session.name)
+    }
+
+    /// No longer looks for the name of `session`.
+    pub(super) fn give_up(&mut self, session: &mut Session) {
+        if session.state.has(State::HELLO_WAITS) {
+            self.hellos.forget(session.id);
+        }
+        session.state.clear(State::HELLO_WAITS);
+        session.state.clear(State::UNNAMED);
     }
 
     /// `session` ends.

@@ -52,6 +52,17 @@ impl State {
     pub(super) const UNNAMED: Self = Self(1 << 11);
     /// Some of those bytes wait for the rest of a ClientHello.
     pub(super) const HELLO_WAITS: Self = Self(1 << 12);
+    /// Too long, and reported as ended: the next packet begins a session of the same key.
+    pub(super) const OUTGROWN: Self = Self(1 << 13);
+    /// What a session keeps of the one before it: who is the client, and where TCP stands.
+    const KEPT: Self = Self(
+        Self::CLIENT_IS_HIGH.0
+            | Self::SEQUENCED[0].0
+            | Self::SEQUENCED[1].0
+            | Self::FIN[0].0
+            | Self::FIN[1].0
+            | Self::ENDED.0,
+    );
 
     #[inline]
     pub(super) const fn has(self, other: Self) -> bool {
@@ -162,6 +173,15 @@ impl Session {
             macs,
             if_index: 0,
         }
+    }
+
+    /// Goes on as a new session at `now`, with nothing counted.
+    pub(super) fn begin_again(&mut self, id: u64, now: u64) {
+        self.state = State(self.state.0 & State::KEPT.0);
+        (self.id, self.start, self.first, self.previous) = (id, now, now, 0);
+        (self.ordinal, self.rtt) = (0, 0);
+        (self.total_bytes, self.total_packets) = ([0; 2], [0; 2]);
+        (self.tcp_flags, self.tos) = ([0; 2], [0; 2]);
     }
 
     /// The direction of a packet: 0 from the client, 1 from the server.

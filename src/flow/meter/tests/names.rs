@@ -56,6 +56,19 @@ fn a_client_hello_names_the_server_in_every_update() {
 }
 
 #[test]
+fn what_follows_a_session_too_long_keeps_its_client_and_its_name() {
+    let hello = client_hello("www.example.com", 0);
+    let mut b = Bench::new(|c| c.too_long = Duration::from_secs(30));
+    connect(&mut b, 40_000, &[(0, &hello)]);
+    b.tcp(31.0, false, ACK, 1, 10);
+    let (old, new) = (b.records(), b.finish());
+    assert_eq!((old[0].end, new[0].ordinal), (Some(End::TooLong), 1));
+    assert_eq!((new[0].key, new[0].server_name.as_deref()), (old[0].key, Some("www.example.com")));
+    assert_eq!((new[0].delta.map(|d| d.packets), new[0].macs), ([0, 1], old[0].macs));
+    assert_eq!(b.meter.counters().names, 0);
+}
+
+#[test]
 fn a_client_hello_spread_over_segments_is_put_together_in_any_order() {
     let hello = client_hello("pq.example.com", 1800);
     let (a, rest) = hello.split_at(1400);

@@ -11,8 +11,15 @@ use crate::filter::Filter;
 use crate::query::{CountBy, Direction, GroupBy, Limits, Question, Run, Step, TableQuestion, What};
 use crate::schema::format;
 
-/// Most questions being answered at once: each may hold megabytes.
-pub const MOST_QUESTIONS: usize = 8;
+/// Most rankings and counts worked on at once: each may hold megabytes. Others wait their turn; it comes, because each ends
+/// by [`DEADLINE`] however slow its client is.
+pub const MOST_RANKINGS: usize = 8;
+
+/// Most rankings and counts that wait; one more is refused.
+pub const MOST_WAITING: usize = 248;
+
+/// Most listings at once; one more is refused, because a listing lasts as long as its client reads.
+pub const MOST_LISTINGS: usize = 32;
 
 /// How far back a ranking looks where nobody says.
 const DEFAULT_RANGE: Duration = Duration::from_secs(15 * 60);
@@ -21,40 +28,139 @@ const DEFAULT_RANGE: Duration = Duration::from_secs(15 * 60);
 /// the client reads.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A question being answered. Dropping it cancels the work.
+/// A question being answered, or waiting for its turn. Dropping it cancels the work.
 #[derive(Debug)]
 pub struct Asked {
-    run: Run,
-    what: What,
+    question: Question,
+    /// None while it waits.
+    run: Option<Run>,
     seat: Seat,
 }
 
-/// A place among [`MOST_QUESTIONS`], free again when dropped.
+/// How many questions are being answered, by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Questions {
+    /// Listings under way.
+    pub listings: usize,
+    /// Rankings and counts under way.
+    pub rankings: usize,
+    /// Rankings and counts that wait.
+    pub waiting: usize,
+    /// Questions refused since the start because too many were asked.
+    pub refused: u64,
+}
+
+/// What a seat counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Listing,
+    Ranking,
+    Waiting,
+}
+
+/// A place among those that are answered at once, free again when dropped.
 #[derive(Debug)]
-struct Seat(Rc<World>);
+struct Seat {
+    world: Rc<World>,
+    kind: Kind,
+}
+
+impl Seat {
+    fn take(world: &Rc<World>, what: &What) -> Result<Self, Failure> {
+        let mut questions = world.questions.borrow_mut();
+        let kind = match what {
+            What::Sessions { .. } if questions.listings < MOST_LISTINGS => Kind::Listing,
+            What::Table(_) | What::Count if questions.rankings < MOST_RANKINGS => Kind::Ranking,
+            What::Table(_) | What::Count if questions.waiting < MOST_WAITING => Kind::Waiting,
+            _ => {
+                questions.refused += 1;
+                return Err(Failure::Busy("Too many questions are being answered: try again in a moment".to_owned()));
+            }
+        };
+        *questions.of(kind) += 1;
+        Ok(Self { world: Rc::clone(world), kind })
+    }
+
+    /// Whether its turn has come.
+    fn may_work(&mut self) -> bool {
+        if self.kind == Kind::Waiting {
+            let mut questions = self.world.questions.borrow_mut();
+            if questions.rankings < MOST_RANKINGS {
+                questions.waiting -= 1;
+                questions.rankings += 1;
+                self.kind = Kind::Ranking;
+            }
+        }
+        self.kind != Kind::Waiting
+    }
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.questions.set(self.0.questions.get() - 1);
+        *self.world.questions.borrow_mut().of(self.kind) -= 1;
+    }
+}
+
+impl Questions {
+    fn of(&mut self, kind: Kind) -> &mut usize {
+        match kind {
+            Kind::Listing => &mut self.listings,
+            Kind::Ranking => &mut self.rankings,
+            Kind::Waiting => &mut self.waiting,
+        }
     }
 }
 
 impl Asked {
+    fn begin(world: &Rc<World>, now: Time, question: Question) -> Result<Self, Failure> {
+        let mut asked = Self { seat: Seat::take(world, &question.what)?, question, run: None };
+        if asked.seat.may_work() {
+            asked.run = Some(asked.begin_run(now)?);
+        } else {
+            // Whether it makes sense is said now; the run itself begins when its turn comes.
+            asked.new_run(now)?;
+        }
+        Ok(asked)
+    }
+
+    fn new_run(&self, now: Time) -> Result<Run, Failure> {
+        let world = &self.seat.world;
+        let lists = matches!(self.question.what, What::Sessions { .. });
+        let deadline = if lists { Time::MAX } else { now + DEADLINE };
+        let limits = Limits { deadline, ..Limits::default() };
+        let run = Run::new(self.question.clone(), limits, world.hash_key, &world.store.borrow());
+        run.map_err(|bad| Failure::Question(bad.to_string()))
+    }
+
+    /// Begins to work, with what is still being captured, which must be given before anything else is appended.
+    fn begin_run(&self, now: Time) -> Result<Run, Failure> {
+        let mut run = self.new_run(now)?;
+        self.seat.world.live(now, |record| run.live(record));
+        Ok(run)
+    }
+
     /// What shape the answer will have.
     #[must_use]
     pub const fn what(&self) -> &What {
-        &self.what
+        &self.question.what
     }
 
-    /// Does one block of work.
+    /// Does one block of work, or waits.
     pub fn step(&mut self, now: Time) -> Step {
-        self.run.step(now, &self.seat.0.store.borrow())
+        if self.run.is_none() && self.seat.may_work() {
+            self.run = self.begin_run(now).ok();
+        }
+        match &mut self.run {
+            Some(run) => run.step(now, &self.seat.world.store.borrow()),
+            None => Step::Busy,
+        }
     }
 
     /// How far the answer can be trusted; final once it is done.
     #[must_use]
     pub fn honesty(&self) -> Value {
-        honesty::to_json(self.run.honesty(), &self.seat.0)
+        let honesty = self.run.as_ref().map(Run::honesty).cloned().unwrap_or_default();
+        honesty::to_json(&honesty, &self.seat.world)
     }
 }
 
@@ -116,18 +222,6 @@ fn ask(
         }
         _ => None,
     };
-    if world.questions.get() >= MOST_QUESTIONS {
-        world.questions_refused.set(world.questions_refused.get() + 1);
-        return Err(Failure::Busy(format!("{MOST_QUESTIONS} questions are being answered: try again in a moment")));
-    }
-    world.questions.set(world.questions.get() + 1);
-    let seat = Seat(Rc::clone(world));
-
-    let deadline = if matches!(what, What::Sessions { .. }) { Time::MAX } else { now + DEADLINE };
-    let limits = Limits { deadline, ..Limits::default() };
-    let question = Question { from, to, filter, user_filter: None, what: what.clone() };
-    let run = Run::new(question, limits, world.hash_key, &world.store.borrow());
-    let mut run = run.map_err(|bad| Failure::Question(format!("{bad}")))?;
-    world.live(now, |record| run.live(record));
-    Ok(Outcome::Asked(Box::new(Asked { run, what, seat })))
+    let question = Question { from, to, filter, user_filter: None, what };
+    Ok(Outcome::Asked(Box::new(Asked::begin(world, now, question)?)))
 }

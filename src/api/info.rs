@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::World;
-use super::flows::MOST_QUESTIONS;
+use super::flows::{MOST_LISTINGS, MOST_RANKINGS, MOST_WAITING};
 use crate::base::Time;
 
 /// The sections by name.
@@ -72,6 +72,7 @@ fn basic(world: &World, now: Time) -> Value {
     let auth = world.auth.borrow().counters();
     let capture = world.capture.borrow();
     let tally = world.tally.borrow();
+    let questions = *world.questions.borrow();
     let unparsed: Map<String, Value> =
         tally.unparsed().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.name().to_owned(), json!(n))).collect();
     let files: Vec<Value> = world
@@ -109,9 +110,13 @@ fn basic(world: &World, now: Time) -> Value {
         "CALLS REFUSED": auth.refused,
         "THROTTLED ADDRESSES": auth.throttled_addresses,
         "THROTTLED ADDRESSES EVICTED": auth.throttled_evicted,
-        "QUESTIONS": world.questions.get(),
-        "QUESTIONS CAPACITY": MOST_QUESTIONS,
-        "QUESTIONS REFUSED": world.questions_refused.get(),
+        "RANKINGS": questions.rankings,
+        "RANKINGS CAPACITY": MOST_RANKINGS,
+        "RANKINGS WAITING": questions.waiting,
+        "RANKINGS WAITING CAPACITY": MOST_WAITING,
+        "LISTINGS": questions.listings,
+        "LISTINGS CAPACITY": MOST_LISTINGS,
+        "QUESTIONS REFUSED": questions.refused,
     });
     for (name, value) in world.reports() {
         section[name] = value;

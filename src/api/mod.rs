@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
-pub use flows::{Asked, MOST_QUESTIONS};
+pub use flows::{Asked, MOST_LISTINGS, MOST_RANKINGS, MOST_WAITING};
 pub use world::{Parts, World};
 
 use crate::auth::{Credential, From, Identity, Refusal, Step};
@@ -82,7 +82,7 @@ pub enum Failure {
     Filter {
         /// Octets before the place it is about.
         position: usize,
-        /// What is wrong there.
+        /// What is wrong there; names the column too.
         message: String,
     },
     /// Parameters that make no sense together.
@@ -106,9 +106,7 @@ impl fmt::Display for Failure {
                 }
                 Ok(())
             }
-            Self::Filter { position, message } => {
-                write!(f, "The filter is not right at position {position}: {message}")
-            }
+            Self::Filter { message, .. } => f.write_str(message),
             Self::Question(message) | Self::NotFound(message) | Self::Busy(message) | Self::Broken(message) => {
                 f.write_str(message)
             }
@@ -254,7 +252,7 @@ impl Api {
             "sessions" => flows::sessions(&self.world, now, parameters).into(),
             "sessions.count" => flows::count(&self.world, now, parameters).into(),
             "table" => flows::table(&self.world, now, parameters).into(),
-            "info" => Outcome::Done(info::info(&self.world, now)),
+            "info" => Outcome::Done(self.world.info_of(now, || info::info(&self.world, now))),
             other => Failure::Broken(format!("the operation {other} has no handler")).into(),
         }
     }

@@ -1,11 +1,13 @@
 //! What the calls work on; the composition root builds it and works on it too, between calls.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::capture::Capture;
+use super::flows::Questions;
 use crate::auth::Auth;
 use crate::base::Time;
 use crate::base::lru::HashKey;
@@ -40,11 +42,14 @@ pub struct World {
     /// Key of the hashes of answers.
     pub(super) hash_key: HashKey,
     /// Questions being answered now.
-    pub(super) questions: Cell<usize>,
-    /// Questions refused because too many were being answered.
-    pub(super) questions_refused: Cell<u64>,
+    pub(super) questions: RefCell<Questions>,
+    /// `info` as it was last made, and when.
+    info: RefCell<Option<(Time, Value)>>,
     reports: RefCell<Vec<(&'static str, Report)>>,
 }
+
+/// How old `info` may be: monitors that ask for one entry after another get them all from one making.
+const INFO_AGE: Duration = Duration::from_millis(200);
 
 /// Something above that `info` shows too.
 type Report = Box<dyn Fn() -> Value>;
@@ -85,8 +90,8 @@ impl World {
             damaged: RefCell::new(damaged),
             capture: RefCell::new(Capture::default()),
             hash_key: HashKey::random(),
-            questions: Cell::new(0),
-            questions_refused: Cell::new(0),
+            questions: RefCell::new(Questions::default()),
+            info: RefCell::new(None),
             reports: RefCell::new(Vec::new()),
         }
     }
@@ -98,6 +103,19 @@ impl World {
 
     pub(super) fn reports(&self) -> Vec<(&'static str, Value)> {
         self.reports.borrow().iter().map(|(name, report)| (*name, report())).collect()
+    }
+
+    /// `info`, made anew where the last one is too old.
+    pub(super) fn info_of(&self, now: Time, make: impl FnOnce() -> Value) -> Value {
+        if let Some((made, info)) = &*self.info.borrow()
+            && *made <= now
+            && now.since(*made) < INFO_AGE
+        {
+            return info.clone();
+        }
+        let info = make();
+        *self.info.borrow_mut() = Some((now, info.clone()));
+        info
     }
 
     /// Gives `sink` what live sessions have counted and not yet reported, each as the update that would be reported now.

@@ -80,12 +80,12 @@ pub fn run(options: &Setup) -> Result<String, SetupError> {
     let body = json!({ "password": password }).to_string();
     let told = async_io::block_on(call(&options.data.join(SOCKET), &Method::Post, "/api2/json/setup", body.as_bytes()));
     match told {
-        Ok((200, _)) => Ok(format!("The password of '{ADMINISTRATOR}' is set; the running weir knows it already.")),
+        Ok((200, _)) => Ok(format!("The password of '{ADMINISTRATOR}' is set; the running weir knows it already.\n")),
         Ok((status, answer)) => Err(SetupError::Refused(reason(status, &answer))),
         Err(CallError::NotRunning(_)) => {
             write_users(&options.data, &password)?;
             Ok(format!(
-                "The password of '{ADMINISTRATOR}' is set; start weir with: weir run --data {}",
+                "The password of '{ADMINISTRATOR}' is set; start weir with: weir run --data {}\n",
                 options.data.display()
             ))
         }

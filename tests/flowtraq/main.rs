@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tiny_http::Method;
 use weir::base::Time;
 use weir::dialect::flowtraq::COLUMNS;
-use weir::dialect::{Body, Peer, Request, Service};
+use weir::dialect::{Answer, Body, Peer, Request, Service};
 
 use world::{Box_, NOW, PASSWORD, assert_golden, at, records};
 
@@ -252,7 +252,7 @@ fn a_bad_filter_is_403_and_names_the_position() {
         for endpoint in ["sessions", "sessions/count", "table"] {
             let got = made.get(&format!("{V3}/{endpoint}?filter={query}"));
             assert_eq!(got.status, 403, "{filter}");
-            let expected = format!("The filter is not right at position {position}: ");
+            let expected = format!("filter, column {}: ", position + 1);
             assert!(got.message().starts_with(&expected), "{filter}: {}", got.body);
         }
     }
@@ -425,7 +425,7 @@ fn kernel_drops_show_in_info_and_in_every_answer() {
         ..Default::default()
     });
     let info = made.get(&format!("{V3}/info/basicinfo")).json();
-    assert_eq!(info["basicinfo"]["KERNEL DROPS"], json!(7));
+    assert_eq!(info["basicinfo"]["KERNEL DROPS"], json!(7), "an older info is not kept for long");
     assert_eq!(info["basicinfo"]["INTERFACES"][0]["KERNEL DROPS"], json!(7));
     for endpoint in ["sessions", "sessions/compact", "sessions/count", "table"] {
         let honesty = made.get(&format!("{V3}/{endpoint}")).json()["honesty"].clone();
@@ -436,7 +436,7 @@ fn kernel_drops_show_in_info_and_in_every_answer() {
 // Bounds
 
 #[test]
-fn more_questions_at_once_than_there_is_memory_for_are_503_until_one_ends() {
+fn more_listings_at_once_than_there_is_memory_for_are_503_until_one_ends() {
     let made = Box_::with_sessions();
     let dns = records()[3].clone();
     for id in 1_000..3_000 {
@@ -447,14 +447,44 @@ fn more_questions_at_once_than_there_is_memory_for_are_503_until_one_ends() {
         let peer = Peer::Local { uid: 0 };
         made.router.call(at(0), Request { method: Method::Get, path, query, headers: vec![], body: vec![], peer })
     };
-    let mut held: Vec<_> = (0..weir::api::MOST_QUESTIONS).map(|_| ask()).collect();
+    let mut held: Vec<_> = (0..weir::api::MOST_LISTINGS).map(|_| ask()).collect();
     let refused = made.get(&format!("{V3}/sessions"));
     assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
     assert_eq!(made.get(&format!("{V3}/info/basicinfo/QUESTIONS%20REFUSED")).json()["QUESTIONS REFUSED"], json!(1));
-    let Some(weir::dialect::Answer::Reply(reply)) = held.pop() else { panic!("no reply") };
+    let Some(Answer::Reply(reply)) = held.pop() else { panic!("no reply") };
     assert!(matches!(reply.body, Body::Stream(_)));
     drop(reply);
-    assert_eq!(made.get(&format!("{V3}/sessions/count")).status, 200, "a client that went away makes room");
+    assert_eq!(made.get(&format!("{V3}/sessions")).status, 200, "a client that went away makes room");
+}
+
+#[test]
+fn rankings_wait_their_turn_and_a_full_queue_is_503() {
+    use weir::api::{MOST_RANKINGS, MOST_WAITING};
+    let made = Box_::with_sessions();
+    let dns = records()[3].clone();
+    // Four blocks: one more than a ranking works on before others run.
+    for id in 1_000..18_000 {
+        made.world.store.borrow_mut().append(dns.last, &weir::flow::FlowRecord { id, ..dns.clone() });
+    }
+    let ask = || {
+        let (path, query) = (format!("{V3}/table"), "time_series=1".to_owned());
+        let peer = Peer::Local { uid: 0 };
+        made.router.call(at(0), Request { method: Method::Get, path, query, headers: vec![], body: vec![], peer })
+    };
+    let mut held: Vec<_> = (0..MOST_RANKINGS + MOST_WAITING).map(|_| ask()).collect();
+    assert!(held.iter().all(|answer| matches!(answer, Answer::Busy(_))), "working or waiting");
+    let info = made.get(&format!("{V3}/info/basicinfo")).json();
+    assert_eq!(info["basicinfo"]["RANKINGS"], json!(MOST_RANKINGS));
+    assert_eq!(info["basicinfo"]["RANKINGS WAITING"], json!(MOST_WAITING));
+    let refused = made.get(&format!("{V3}/table"));
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
+    let mut last = held.pop().unwrap();
+    drop(held);
+    while let Answer::Busy(step) = last {
+        last = step(at(0));
+    }
+    let Answer::Reply(reply) = last else { panic!("no reply") };
+    assert_eq!(reply.status.0, 200, "the one that waited was answered");
 }
 
 #[test]

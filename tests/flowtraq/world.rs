@@ -319,10 +319,15 @@ pub fn records() -> Vec<FlowRecord> {
 /// Compares with a golden file; `UPDATE_GOLDEN=1` writes it.
 pub fn assert_golden(name: &str, got: &Got) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/flowtraq").join(name);
-    let now = format!("{:#}\n", got.json());
+    let mut json = got.json();
+    // How the history is cut into blocks is not the dialect's affair.
+    for counter in ["blocks_read", "blocks_skipped"] {
+        json["honesty"].as_object_mut().unwrap().remove(counter);
+    }
+    let now = format!("{json:#}\n");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &now).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(now, golden, "{name} changed; look at the diff after UPDATE_GOLDEN=1");
+    assert!(now == golden, "{name} changed; look at the diff after UPDATE_GOLDEN=1");
 }

@@ -17,6 +17,7 @@ pub const MPLS_MULTICAST: u16 = 0x8848;
 pub const PPPOE_DISCOVERY: u16 = 0x8863;
 pub const PPPOE_SESSION: u16 = 0x8864;
 pub const PPP: u16 = 0x880b;
+pub const JUMBO_LLC: u16 = 0x8870;
 pub const CISCO_METADATA: u16 = 0x8909;
 pub const SERVICE_VLAN: u16 = 0x88a8;
 pub const MACSEC: u16 = 0x88e5;
@@ -116,6 +117,8 @@ fn protocol<'a>(packet: &mut Packet<'a>, kind: u16, span: Span<'a>, depth: Depth
         PPP => ppp::frame(packet, span, depth),
         BRIDGED_ETHERNET => nested(packet, span, depth),
         NSH => service_header(packet, span, depth),
+        // The type stands in for a length that does not fit its field.
+        JUMBO_LLC => llc::frame(packet, span, depth),
         0..=MAX_LENGTH => llc::frame(packet, span.claim(u32::from(kind)), depth),
         _ => Err(Unparsed::OtherEthertype),
     }

@@ -14,6 +14,8 @@ pub struct LinkType(pub u32);
 impl LinkType {
     pub const NULL: Self = Self(0);
     pub const ETHERNET: Self = Self(1);
+    pub const TOKEN_RING: Self = Self(6);
+    pub const ARCNET_BSD: Self = Self(7);
     pub const PPP: Self = Self(9);
     pub const FDDI: Self = Self(10);
     /// `DLT_RAW` as most systems number it; files should say [`Self::RAW`].
@@ -30,6 +32,7 @@ impl LinkType {
     pub const LOOP: Self = Self(108);
     pub const ENC: Self = Self(109);
     pub const LINUX_SLL: Self = Self(113);
+    pub const PFLOG: Self = Self(117);
     pub const PRISM: Self = Self(119);
     pub const WIFI_RADIOTAP: Self = Self(127);
     pub const ARCNET_LINUX: Self = Self(129);
@@ -41,6 +44,7 @@ impl LinkType {
     pub const IPV6: Self = Self(229);
     pub const NFLOG: Self = Self(239);
     pub const IPOIB: Self = Self(242);
+    pub const PKTAP: Self = Self(258);
     pub const LINUX_SLL2: Self = Self(276);
 }
 
@@ -78,7 +82,10 @@ pub(super) fn frame<'a>(link: LinkType, packet: &mut Packet<'a>, span: Span<'a>,
         LinkType::ATM_RFC1483 => llc::frame(packet, span, depth),
         LinkType::FDDI => fddi(packet, span, depth),
         LinkType::FRAME_RELAY => frame_relay(packet, span, depth),
-        LinkType::ARCNET_LINUX => arcnet(packet, span, depth),
+        LinkType::TOKEN_RING => token_ring(packet, span, depth),
+        LinkType::ARCNET_BSD => arcnet(packet, span.skip(2).ok_or(Unparsed::LinkCut)?, depth),
+        // Two octets of offset more than BSD.
+        LinkType::ARCNET_LINUX => arcnet(packet, span.skip(4).ok_or(Unparsed::LinkCut)?, depth),
         // InfiniBand's global route header, then RFC 4391's: Ethernet type, reserved.
         LinkType::IPOIB => {
             let header = span.skip(40).ok_or(Unparsed::LinkCut)?;
@@ -88,6 +95,8 @@ pub(super) fn frame<'a>(link: LinkType, packet: &mut Packet<'a>, span: Span<'a>,
         LinkType::WIFI => wifi::frame(packet, span, depth, false),
         LinkType::WIFI_RADIOTAP => wifi::radiotap(packet, span, depth),
         LinkType::PRISM | LinkType::WIFI_AVS => wifi::prism(packet, span, depth),
+        LinkType::PFLOG => packet_filter_log(packet, span, depth),
+        LinkType::PKTAP => packet_tap(packet, span, depth),
         LinkType::PPI => per_packet_information(packet, span, depth),
         LinkType::NFLOG => nflog(packet, span, depth),
         _ => Err(Unparsed::UnknownLink),
@@ -184,10 +193,23 @@ fn frame_relay<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Res
     }
 }
 
-/// ARCNET as Linux captures it: addresses, offset, protocol; RFC 1201's protocols have a split flag and a sequence
-/// number behind it, RFC 1051's have not.
+/// Token ring: access and frame control, addresses, the route where the sender's address has its first bit set, LLC.
+fn token_ring<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    let (header, mut rest) = span.header::<14>().ok_or(Unparsed::LinkCut)?;
+    let [_, control, d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *header;
+    packet.dst_mac = Mac([d0, d1, d2, d3, d4, d5]);
+    packet.src_mac = Mac([s0 & 0x7f, s1, s2, s3, s4, s5]);
+    if s0 & 0x80 != 0 {
+        let &[route] = rest.peek::<1>().ok_or(Unparsed::LinkCut)?;
+        rest = rest.skip(u32::from(route & 0x1f)).ok_or(Unparsed::LinkCut)?;
+    }
+    if control & 0xc0 == 0x40 { llc::frame(packet, rest, depth) } else { Err(Unparsed::Llc) }
+}
+
+/// ARCNET from its protocol octet: RFC 1201's protocols have a split flag and a sequence number behind it, RFC 1051's
+/// have not.
 fn arcnet<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
-    let (&[_, _, _, _, protocol], rest) = span.header::<5>().ok_or(Unparsed::LinkCut)?;
+    let (&[protocol], rest) = span.header::<1>().ok_or(Unparsed::LinkCut)?;
     match protocol {
         0xd4 => ip::v4(packet, rest.skip(3).ok_or(Unparsed::LinkCut)?, depth),
         0xc4 => ip::v6(packet, rest.skip(3).ok_or(Unparsed::LinkCut)?, depth),
@@ -203,8 +225,26 @@ fn per_packet_information<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: De
     let length = u32::from(u16::from_le_bytes([l0, l1]));
     let inner = span.skip(length.max(8)).ok_or(Unparsed::LinkCut)?;
     match LinkType(u32::from_le_bytes([t0, t1, t2, t3])) {
-        LinkType::PPI => Err(Unparsed::UnknownLink),
+        LinkType::PPI | LinkType::PKTAP => Err(Unparsed::UnknownLink),
         link => frame(link, packet, inner, depth),
+    }
+}
+
+/// OpenBSD's packet filter log: length of the header less its padding, address family.
+fn packet_filter_log<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    let &[length, family] = span.peek::<2>().ok_or(Unparsed::LinkCut)?;
+    let inner = span.skip(u32::from(length).next_multiple_of(4)).ok_or(Unparsed::LinkCut)?;
+    address_family([family, 0, 0, 0], packet, inner, depth)
+}
+
+/// Apple's tap: length, record type (1 is a packet), the link type of what follows the header.
+fn packet_tap<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
+    let (header, _) = span.header::<12>().ok_or(Unparsed::LinkCut)?;
+    let [l0, l1, l2, l3, r0, r1, r2, r3, t0, t1, t2, t3] = *header;
+    let inner = span.skip(u32::from_le_bytes([l0, l1, l2, l3]).max(12)).ok_or(Unparsed::LinkCut)?;
+    match (u32::from_le_bytes([r0, r1, r2, r3]), LinkType(u32::from_le_bytes([t0, t1, t2, t3]))) {
+        (1, link) if link != LinkType::PKTAP && link != LinkType::PPI => frame(link, packet, inner, depth),
+        _ => Err(Unparsed::UnknownLink),
     }
 }
 

@@ -63,6 +63,7 @@ pub fn corpus() -> Vec<(LinkType, Vec<u8>)> {
         ethernet(SERVICE_VLAN, &tag(5, VLAN, &tag(6, IPV6, &packet_v6()))),
         with_length(&snap(IPV4, &packet())),
         with_length(&[&[6, 6, 3], packet().as_slice()].concat()),
+        ethernet(ethernet::JUMBO_LLC, &snap(IPV4, &packet())),
         ethernet(MPLS, &mpls(&[ABOVE, BOTTOM], &packet())),
         ethernet(MPLS, &mpls(&[BOTTOM], &packet_v6())),
         ethernet(MPLS, &mpls(&[BOTTOM], &[&[0; 4], ethernet(IPV4, &packet()).as_slice()].concat())),
@@ -107,6 +108,11 @@ pub fn corpus() -> Vec<(LinkType, Vec<u8>)> {
         (LinkType::FRAME_RELAY, prefixed(&[0x18, 0x61, 8, 0])),
         (LinkType::FRAME_RELAY, prefixed(&[0x18, 0x61, 3, 0xcc])),
         (LinkType::ARCNET_LINUX, prefixed(&[1, 2, 0, 0, 0xd4, 0, 0, 1])),
+        (LinkType::ARCNET_BSD, prefixed(&[1, 2, 0xf0])),
+        (LinkType::TOKEN_RING, [&[0x10, 0x40], &[2; 12][..], &llc].concat()),
+        (LinkType::TOKEN_RING, [&[0x10, 0x40], &[0x82; 12][..], &[4, 0, 1, 2], &llc].concat()),
+        (LinkType::PFLOG, [&[61, 2], &[0; 62][..], &packet()].concat()),
+        (LinkType::PKTAP, [&[16, 0, 0, 0, 1, 0, 0, 0, 101, 0, 0, 0, 0, 0, 0, 0], packet().as_slice()].concat()),
         (LinkType::IPOIB, [&[0; 40], &[8, 0, 0, 0][..], &packet()].concat()),
         (LinkType::WIFI, wifi(0x08, 1, &[])),
         (LinkType::WIFI_RADIOTAP, radiotap(&[0, 0, 0, 0], &wifi(0x88, 2, &[0, 0]))),
@@ -204,6 +210,11 @@ fn link_headers_cut_short_are_named_so() {
         (LinkType::PPI, 7),
         (LinkType::NFLOG, 3),
         (LinkType::IPOIB, 43),
+        (LinkType::TOKEN_RING, 13),
+        (LinkType::ARCNET_BSD, 2),
+        (LinkType::ARCNET_LINUX, 4),
+        (LinkType::PFLOG, 1),
+        (LinkType::PKTAP, 11),
     ] {
         assert_eq!(refused(link, &vec![0; length]), Some(Unparsed::LinkCut), "{link:?}");
     }
@@ -262,8 +273,15 @@ fn nflog_without_payload_or_with_impossible_lengths_is_malformed() {
 }
 
 #[test]
-fn per_packet_information_does_not_nest() {
-    assert_eq!(refused(LinkType::PPI, &[0, 0, 8, 0, 192, 0, 0, 0]), Some(Unparsed::UnknownLink));
+fn headers_that_name_a_link_type_do_not_nest() {
+    for inner in [192, 2] {
+        let second = u8::from(inner == 2);
+        assert_eq!(refused(LinkType::PPI, &[0, 0, 8, 0, inner, second, 0, 0]), Some(Unparsed::UnknownLink));
+        let tap = [12, 0, 0, 0, 1, 0, 0, 0, inner, second, 0, 0];
+        assert_eq!(refused(LinkType::PKTAP, &tap), Some(Unparsed::UnknownLink));
+    }
+    let no_packet = [12, 0, 0, 0, 2, 0, 0, 0, 101, 0, 0, 0];
+    assert_eq!(refused(LinkType::PKTAP, &no_packet), Some(Unparsed::UnknownLink));
 }
 
 #[test]

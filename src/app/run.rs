@@ -166,7 +166,6 @@ fn http_report(server: &Server) -> Value {
         "CONNECTIONS": server.connections(),
         "ADMITTED": counted.admitted,
         "REFUSED BY ADDRESS": counted.refused_address,
-        "REFUSED FULL": counted.refused_full,
         "EVICTED": counted.evicted,
         "LATE": counted.late,
         "REQUESTS": counted.requests,

@@ -51,7 +51,7 @@ impl Default for Limits {
             connections: 512,
             connections_per_address: 64,
             local_connections: 16,
-            handshakes: 64,
+            handshakes: 256,
             handshake_slice: Duration::from_millis(2),
             handshake_time: Duration::from_secs(10),
             head_time: Duration::from_secs(10),

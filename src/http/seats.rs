@@ -2,8 +2,9 @@
 //!
 //! At the ceiling of all connections (or of handshakes) somebody must leave for the newcomer: of those that are not being
 //! answered, one from the address that holds the most seats, of these one that never asked anything, and of these the one that
-//! has waited longest. So a thousand idle connections cost a good client elsewhere nothing. At the ceiling of one address the
-//! newcomer is refused.
+//! has waited longest. So a thousand idle connections cost a good client elsewhere nothing. Nobody leaves within [`GRACE`] of its
+//! coming without having asked anything: a burst of connections must not push out who is still shaking hands. Where nobody
+//! can leave, the newcomer waits unaccepted. At the ceiling of one address it is refused.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,6 +14,9 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::limits::Limits;
+
+/// How long a newcomer has to ask its first question before it may be evicted.
+pub const GRACE: Duration = Duration::from_millis(100);
 
 /// What counts as one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,8 +65,6 @@ pub struct Counters {
     pub admitted: u64,
     /// Refused because their address had as many as it may.
     pub refused_address: u64,
-    /// Refused because everyone else was being answered.
-    pub refused_full: u64,
     /// Had to leave for a newcomer.
     pub evicted: u64,
     /// Ended because a deadline passed.
@@ -71,6 +73,17 @@ pub struct Counters {
     pub requests: u64,
     /// Requests refused by HTTP itself.
     pub refused_requests: u64,
+}
+
+/// What becomes of a newcomer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It has this seat.
+    Seat(usize),
+    /// Its address has as many as it may.
+    Refused,
+    /// There is no seat now: try again soon.
+    Wait,
 }
 
 /// The table of connections.
@@ -93,6 +106,7 @@ struct Seat {
     origin: Origin,
     phase: Phase,
     has_asked: bool,
+    came: Instant,
     since: Instant,
     deadline: Option<Instant>,
     doom: Option<Doom>,
@@ -107,33 +121,38 @@ impl Seats {
         Self { limits, seats, free, held, total: 0, handshakes: 0, counters }
     }
 
-    /// A seat for a newcomer, which begins with its handshake; `None` where it must be turned away. May doom another one.
-    pub fn admit(&mut self, now: Instant, origin: Origin) -> Option<usize> {
+    /// A seat for a newcomer, which begins with its handshake. May doom another one.
+    pub fn admit(&mut self, now: Instant, origin: Origin) -> Admission {
         let ceiling = match origin {
             Origin::Local => self.limits.local_connections,
             Origin::Network(_) => self.limits.connections_per_address,
         };
         if self.held.get(&origin).copied().unwrap_or(0) >= ceiling {
             self.counters.refused_address += 1;
-            return None;
+            return Admission::Refused;
         }
         if origin != Origin::Local {
-            if self.handshakes >= self.limits.handshakes {
-                self.evict(Phase::Handshake);
-            }
-            if self.total >= self.limits.connections && !self.evict(Phase::Body) {
-                self.counters.refused_full += 1;
-                return None;
+            let too_many_shake = self.handshakes >= self.limits.handshakes && !self.evict(now, Phase::Handshake);
+            if too_many_shake || self.total >= self.limits.connections && !self.evict(now, Phase::Body) {
+                return Admission::Wait;
             }
             self.total += 1;
         }
         let deadline = Some(now + self.limits.handshake_time);
-        let seat =
-            Seat { origin, phase: Phase::Handshake, has_asked: false, since: now, deadline, doom: None, waker: None };
+        let seat = Seat {
+            origin,
+            phase: Phase::Handshake,
+            has_asked: false,
+            came: now,
+            since: now,
+            deadline,
+            doom: None,
+            waker: None,
+        };
         *self.held.entry(origin).or_default() += 1;
         self.handshakes += 1;
         self.counters.admitted += 1;
-        Some(match self.free.pop() {
+        Admission::Seat(match self.free.pop() {
             Some(id) => {
                 self.seats[id] = Some(seat);
                 id
@@ -219,9 +238,12 @@ impl Seats {
     }
 
     /// Evicts the one that the head of this file describes, among those in a phase up to `limit`.
-    fn evict(&mut self, limit: Phase) -> bool {
-        let may_leave =
-            |seat: &&mut Seat| seat.doom != Some(Doom::Evicted) && seat.phase <= limit && seat.origin != Origin::Local;
+    fn evict(&mut self, now: Instant, limit: Phase) -> bool {
+        let may_leave = |seat: &&mut Seat| {
+            let had_its_chance = seat.has_asked || now.saturating_duration_since(seat.came) >= GRACE;
+            let is_there = seat.doom != Some(Doom::Evicted) && seat.origin != Origin::Local;
+            is_there && had_its_chance && seat.phase <= limit
+        };
         let held = &self.held;
         let rank = |seat: &&mut Seat| {
             let holds = held.get(&seat.origin).copied().unwrap_or(0);
@@ -277,11 +299,15 @@ mod tests {
         Room { seats: Seats::new(Rc::new(limits)), now: crate::base::time::monotonic() }
     }
 
+    fn seat(admission: Admission) -> Option<usize> {
+        if let Admission::Seat(id) = admission { Some(id) } else { None }
+    }
+
     impl Room {
-        /// Somebody from 192.0.2.`host` comes, a millisecond after the last one, and waits.
+        /// Somebody from 192.0.2.`host` comes, when everyone before had its chance, and waits.
         fn admit(&mut self, host: u8) -> Option<usize> {
-            self.now += Duration::from_millis(1);
-            let id = self.seats.admit(self.now, IpAddr::from([192, 0, 2, host]).into())?;
+            self.now += GRACE;
+            let id = seat(self.seats.admit(self.now, IpAddr::from([192, 0, 2, host]).into()))?;
             self.seats.enter(id, self.now, Phase::Waiting, Some(Duration::from_secs(60)));
             Some(id)
         }
@@ -302,7 +328,7 @@ mod tests {
     #[test]
     fn one_ipv6_network_is_one_client() {
         let mut room = room(100, 1);
-        let mut admit = |ip: &str| room.seats.admit(room.now, ip.parse::<IpAddr>().unwrap().into()).is_some();
+        let mut admit = |ip: &str| seat(room.seats.admit(room.now, ip.parse::<IpAddr>().unwrap().into())).is_some();
         assert!(admit("2001:db8::1") && !admit("2001:db8::ffff:1") && admit("2001:db8:0:1::1"));
         assert!(admit("::ffff:192.0.2.1") && !admit("192.0.2.1"), "a mapped address is the address");
     }
@@ -342,29 +368,33 @@ mod tests {
         let newcomer = room.admit(2).unwrap();
         assert_eq!(room.seats.doom(body), Some(Doom::Evicted));
         room.seats.enter(newcomer, room.now, Phase::Answering, None);
-        assert_eq!(room.admit(3), None);
-        assert_eq!((room.seats.doom(busy), room.seats.counters.refused_full), (None, 1));
+        assert_eq!(room.seats.admit(room.now, IpAddr::from([192, 0, 2, 3]).into()), Admission::Wait);
+        assert_eq!((room.seats.doom(busy), room.seats.counters.evicted), (None, 2));
     }
 
     #[test]
-    fn a_flood_of_handshakes_evicts_handshakes_only() {
+    fn a_flood_of_handshakes_evicts_those_that_had_their_chance_and_nothing_else() {
         let mut room = room(1000, 1000);
+        Rc::get_mut(&mut room.seats.limits).unwrap().handshakes = 10;
         let quiet = room.admit(1).unwrap();
-        let mut newest = 0;
-        for _ in 0..1001 {
-            newest = room.seats.admit(room.now, IpAddr::from([192, 0, 2, 2]).into()).unwrap_or(newest);
-            room.now += Duration::from_millis(1);
-        }
-        assert_eq!((room.seats.doom(quiet), room.seats.doom(newest)), (None, None));
-        assert_eq!(room.seats.handshakes, 999);
+        let from = |host: u8| Origin::from(IpAddr::from([192, 0, 2, host]));
+        let shaking: Vec<_> = (10..20).map(|host| seat(room.seats.admit(room.now, from(host))).unwrap()).collect();
+        assert_eq!(room.seats.admit(room.now, from(20)), Admission::Wait);
+        room.now += GRACE - Duration::from_millis(1);
+        assert_eq!(room.seats.admit(room.now, from(20)), Admission::Wait);
+        room.now += Duration::from_millis(1);
+        assert!(seat(room.seats.admit(room.now, from(20))).is_some());
+        let evicted = |id: &&usize| room.seats.doom(**id) == Some(Doom::Evicted);
+        assert_eq!((shaking.iter().filter(evicted).count(), room.seats.doom(quiet)), (1, None));
+        assert_eq!(room.seats.handshakes, 10);
     }
 
     #[test]
     fn the_local_socket_has_its_own_ceiling() {
         let mut room = room(1, 1);
         room.admit(1).unwrap();
-        assert!(room.seats.admit(room.now, Origin::Local).is_some());
-        assert!(room.seats.admit(room.now, Origin::Local).is_none());
+        assert!(seat(room.seats.admit(room.now, Origin::Local)).is_some());
+        assert_eq!(room.seats.admit(room.now, Origin::Local), Admission::Refused);
         assert_eq!(room.seats.counters.evicted, 0);
     }
 

@@ -24,7 +24,7 @@ use super::gate::{self, Gate, Ticket};
 use super::head::Refusal;
 use super::limits::Limits;
 use super::reply::{self, Date, Delimited};
-use super::seats::{Counters, Doom, Origin, Phase, Seats};
+use super::seats::{Admission, Counters, Doom, Origin, Phase, Seats};
 use super::stream::Stream;
 use crate::base::time;
 use crate::dialect::{Answer, Body, Chunk, Chunks, HashResult, Peer, Reply, Request, Service, origin};
@@ -39,6 +39,8 @@ const PIECE: usize = 64 * 1024;
 const LINGER_BYTES: usize = 256 * 1024;
 /// How long accepting rests when the system has no more file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How long a newcomer waits before it looks for a seat again.
+const ADMISSION_REST: Duration = Duration::from_millis(10);
 
 /// Where clients come in.
 pub enum Door {
@@ -120,7 +122,7 @@ impl Server {
                 // Accepting waits for its turn among the handshakes: a flood is held back where it costs nothing.
                 let mut accept = Box::pin(listener.accept());
                 let (tcp, remote) = poll_fn(|cx| self.paced(ticket, cx, |cx| accept.as_mut().poll(cx))).await?;
-                let Some(seat) = self.admit(remote.ip().into()) else { return Ok(None) };
+                let Some(seat) = self.admit(remote.ip().into()).await else { return Ok(None) };
                 let Ok(local) = tcp.get_ref().local_addr() else { return Ok(None) };
                 let canonical = |mut address: std::net::SocketAddr| {
                     address.set_ip(IpAddr::to_canonical(&address.ip()));
@@ -137,14 +139,22 @@ impl Server {
                     log::warn!("http: user {uid} refused at the local socket");
                     return Ok(None);
                 }
-                let Some(seat) = self.admit(Origin::Local) else { return Ok(None) };
+                let Some(seat) = self.admit(Origin::Local).await else { return Ok(None) };
                 Ok(Some((Raw::Local(local), Peer::Local { uid }, seat)))
             }
         }
     }
 
-    fn admit(self: &Rc<Self>, origin: Origin) -> Option<SeatGuard> {
-        let id = self.seats.borrow_mut().admit(time::monotonic(), origin)?;
+    /// A seat for a newcomer. While it waits for one nobody else is accepted at its door; the kernel holds them.
+    async fn admit(self: &Rc<Self>, origin: Origin) -> Option<SeatGuard> {
+        let id = loop {
+            let admission = self.seats.borrow_mut().admit(time::monotonic(), origin);
+            match admission {
+                Admission::Seat(id) => break id,
+                Admission::Refused => return None,
+                Admission::Wait => Timer::after(ADMISSION_REST).await,
+            };
+        };
         let period = self.sweep_period();
         self.keep_going(&self.is_sweeping, period, |server| {
             let mut seats = server.seats.borrow_mut();

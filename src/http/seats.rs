@@ -3,8 +3,8 @@
 //! At the ceiling of all connections (or of handshakes) somebody must leave for the newcomer: of those that are not being
 //! answered, one from the address that holds the most seats, of these one that never asked anything, and of these the one that
 //! has waited longest. So a thousand idle connections cost a good client elsewhere nothing. Nobody leaves within [`GRACE`] of its
-//! coming without having asked anything: a burst of connections must not push out who is still shaking hands. Where nobody
-//! can leave, the newcomer waits unaccepted. At the ceiling of one address it is refused.
+//! coming without having asked anything: a burst of connections must not push out who is still shaking hands. Where the one
+//! to leave has that time left, or there is none, the newcomer waits. At the ceiling of one address it is refused.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -239,17 +239,17 @@ impl Seats {
 
     /// Evicts the one that the head of this file describes, among those in a phase up to `limit`.
     fn evict(&mut self, now: Instant, limit: Phase) -> bool {
-        let may_leave = |seat: &&mut Seat| {
-            let had_its_chance = seat.has_asked || now.saturating_duration_since(seat.came) >= GRACE;
-            let is_there = seat.doom != Some(Doom::Evicted) && seat.origin != Origin::Local;
-            is_there && had_its_chance && seat.phase <= limit
-        };
+        let may_leave =
+            |seat: &&mut Seat| seat.doom != Some(Doom::Evicted) && seat.phase <= limit && seat.origin != Origin::Local;
         let held = &self.held;
         let rank = |seat: &&mut Seat| {
             let holds = held.get(&seat.origin).copied().unwrap_or(0);
             (seat.phase != Phase::Body, holds, !seat.has_asked, Reverse(seat.since))
         };
         let Some(victim) = self.seats.iter_mut().flatten().filter(may_leave).max_by_key(rank) else { return false };
+        if !victim.has_asked && now.saturating_duration_since(victim.came) < GRACE {
+            return false;
+        }
         victim.condemn(Doom::Evicted);
         let (origin, phase) = (victim.origin, victim.phase);
         self.release(origin, phase);
@@ -343,6 +343,17 @@ mod tests {
         assert_eq!(room.seats.doom(bad[0]), Some(Doom::Evicted));
         assert_eq!((room.seats.doom(bad[1]), room.seats.doom(good)), (None, None));
         assert_eq!(room.seats.total(), 4);
+    }
+
+    #[test]
+    fn a_burst_waits_for_its_own_and_pushes_nobody_out() {
+        let mut room = room(2, 9);
+        let good = room.admit(1).unwrap();
+        room.seats.enter(good, room.now, Phase::Answering, None);
+        room.seats.enter(good, room.now, Phase::Waiting, None);
+        let burst = room.admit(2).unwrap();
+        assert_eq!(room.seats.admit(room.now, IpAddr::from([192, 0, 2, 3]).into()), Admission::Wait);
+        assert_eq!((room.seats.doom(good), room.seats.doom(burst)), (None, None));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub fn to_json(honesty: &Honesty, world: &World) -> Value {
     json!({
         "source": source,
         "degraded": honesty.degraded() || drops > 0 || meter.evicted > 0,
+        "kept_from": honesty.kept_from.map(|time| time.to_string()),
         "gaps": gaps,
         "more_gaps": honesty.more_gaps,
         "updates": honesty.updates,

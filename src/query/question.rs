@@ -123,7 +123,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { groups: 65_536, cells: 524_288, distinct: 229_376, ids: 229_376, updates: u64::MAX, deadline: Time::MAX }
+        Self { groups: 65_536, cells: 262_144, distinct: 114_688, ids: 114_688, updates: u64::MAX, deadline: Time::MAX }
     }
 }
 
@@ -178,6 +178,8 @@ pub enum Answer {
 pub struct Honesty {
     /// Where it came from.
     pub source: Source,
+    /// The history begins only here, after the range does.
+    pub kept_from: Option<Time>,
     /// Stretches of the range that are not covered, in ascending order: damaged blocks.
     pub gaps: Vec<(Time, Time)>,
     /// More gaps than are listed.

@@ -57,15 +57,17 @@ impl Run {
         if to <= from {
             return Err(BadQuestion::EmptyRange);
         }
-        let (axis, lists) = match &what {
+        let kept_from = store.oldest().filter(|oldest| *oldest > from);
+        let (axis, every_session) = match &what {
             What::Table(table) => {
                 check(table, &limits)?;
                 (Ranking::axis(table), false)
             }
             What::Sessions { .. } => (None, true),
-            What::Count => (None, false),
+            // Of a session that began in an hour no longer kept, no first update may be left.
+            What::Count => (None, kept_from.is_some()),
         };
-        let chooser = Chooser::new((from, to), filter, user_filter, axis, lists, (key.into(), limits.ids));
+        let chooser = Chooser::new((from, to), filter, user_filter, axis, every_session, (key.into(), limits.ids));
         let mut columns = columns::ALWAYS;
         for filter in chooser.filters() {
             columns = filter.fields().into_iter().fold(columns, |all, field| all | columns::of_field(field));
@@ -84,7 +86,7 @@ impl Run {
             What::Count => Work::Count(0),
         };
         let scan = store.scan(from..to, columns, Order::Backward);
-        let honesty = Honesty { distinct_sample: 1, ..Honesty::default() };
+        let honesty = Honesty { kept_from, distinct_sample: 1, ..Honesty::default() };
         Ok(Self {
             range: from..to,
             limits,

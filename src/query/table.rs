@@ -347,6 +347,9 @@ impl Ranking {
         }
         if rest.rank > 0 {
             let Sums { rank, bytes, packets } = rest;
+            if self.spread {
+                rest_series = scaled(&rest_series, rank);
+            }
             rows.push(Row { key: None, rank, bytes, packets, series: rest_series });
         }
         Table { rows, entities }
@@ -440,6 +443,23 @@ fn other_end(group_by: GroupBy, unique: GroupBy, role: Role) -> Option<usize> {
         Role::Server if of_hosts && has_host => Some(0),
         _ => None,
     }
+}
+
+/// The same shape with another sum.
+fn scaled(series: &[u64], sum: u64) -> Vec<u64> {
+    let whole: u128 = series.iter().copied().map(u128::from).sum();
+    if whole == 0 {
+        let mut even = vec![0; series.len()];
+        spread_evenly(sum, &mut even);
+        return even;
+    }
+    let (mut met, mut given) = (0, 0);
+    let mut cell = |of: &u64| {
+        met += u128::from(*of);
+        let until = (u128::from(sum) * met / whole) as u64;
+        std::mem::replace(&mut given, until).abs_diff(until)
+    };
+    series.iter().map(&mut cell).collect()
 }
 
 fn spread_evenly(amount: u64, series: &mut [u64]) {

@@ -35,11 +35,7 @@ pub fn frame(
             return;
         }
         if let Some(tci) = frame.vlan_tci {
-            // The card takes off the outermost tag; what is left in the frame is one further in.
-            if packet.vlan != 0 {
-                packet.inner_vlan = packet.vlan;
-            }
-            packet.vlan = tci & 0x0fff;
+            packet.wrap_vlan(tci);
         }
     }
     match &parsed {

@@ -148,9 +148,14 @@ impl Packet<'_> {
         flaw: None,
     };
 
-    /// Puts a VLAN tag outside those of the frame: the one that the kernel took off and gives beside the frame.
-    pub const fn wrap_vlan(&mut self, id: u16) {
-        self.inner_vlan = self.vlan;
-        self.vlan = id & 0x0fff;
+    /// Puts a VLAN tag outside those of the frame: the one that a network card took off and gives beside it. A tag that
+    /// has a priority only changes nothing.
+    #[inline]
+    pub const fn wrap_vlan(&mut self, control: u16) {
+        let id = control & 0x0fff;
+        if id != 0 {
+            self.inner_vlan = self.vlan;
+            self.vlan = id;
+        }
     }
 }

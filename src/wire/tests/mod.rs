@@ -120,6 +120,8 @@ fn a_tag_from_beside_the_frame_is_the_outermost() {
     let mut packet = outer(LinkType::ETHERNET, &frame).unwrap();
     packet.wrap_vlan(0x6000 | 9);
     assert_eq!((packet.vlan, packet.inner_vlan), (9, 5));
+    packet.wrap_vlan(0x6000);
+    assert_eq!((packet.vlan, packet.inner_vlan), (9, 5), "a priority tag names no VLAN");
 }
 
 #[test]

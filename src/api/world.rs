@@ -15,6 +15,7 @@ use crate::config::Loaded;
 use crate::enrich::Enricher;
 use crate::flow::{FlowRecord, Meter, Tally};
 use crate::rollup::Rollups;
+use crate::store::rollups::RollupStore;
 use crate::store::{DamagedBlock, Store};
 
 /// Everything there is. Each part is borrowed for one step of one task and never across another.
@@ -33,6 +34,8 @@ pub struct World {
     pub enricher: RefCell<Enricher>,
     /// Open windows of the rollups.
     pub rollups: RefCell<Rollups>,
+    /// Closed windows of the rollups; none where their database cannot be opened.
+    pub rollup_store: RefCell<Option<RollupStore>>,
     /// The flow history.
     pub store: RefCell<Store>,
     /// Stretches of history found damaged when it was opened.
@@ -69,6 +72,7 @@ pub struct Parts {
     pub meter: Meter,
     pub enricher: Enricher,
     pub rollups: Rollups,
+    pub rollup_store: Option<RollupStore>,
     pub store: Store,
     pub damaged: Vec<DamagedBlock>,
 }
@@ -77,7 +81,7 @@ impl World {
     /// A world that begins now.
     #[must_use]
     pub fn new(now: Time, parts: Parts) -> Self {
-        let Parts { config, auth, meter, enricher, rollups, store, damaged } = parts;
+        let Parts { config, auth, meter, enricher, rollups, rollup_store, store, damaged } = parts;
         Self {
             started: now,
             config: RefCell::new(config),
@@ -86,6 +90,7 @@ impl World {
             tally: RefCell::new(Tally::default()),
             enricher: RefCell::new(enricher),
             rollups: RefCell::new(rollups),
+            rollup_store: RefCell::new(rollup_store),
             store: RefCell::new(store),
             damaged: RefCell::new(damaged),
             capture: RefCell::new(Capture::default()),

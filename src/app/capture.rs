@@ -52,7 +52,8 @@ async fn supervise(world: &Rc<World>, executor: &Weak<LocalExecutor<'static>>) -
         for interface in interfaces.all() {
             let is_wanted = if wanted.is_empty() { interface.up } else { wanted.contains(&interface.name) };
             note(world, interface, is_wanted || rings.contains_key(&interface.index));
-            if !is_wanted || rings.contains_key(&interface.index) || !interface.up {
+            // A named interface that is down has its ring already: not a frame is missed when it comes up.
+            if !is_wanted || rings.contains_key(&interface.index) {
                 continue;
             }
             match open(world, interface) {

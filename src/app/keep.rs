@@ -1,13 +1,18 @@
 //! What becomes of session updates: enriched, rolled up, stored; and the clockwork that ends, flushes and syncs in time.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::Timer;
+use futures_lite::future::yield_now;
 
 use crate::api::World;
+use crate::base::lru::HashKey;
 use crate::base::{Time, time};
 use crate::io::offload::Offload;
+use crate::rollup::Rollups;
+use crate::store::Scan;
 
 /// The longest the clockwork sleeps: a timeout that arises meanwhile (a session begins) is at most this late.
 const LONGEST_SLEEP: Duration = Duration::from_millis(1000);
@@ -32,60 +37,176 @@ pub fn records(world: &World, now: Time) {
     }
 }
 
-/// Does what is due, for ever.
-pub async fn clockwork(world: Rc<World>, offload: Rc<Offload>) {
-    loop {
-        let now = time::now();
-        world.meter.borrow_mut().tick(now);
-        records(&world, now);
-        let closed = world.rollups.borrow_mut().close(now);
-        drop(closed);
-        world.store.borrow_mut().tick(now);
-        let job = world.store.borrow_mut().take_sync(now);
-        if let Some(job) = job {
-            match offload.durability(move || job.run()) {
-                Ok(pending) => match pending.answer().await {
-                    Ok(result) => {
-                        if let Some(error) = result.error() {
-                            log::error!("store: what was written could not be made durable: {error}");
-                        }
-                        world.store.borrow_mut().synced(time::now(), result);
-                    }
-                    Err(lost) => log::error!("store: sync: {lost}"),
-                },
-                Err(full) => log::error!("store: sync: {full}"),
+/// The tasks that keep time; they share whether the rollups still catch up with the history.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    world: Rc<World>,
+    offload: Rc<Offload>,
+    catching_up: Rc<Cell<bool>>,
+}
+
+impl Keeper {
+    /// Keeps what this world gathers.
+    pub fn new(world: Rc<World>, offload: Rc<Offload>) -> Self {
+        Self { world, offload, catching_up: Rc::default() }
+    }
+
+    /// Does what is due, for ever: sessions that end, hours that are sealed, rollups that close.
+    pub async fn clockwork(self) {
+        loop {
+            let now = time::now();
+            self.world.meter.borrow_mut().tick(now);
+            records(&self.world, now);
+            self.world.store.borrow_mut().tick(now);
+            let more = self.rollups(now);
+            let pause = if more { SHORTEST_SLEEP } else { self.sleep(time::now()) };
+            Timer::after(pause).await;
+        }
+    }
+
+    /// Makes the history durable when that is due, for ever.
+    pub async fn sync_store(self) {
+        loop {
+            let job = self.world.store.borrow_mut().take_sync(time::now());
+            if let Some(job) = job
+                && let Some(result) = self.offloaded(move || job.run()).await
+            {
+                if let Some(error) = result.error() {
+                    log::error!("store: what was written could not be made durable: {error}");
+                }
+                self.world.store.borrow_mut().synced(time::now(), result);
+            }
+            let due = self.world.store.borrow().next_timeout();
+            Timer::after(until(due, time::now())).await;
+        }
+    }
+
+    /// Makes the rollups durable when that is due, for ever. Apart from the history, which must not wait for them.
+    pub async fn sync_rollups(self) {
+        loop {
+            let job = self.world.rollup_store.borrow_mut().as_mut().and_then(|store| store.take_flush(time::now()));
+            if let Some(job) = job
+                && let Some(result) = self.offloaded(move || job.run()).await
+            {
+                if let Some(error) = result.error() {
+                    log::error!("rollups: {error}");
+                }
+                if let Some(store) = self.world.rollup_store.borrow_mut().as_mut() {
+                    store.flushed(time::now(), &result);
+                }
+            }
+            Timer::after(LONGEST_SLEEP).await;
+        }
+    }
+
+    /// Counts into the rollups what the history holds and they do not: what was not durable at a crash, or all of it
+    /// where they had to be begun anew. `missed` was begun before anything was appended.
+    pub async fn catch_up(self, mut missed: Scan, secret: HashKey) {
+        self.catching_up.set(true);
+        let mut rollups: Option<Rollups> = None;
+        let mut updates = 0u64;
+        loop {
+            let batch = missed.next(&self.world.store.borrow(), &|_| false);
+            let Some(batch) = batch else { break };
+            // A damaged block was reported when the history was opened.
+            let Ok(batch) = batch else { continue };
+            for row in batch.rows() {
+                let record = row.to_record();
+                rollups.get_or_insert_with(|| Rollups::new(secret, record.last)).add(record.last, &record);
+                updates += 1;
+            }
+            if let Some(rollups) = &mut rollups {
+                let settled = rollups.settled();
+                let closed = rollups.close(settled);
+                self.keep_closed(&closed, settled, settled);
+            }
+            yield_now().await;
+        }
+        if let Some(mut rollups) = rollups {
+            let settled = rollups.settled();
+            let closed = rollups.finish();
+            self.keep_closed(&closed, settled, settled);
+            log::info!("rollups: {updates} updates of the history counted again");
+        }
+        self.catching_up.set(false);
+    }
+
+    /// Stores the windows that closed and does a piece of the upkeep; says whether there is more.
+    fn rollups(&self, now: Time) -> bool {
+        let mut rollups = self.world.rollups.borrow_mut();
+        let closed = rollups.close(now);
+        let settled = rollups.settled();
+        drop(rollups);
+        // Until the rollups have caught up, nobody can say that everything before a moment is counted.
+        let counted = if self.catching_up.get() { Time::ZERO } else { settled };
+        self.keep_closed(&closed, settled, counted);
+        let mut store = self.world.rollup_store.borrow_mut();
+        match store.as_mut().map(|store| store.step(now)) {
+            Some(Ok(more)) => more,
+            Some(Err(error)) => {
+                log::error!("rollups: {error}");
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn keep_closed(&self, closed: &[crate::rollup::Closed], settled: Time, counted: Time) {
+        if let Some(store) = self.world.rollup_store.borrow_mut().as_mut()
+            && let Err(error) = store.store(time::now(), closed, settled, counted)
+        {
+            log::error!("rollups: {error}");
+        }
+    }
+
+    /// Runs a job that waits for the disk on the thread for that.
+    async fn offloaded<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let answer: Result<_, Box<dyn std::error::Error>> = match self.offload.durability(job) {
+            Ok(pending) => pending.answer().await.map_err(Into::into),
+            Err(full) => Err(full.into()),
+        };
+        answer.inspect_err(|error| log::error!("durability: {error}")).ok()
+    }
+
+    fn sleep(&self, now: Time) -> Duration {
+        let world = &self.world;
+        let due = [
+            world.meter.borrow().next_timeout(),
+            world.store.borrow().next_timeout(),
+            world.rollups.borrow().next_timeout(),
+        ];
+        until(due.into_iter().flatten().min(), now)
+    }
+
+    /// Ends all sessions and makes everything durable, on this thread: the last thing before the process ends.
+    pub fn shut_down(&self) {
+        let (world, now) = (&self.world, time::now());
+        loop {
+            let done = world.meter.borrow_mut().finish();
+            records(world, now);
+            if done {
+                break;
             }
         }
-        Timer::after(sleep(&world, time::now())).await;
+        let mut store = world.store.borrow_mut();
+        if let Some(job) = store.take_final_sync(now) {
+            let result = job.run();
+            if let Some(error) = result.error() {
+                log::error!("store: the last updates could not be made durable: {error}");
+            }
+            store.synced(now, result);
+        }
+        let closed = world.rollups.borrow_mut().finish();
+        let counted = if self.catching_up.get() { Time::ZERO } else { now };
+        self.keep_closed(&closed, world.rollups.borrow().settled(), counted);
+        if let Some(job) = world.rollup_store.borrow_mut().as_mut().and_then(|store| store.take_final_flush())
+            && let Some(error) = job.run().error()
+        {
+            log::error!("rollups: {error}");
+        }
     }
 }
 
-fn sleep(world: &World, now: Time) -> Duration {
-    let due = [
-        world.meter.borrow().next_timeout(),
-        world.store.borrow().next_timeout(),
-        world.rollups.borrow().next_timeout(),
-    ];
-    let soonest = due.into_iter().flatten().min();
-    soonest.map_or(LONGEST_SLEEP, |at| at.since(now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
-}
-
-/// Ends all sessions and makes everything durable, on this thread: the last thing before the process ends.
-pub fn shut_down(world: &World) {
-    let now = time::now();
-    loop {
-        let done = world.meter.borrow_mut().finish();
-        records(world, now);
-        if done {
-            break;
-        }
-    }
-    let mut store = world.store.borrow_mut();
-    if let Some(job) = store.take_final_sync(now) {
-        let result = job.run();
-        if let Some(error) = result.error() {
-            log::error!("store: the last updates could not be made durable: {error}");
-        }
-        store.synced(now, result);
-    }
+fn until(due: Option<Time>, now: Time) -> Duration {
+    due.map_or(LONGEST_SLEEP, |at| at.since(now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
 }

@@ -41,7 +41,13 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
     match cli::parse(arguments) {
         Ok(Command::Read(read)) => read::main(&read),
         Ok(Command::Run(run)) => run::main(&run),
-        Ok(Command::Setup(_)) => Exit::Failure,
+        Ok(Command::Setup(options)) => match cli::setup::run(&options) {
+            Ok(done) => say(&done),
+            Err(error) => {
+                complain(&format!("weir: {}", chain(&error)));
+                Exit::Failure
+            }
+        },
         Err(stop) if stop.wrong => {
             complain(stop.text.trim_end());
             Exit::Usage

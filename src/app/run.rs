@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use smol::LocalExecutor;
 
-use super::{Exit, capture, chain, complain, keep, replay, say, setting};
+use super::keep::Keeper;
+use super::{Exit, capture, chain, complain, replay, say, setting};
 use crate::api::{Api, Parts, World};
 use crate::auth::{Auth, SetupCode};
 use crate::base::disk::Disk;
@@ -26,7 +27,8 @@ use crate::io::signals::{Signal, Signals};
 use crate::io::tls::{self, Tls};
 use crate::io::{logger, net};
 use crate::rollup::Rollups;
-use crate::store::Store;
+use crate::store::rollups::RollupStore;
+use crate::store::{Columns, Order, Scan, Store};
 
 /// The local socket's name in the data folder.
 pub const SOCKET: &str = "weir.sock";
@@ -54,7 +56,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
     let executor = Rc::new(LocalExecutor::new());
     let signals = Signals::listen().map_err(|e| format!("signals: {e}"))?;
     let offload = Rc::new(Offload::start().map_err(|e| format!("threads: {e}"))?);
-    let (world, code) = build(&disk, loaded)?;
+    let (world, code, missed) = build(options, &disk, loaded)?;
     let server = Server::new(&executor, Limits::default(), Rc::clone(&offload));
     let tls = Tls::open(&options.data.join(TLS), &tls::own_names(), &tls::own_addresses()).map_err(|e| chain(&e))?;
     let tls = Rc::new(tls);
@@ -74,7 +76,11 @@ fn start(options: &cli::Run) -> Result<(), String> {
             executor.spawn(server.serve(door, Rc::<Router>::clone(&service))).detach();
         }
     }
-    executor.spawn(keep::clockwork(Rc::clone(&world), Rc::clone(&offload))).detach();
+    let keeper = Keeper::new(Rc::clone(&world), offload);
+    executor.spawn(keeper.clone().catch_up(missed, HashKey::random())).detach();
+    executor.spawn(keeper.clone().clockwork()).detach();
+    executor.spawn(keeper.clone().sync_store()).detach();
+    executor.spawn(keeper.clone().sync_rollups()).detach();
     match &options.replay {
         Some(file) => {
             world.capture.borrow_mut().replay = Some(file.display().to_string());
@@ -88,7 +94,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
     say(&greeting(options, &world, &tls, code.as_ref()));
     smol::block_on(executor.run(until_stopped(signals, &world, &disk, options, &tls)));
     log::info!("stopping: flushing what is in memory");
-    keep::shut_down(&world);
+    keeper.shut_down();
     Ok(())
 }
 
@@ -115,7 +121,11 @@ fn level(config: &Config) -> log::LevelFilter {
 }
 
 /// Opens what is kept and puts the world together.
-fn build(disk: &Arc<dyn Disk>, loaded: Loaded) -> Result<(Rc<World>, Option<SetupCode>), String> {
+fn build(
+    options: &cli::Run,
+    disk: &Arc<dyn Disk>,
+    loaded: Loaded,
+) -> Result<(Rc<World>, Option<SetupCode>, Scan), String> {
     let now = time::now();
     let config = &loaded.config;
     let (store, recovery) =
@@ -131,16 +141,21 @@ fn build(disk: &Arc<dyn Disk>, loaded: Loaded) -> Result<(Rc<World>, Option<Setu
     let secret = HashKey::random();
     let mut enricher = Enricher::new(secret);
     setting::load_geo(&mut enricher, &**disk);
+    let rollup_store = setting::open_rollups(&options.data, config, now);
+    // What the rollups count already ends where they resume; without them nothing is missed.
+    let resume = rollup_store.as_ref().map_or(Time::MAX, RollupStore::resume_from);
+    let missed = store.scan(resume..Time::MAX, Columns::ALL, Order::Forward);
     let parts = Parts {
         meter: Meter::new(&setting::meter_config(config, now), secret),
         rollups: Rollups::new(secret, now),
+        rollup_store,
         config: loaded,
         auth,
         enricher,
         store,
         damaged: recovery.damaged,
     };
-    Ok((Rc::new(World::new(now, parts)), code))
+    Ok((Rc::new(World::new(now, parts)), code, missed))
 }
 
 /// All listeners, and of each whether it only redirects.
@@ -203,6 +218,9 @@ fn reload(world: &World, disk: &dyn Disk, options: &cli::Run, tls: &Tls) {
     logger::start(level(new));
     world.meter.borrow_mut().set_limits(&setting::meter_config(new, Time::ZERO));
     world.store.borrow_mut().configure(setting::store_settings(new));
+    if let Some(store) = world.rollup_store.borrow_mut().as_mut() {
+        store.configure(setting::rollup_settings(new));
+    }
     world.auth.borrow_mut().configure(setting::auth_settings(new));
     *world.config.borrow_mut() = loaded;
 }

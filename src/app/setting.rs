@@ -12,8 +12,12 @@ use crate::enrich::Enricher;
 use crate::flow::MeterConfig;
 use crate::io::disk::{Lock, OsDisk};
 use crate::io::net;
-use crate::store;
+use crate::store::Found;
+use crate::store::rollups::RollupStore;
+use crate::store::{self, rollups};
 
+/// The rollups' folder in the data folder.
+const ROLLUPS: &str = "rollups";
 /// Where country and AS files lie, beside the data folder itself.
 const GEO: &str = "geo";
 /// Most bytes of a country or AS file that are taken into memory.
@@ -90,4 +94,24 @@ fn read_whole(disk: &dyn Disk, path: &Path, len: u64) -> std::io::Result<Vec<u8>
     let read = disk.open(path, false)?.read_at(&mut content, 0)?;
     content.truncate(read);
     Ok(content)
+}
+
+pub fn rollup_settings(config: &Config) -> rollups::Settings {
+    rollups::Settings { budget: config.storage.rollups, ..rollups::Settings::default() }
+}
+
+/// Opens the rollups. Without them weir still runs: the history answers, more slowly.
+pub fn open_rollups(data: &Path, config: &Config, now: Time) -> Option<RollupStore> {
+    match RollupStore::open(&data.join(ROLLUPS), rollup_settings(config), now) {
+        Ok((store, found)) => {
+            if let Found::Damaged { why, aside } = found {
+                log::error!("rollups: {why}; kept as {}, counting them anew from the history", aside.display());
+            }
+            Some(store)
+        }
+        Err(error) => {
+            log::error!("rollups: {error}; going on without them");
+            None
+        }
+    }
 }

@@ -114,7 +114,7 @@ def session(start):
         s += len(hello)
         for _ in range(int(rng.paretovariate(1.05) * 3) % 600 + 1):
             t += rng.expovariate(300)
-            size = rng.choice([1448, 1448, 1448, 700, 120])
+            size = rng.choice([1428, 1428, 1428, 700, 120])  # fits an MTU of 1500 over IPv6, too
             yield t, frame(b, a, 6, tcp(port, sport, r, s, 16, bytes(size)), six, vlan)
             r += size
             if rng.random() < 0.5:

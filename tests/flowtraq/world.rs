@@ -71,6 +71,7 @@ impl Box_ {
             meter: Meter::new(&MeterConfig { first_id: 100, capacity: 64, ..MeterConfig::default() }, HashKey(1, 2)),
             enricher: Enricher::new(HashKey(1, 2)),
             rollups: Rollups::new(HashKey(1, 2), at(10_000)),
+            rollup_store: None,
             store,
             damaged: recovery.damaged,
         };

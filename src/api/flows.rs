@@ -156,9 +156,9 @@ impl Asked {
         }
     }
 
-    /// How far the answer can be trusted; final once it is done.
+    /// How far the answer can be trusted, as JSON text; final once it is done.
     #[must_use]
-    pub fn honesty(&self) -> Value {
+    pub fn honesty(&self) -> String {
         let honesty = self.run.as_ref().map(Run::honesty).cloned().unwrap_or_default();
         honesty::to_json(&honesty, &self.seat.world)
     }
@@ -173,10 +173,7 @@ pub(super) fn sessions(world: &Rc<World>, now: Time, parameters: &Value) -> Resu
 
 /// `sessions.count`
 pub(super) fn count(world: &Rc<World>, now: Time, parameters: &Value) -> Result<Outcome, Failure> {
-    let (from, to) = range(now, parameters, None);
-    // Sessions are counted by the update that carries them into the range; what history no longer has can carry none.
-    let from = world.store.borrow().oldest().map_or(from, |oldest| from.max(oldest.min(to - Duration::from_micros(1))));
-    ask(world, now, (from, to), parameters, What::Count)
+    ask(world, now, range(now, parameters, None), parameters, What::Count)
 }
 
 /// `table`

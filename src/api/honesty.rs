@@ -3,42 +3,45 @@
 //! The query says what it left out itself; what capture lost before, and why the sum may differ from what was on the wire,
 //! is added here. Capture's counters run since the start.
 
-use serde_json::{Value, json};
-
 use super::World;
+use crate::base::Time;
 use crate::query::{Honesty, Source};
 
-/// As JSON; times are RFC 3339.
+/// As the text of a JSON object; times are RFC 3339. Written out by hand because every answer has one: a tree of it would
+/// cost more than a small answer itself.
 #[must_use]
-pub fn to_json(honesty: &Honesty, world: &World) -> Value {
+pub fn to_json(honesty: &Honesty, world: &World) -> String {
     let capture = world.capture.borrow();
     let meter = world.meter.borrow().counters();
     let source = match honesty.source {
         Source::History => "history",
         Source::Rollups => "rollups",
     };
-    let gaps: Vec<Value> = honesty.gaps.iter().map(|(from, to)| json!([from.to_string(), to.to_string()])).collect();
+    let gaps: Vec<String> = honesty.gaps.iter().map(|(from, to)| format!("[\"{from}\",\"{to}\"]")).collect();
+    let moment = |time: Option<Time>| time.map_or_else(|| "null".to_owned(), |time| format!("\"{time}\""));
+    let (kept_from, cut_short) = (moment(honesty.kept_from), moment(honesty.cut_short));
     let drops = capture.drops();
-    json!({
-        "source": source,
-        "degraded": honesty.degraded() || drops > 0 || meter.evicted > 0,
-        "kept_from": honesty.kept_from.map(|time| time.to_string()),
-        "gaps": gaps,
-        "more_gaps": honesty.more_gaps,
-        "updates": honesty.updates,
-        "updates_still_captured": honesty.live,
-        "sampled": honesty.sampled,
-        "blocks_read": honesty.blocks,
-        "blocks_skipped": honesty.skipped,
-        "rank_error": honesty.rank_error,
-        "distinct_sample": honesty.distinct_sample,
-        "series_spread": honesty.series_spread,
-        "ids_forgotten": honesty.ids_forgotten,
-        "cut_short_before": honesty.cut_short.map(|time| time.to_string()),
-        "kernel_drops": drops,
-        "ring_freezes": capture.freezes(),
-        "packets_merged_by_offload": meter.merged,
-        "sessions_evicted": meter.evicted,
-        "own_packets_left_out": capture.own_left_out,
-    })
+    format!(
+        "{{\"source\":\"{source}\",\"degraded\":{},\"kept_from\":{kept_from},\"gaps\":[{}],\"more_gaps\":{},\"updates\":{},\
+         \"updates_still_captured\":{},\"sampled\":{},\"blocks_read\":{},\"blocks_skipped\":{},\"rank_error\":{},\
+         \"distinct_sample\":{},\"series_spread\":{},\"ids_forgotten\":{},\"cut_short_before\":{cut_short},\
+         \"kernel_drops\":{drops},\"ring_freezes\":{},\"packets_merged_by_offload\":{},\"sessions_evicted\":{},\
+         \"own_packets_left_out\":{}}}",
+        honesty.degraded() || drops > 0 || meter.evicted > 0,
+        gaps.join(","),
+        honesty.more_gaps,
+        honesty.updates,
+        honesty.live,
+        honesty.sampled,
+        honesty.blocks,
+        honesty.skipped,
+        honesty.rank_error,
+        honesty.distinct_sample,
+        honesty.series_spread,
+        honesty.ids_forgotten,
+        capture.freezes(),
+        meter.merged,
+        meter.evicted,
+        capture.own_left_out,
+    )
 }

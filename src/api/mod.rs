@@ -37,6 +37,8 @@ pub struct Caller {
 pub enum Outcome {
     /// The result, as the operation's schema has it.
     Done(Value),
+    /// The same, of which others have a share.
+    Shared(Rc<Value>),
     /// A question over the flows, to be run step by step.
     Asked(Box<Asked>),
     /// Not done; why.
@@ -51,10 +53,23 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The result of a call that is done.
+    #[must_use]
+    pub fn result(&self) -> Option<&Value> {
+        match self {
+            Self::Done(value) => Some(value),
+            Self::Shared(value) => Some(value),
+            Self::Asked(_) | Self::Failed(_) | Self::Hash { .. } => None,
+        }
+    }
+}
+
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done(value) => write!(f, "Done({value})"),
+            Self::Shared(value) => write!(f, "Shared({value})"),
             Self::Asked(_) => f.write_str("Asked"),
             Self::Failed(failure) => write!(f, "Failed({failure:?})"),
             Self::Hash { .. } => f.write_str("Hash"),
@@ -224,7 +239,7 @@ impl Api {
         }
         let outcome = self.run(now, from, identity, operation, &parameters);
         if cfg!(debug_assertions)
-            && let Outcome::Done(result) = &outcome
+            && let Some(result) = outcome.result()
         {
             assert_eq!(
                 verify(&operation.result, result),
@@ -252,7 +267,7 @@ impl Api {
             "sessions" => flows::sessions(&self.world, now, parameters).into(),
             "sessions.count" => flows::count(&self.world, now, parameters).into(),
             "table" => flows::table(&self.world, now, parameters).into(),
-            "info" => Outcome::Done(self.world.info_of(now, || info::info(&self.world, now))),
+            "info" => Outcome::Shared(self.world.info_of(now, || info::info(&self.world, now))),
             other => Failure::Broken(format!("the operation {other} has no handler")).into(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -47,7 +48,7 @@ pub struct World {
     /// Questions being answered now.
     pub(super) questions: RefCell<Questions>,
     /// `info` as it was last made, and when.
-    info: RefCell<Option<(Time, Value)>>,
+    info: RefCell<Option<(Time, Rc<Value>)>>,
     reports: RefCell<Vec<(&'static str, Report)>>,
 }
 
@@ -111,15 +112,15 @@ impl World {
     }
 
     /// `info`, made anew where the last one is too old.
-    pub(super) fn info_of(&self, now: Time, make: impl FnOnce() -> Value) -> Value {
+    pub(super) fn info_of(&self, now: Time, make: impl FnOnce() -> Value) -> Rc<Value> {
         if let Some((made, info)) = &*self.info.borrow()
             && *made <= now
             && now.since(*made) < INFO_AGE
         {
-            return info.clone();
+            return Rc::clone(info);
         }
-        let info = make();
-        *self.info.borrow_mut() = Some((now, info.clone()));
+        let info = Rc::new(make());
+        *self.info.borrow_mut() = Some((now, Rc::clone(&info)));
         info
     }
 

@@ -55,10 +55,12 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
 }
 
 fn render(outcome: Outcome) -> Reply {
+    if let Some(result) = outcome.result() {
+        return reply::json(200, &json!({ "data": result }));
+    }
     match outcome {
-        Outcome::Done(value) => reply::json(200, &json!({ "data": value })),
         Outcome::Failed(failure) => failure_reply(&failure),
-        Outcome::Asked(_) | Outcome::Hash { .. } => failed(501, "not implemented", Map::new()),
+        _ => failed(501, "not implemented", Map::new()),
     }
 }
 

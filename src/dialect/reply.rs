@@ -11,7 +11,12 @@ const JSON: &str = "application/json";
 
 /// A JSON reply.
 pub(super) fn json(status: u16, value: &Value) -> Reply {
-    reply(status, JSON, Body::Full(value.to_string().into_bytes()))
+    json_text(status, value.to_string())
+}
+
+/// A reply whose JSON is written already.
+pub(super) fn json_text(status: u16, text: String) -> Reply {
+    reply(status, JSON, Body::Full(text.into_bytes()))
 }
 
 /// A JSON reply that is made piece by piece. What fits in one piece and is made at once is sent with its length.

@@ -122,9 +122,10 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
     let outcome = api.call(now, carriers::caller(request, Some(KEY_FIELD)), operation, found);
     drive(now, outcome, move |now, outcome| match outcome {
         Outcome::Failed(failure) => Answer::Reply(failure_reply(&failure)),
-        Outcome::Done(value) => Answer::Reply(match &route {
-            Route::Info(keys) => info::render(&value, keys, nodes.as_ref().and_then(Value::as_str)),
-            _ => reply::json(200, &value),
+        Outcome::Done(value) => Answer::Reply(reply::json(200, &value)),
+        Outcome::Shared(info) => Answer::Reply(match &route {
+            Route::Info(keys) => info::render(&info, keys, nodes.as_ref().and_then(Value::as_str)),
+            _ => reply::json(200, &info),
         }),
         Outcome::Asked(asked) => match route {
             Route::Sessions { compact } => {
@@ -178,7 +179,8 @@ fn run(now: Time, mut asked: Box<Asked>) -> Answer {
             }
         }
         query::Step::Done(query::Answer::Count(count) | query::Answer::Sessions(count)) => {
-            Answer::Reply(reply::json(200, &json!({ "count": count, "honesty": asked.honesty() })))
+            let text = format!("{{\"count\":{count},\"honesty\":{}}}", asked.honesty());
+            Answer::Reply(reply::json_text(200, text))
         }
         query::Step::Busy | query::Step::Sessions(_) => Answer::Busy(Box::new(move |now| run(now, asked))),
     }

@@ -2,8 +2,6 @@
 
 use std::io::Write;
 
-use serde_json::Value;
-
 use crate::base::Time;
 use crate::dialect::{Chunk, Chunks};
 use crate::query::{GroupBy, GroupKey, Row, Table, TableQuestion};
@@ -19,7 +17,7 @@ pub(super) struct Ranking {
     group: GroupBy,
     rank: String,
     rows: std::vec::IntoIter<Row>,
-    honesty: Value,
+    honesty: String,
     at: At,
 }
 
@@ -31,7 +29,7 @@ enum At {
 }
 
 impl Ranking {
-    pub(super) fn new(question: &TableQuestion, table: Table, honesty: Value) -> Self {
+    pub(super) fn new(question: &TableQuestion, table: Table, honesty: String) -> Self {
         let rank = question.count_by.title_with(question.direction, question.unique);
         Self { group: question.group_by, rank, rows: table.rows.into_iter(), honesty, at: At::Start }
     }

@@ -274,9 +274,9 @@ fn ip(cursor: &mut Cursor<'_>) -> Result<Ip, Truncated> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Distinct;
     use super::*;
     use crate::flow::{FlowKey, FlowRecord, Origin, Side};
+    use crate::rollup::Distinct;
 
     #[test]
     fn every_dimension_reads_back_the_keys_it_wrote() {

@@ -49,8 +49,10 @@ impl Naming {
             Hello::Name(name) => session.name = self.names.carry(&name).unwrap_or(NONE),
             _ => {}
         }
-        // Also where only this segment put it there: out of order, and more than fits.
-        self.hellos.forget(session.id);
+        // Also where this segment alone was put there.
+        if self.hellos.len() > 0 {
+            self.hellos.forget(session.id);
+        }
         self.give_up(session);
     }
 

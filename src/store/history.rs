@@ -115,6 +115,12 @@ impl fmt::Debug for SyncJob {
 pub struct SyncResult(io::Result<()>);
 
 impl SyncResult {
+    /// For a job that could not be run, or whose result got lost: it is tried again.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self(Err(io::Error::other("the job was not run")))
+    }
+
     /// What the device says went wrong.
     #[must_use]
     pub fn error(&self) -> Option<&io::Error> {
@@ -335,14 +341,20 @@ impl Store {
     /// What must be made durable by now; none while nothing is due or an earlier job has not been reported to
     /// [`Store::synced`].
     pub fn take_sync(&mut self, now: Time) -> Option<SyncJob> {
-        self.sync_due().filter(|due| *due <= now).and_then(|_| self.take_final_sync(now))
+        let due = self.in_flight.is_none() && now >= self.retry_at && self.sync_due().is_some_and(|due| due <= now);
+        if due { self.sync_job(now) } else { None }
     }
 
-    /// Everything that is not durable yet, due or not: for a shutdown, once no other job is running.
+    /// Everything that is not durable yet, due or not: for a shutdown. A job that was taken and not reported is done
+    /// again with it; its result is then of no interest.
     pub fn take_final_sync(&mut self, now: Time) -> Option<SyncJob> {
-        if self.in_flight.is_some() || self.settings.read_only || now < self.retry_at {
-            return None;
+        if let Some(unknown) = self.in_flight.take() {
+            self.sync_again(unknown, now);
         }
+        if self.settings.read_only { None } else { self.sync_job(now) }
+    }
+
+    fn sync_job(&mut self, now: Time) -> Option<SyncJob> {
         let mut files = Vec::new();
         let mut folders = Vec::new();
         match self.write_journal() {
@@ -388,17 +400,10 @@ impl Store {
     pub fn synced(&mut self, now: Time, result: SyncResult) {
         let Some(done) = self.in_flight.take() else { return };
         if let Err(error) = result.0 {
-            // What the device has of it is unknown: the rows in RAM are journaled again, the files synced again.
             self.trouble.failed_syncs += 1;
             log::error!("storing failed, trying again: {error}");
-            self.oldest_unsynced = done.since.or(self.oldest_unsynced).or(Some(now));
             self.retry_at = now + RETRY;
-            self.doomed.extend(done.doomed);
-            for open in &mut self.hours {
-                open.journaled = (0, 0);
-                (open.unsynced, open.created) = (open.file.is_some(), open.file.is_some());
-            }
-            self.journals.iter_mut().for_each(|journal| journal.file = None);
+            self.sync_again(done, now);
             return;
         }
         for (hour, first_row) in done.sealed {
@@ -463,6 +468,17 @@ impl Store {
     fn used(&self) -> u64 {
         let files: u64 = self.files.values().map(|info| info.len).sum();
         files + self.journals.iter().map(|journal| journal.len).sum::<u64>()
+    }
+
+    /// What the device has of a job is unknown: the rows in RAM are journaled again, the files synced again.
+    fn sync_again(&mut self, job: InFlight, now: Time) {
+        self.oldest_unsynced = job.since.or(self.oldest_unsynced).or(Some(now));
+        self.doomed.extend(job.doomed);
+        for open in &mut self.hours {
+            open.journaled = (0, 0);
+            (open.unsynced, open.created) = (open.file.is_some(), open.file.is_some());
+        }
+        self.journals.iter_mut().for_each(|journal| journal.file = None);
     }
 
     /// Lets go of hours that are over and durable.

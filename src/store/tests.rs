@@ -613,6 +613,21 @@ fn a_failed_sync_is_done_again() {
 }
 
 #[test]
+fn a_final_sync_covers_a_job_that_nobody_reported() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    (0..5000).for_each(|id| store.append(START, &record(id, START)));
+    let due = START + Duration::from_secs(6);
+    drop(store.take_sync(due).unwrap());
+    (5000..5010).for_each(|id| store.append(due, &record(id, due)));
+    let result = store.take_final_sync(due).unwrap().run();
+    store.synced(due, result);
+    disk.cut_power(4);
+    let (store, _) = open(&disk, due);
+    assert_eq!(scan_all(&store, Order::Forward).0.len(), 5010);
+}
+
+#[test]
 fn a_quiet_box_syncs_nothing() {
     let disk = SimDisk::new();
     let (mut store, _) = sealed(&disk, 1);

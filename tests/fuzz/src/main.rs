@@ -19,6 +19,8 @@ const TARGETS: &[(&str, Target)] = &[
     ("dns", weir::wire::dns::fuzz_dns),
     ("client_hello", weir::wire::tls::fuzz_client_hello),
     ("http_host", weir::wire::http1::fuzz_http_host),
+    ("geo_file", weir::enrich::geo::fuzz_geo),
+    ("rollup", weir::rollup::summary::fuzz_summary),
 ];
 
 static CHOSEN: LazyLock<Target> = LazyLock::new(|| {

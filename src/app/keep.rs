@@ -10,6 +10,7 @@ use futures_lite::future::yield_now;
 use crate::api::World;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
+use crate::flow::Fields;
 use crate::io::offload::Offload;
 use crate::rollup::Rollups;
 use crate::store::Scan;
@@ -100,8 +101,9 @@ impl Keeper {
     }
 
     /// Counts into the rollups what the history holds and they do not: what was not durable at a crash, or all of it
-    /// where they had to be begun anew. `missed` was begun before anything was appended.
-    pub async fn catch_up(self, mut missed: Scan, secret: HashKey) {
+    /// where they had to be begun anew. `missed` walks over the updates from `resume` on, and was begun before anything was
+    /// appended.
+    pub async fn catch_up(self, mut missed: Scan, resume: Time, secret: HashKey) {
         self.catching_up.set(true);
         let mut rollups: Option<Rollups> = None;
         let mut updates = 0u64;
@@ -110,7 +112,8 @@ impl Keeper {
             let Some(batch) = batch else { break };
             // A damaged block was reported when the history was opened.
             let Ok(batch) = batch else { continue };
-            for row in batch.rows() {
+            // A block may hold rows from before, which are counted already.
+            for row in batch.rows().filter(|row| row.last() >= resume) {
                 let record = row.to_record();
                 rollups.get_or_insert_with(|| Rollups::new(secret, record.last)).add(record.last, &record);
                 updates += 1;

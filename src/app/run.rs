@@ -56,7 +56,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
     let executor = Rc::new(LocalExecutor::new());
     let signals = Signals::listen().map_err(|e| format!("signals: {e}"))?;
     let offload = Rc::new(Offload::start().map_err(|e| format!("threads: {e}"))?);
-    let (world, code, missed) = build(options, &disk, loaded)?;
+    let (world, code, missed, resume) = build(options, &disk, loaded)?;
     let server = Server::new(&executor, Limits::default(), Rc::clone(&offload));
     let tls = Tls::open(&options.data.join(TLS), &tls::own_names(), &tls::own_addresses()).map_err(|e| chain(&e))?;
     let tls = Rc::new(tls);
@@ -77,7 +77,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
         }
     }
     let keeper = Keeper::new(Rc::clone(&world), offload);
-    executor.spawn(keeper.clone().catch_up(missed, HashKey::random())).detach();
+    executor.spawn(keeper.clone().catch_up(missed, resume, HashKey::random())).detach();
     executor.spawn(keeper.clone().clockwork()).detach();
     executor.spawn(keeper.clone().sync_store()).detach();
     executor.spawn(keeper.clone().sync_rollups()).detach();
@@ -125,7 +125,7 @@ fn build(
     options: &cli::Run,
     disk: &Arc<dyn Disk>,
     loaded: Loaded,
-) -> Result<(Rc<World>, Option<SetupCode>, Scan), String> {
+) -> Result<(Rc<World>, Option<SetupCode>, Scan, Time), String> {
     let now = time::now();
     let config = &loaded.config;
     let (store, recovery) =
@@ -155,7 +155,7 @@ fn build(
         store,
         damaged: recovery.damaged,
     };
-    Ok((Rc::new(World::new(now, parts)), code, missed))
+    Ok((Rc::new(World::new(now, parts)), code, missed, resume))
 }
 
 /// All listeners, and of each whether it only redirects.

@@ -32,8 +32,9 @@ const SERVER: ([u8; 4], u16) = ([127, 0, 0, 1], 8443);
 const GOOD: [u8; 4] = [127, 99, 0, 1];
 /// How long each attack goes on.
 const ATTACK: Duration = Duration::from_secs(3);
-/// What the program may hold at its peak, in KiB: the goal for a box that captures and answers.
-const MEMORY_KIB: u64 = 40 * 1024;
+/// What all attacks together may add to what the program holds, in KiB: 512 connections at 9 KiB, and the sessions that they
+/// are to capture. (How much it holds at all says nothing in a build without optimisation.)
+const MEMORY_KIB: u64 = 16 * 1024;
 /// The good client's requests, each: many times what they take, as tests share their machine.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -83,6 +84,7 @@ fn inside() {
             ("a flood of handshakes", |world| flood(4, |n| drop(world.connect([127, 3, n, 1])))),
             ("a flood of wrong passwords", |world| flood(4, |n| wrong_password(world, [127, 4, n, 1]))),
         ];
+        let mut quiet = None;
         for (name, attack) in attacks {
             good.begin();
             attack(&world);
@@ -90,6 +92,8 @@ fn inside() {
             let memory = world.memory_kib("VmRSS");
             println!("{name}: {served} good requests served, slowest {slowest:?}; {memory} KiB resident");
             assert!(world.is_running(), "{name}");
+            let grown = world.memory_kib("VmHWM") - *quiet.get_or_insert(memory);
+            assert!(grown < MEMORY_KIB, "{name}: {grown} KiB more at the peak than before the attacks");
             assert!(served > 0 && slowest < PATIENCE, "{name}: {served} served, slowest {slowest:?}");
         }
     });
@@ -98,8 +102,6 @@ fn inside() {
     println!("{basic:#}");
     assert_eq!((&basic["KERNEL DROPS"], &basic["RING FREEZES"]), (&0.into(), &0.into()));
     assert!(basic["FRAMES"].as_u64().unwrap() > 0, "the attacks were captured");
-    let peak = world.memory_kib("VmHWM");
-    assert!(peak < MEMORY_KIB, "{peak} KiB at the peak");
 }
 
 /// Ends the threads beside the attacks, also when one of these fails.

@@ -13,7 +13,7 @@ use crate::base::{Time, time};
 use crate::flow::Fields;
 use crate::io::offload::Offload;
 use crate::rollup::Rollups;
-use crate::store::Scan;
+use crate::store::{Scan, SyncResult};
 
 /// The longest the clockwork sleeps: a timeout that arises meanwhile (a session begins) is at most this late.
 const LONGEST_SLEEP: Duration = Duration::from_millis(1000);
@@ -69,9 +69,8 @@ impl Keeper {
     pub async fn sync_store(self) {
         loop {
             let job = self.world.store.borrow_mut().take_sync(time::now());
-            if let Some(job) = job
-                && let Some(result) = self.offloaded(move || job.run()).await
-            {
+            if let Some(job) = job {
+                let result = self.offloaded(move || job.run()).await.unwrap_or_else(SyncResult::unknown);
                 if let Some(error) = result.error() {
                     log::error!("store: what was written could not be made durable: {error}");
                 }

@@ -318,7 +318,9 @@ impl Keeper {
     /// Makes everything durable.
     fn flush(&mut self) {
         self.turn();
-        if let Some(job) = self.store.take_final_sync(self.now) {
+        // The second removes what the first made superfluous.
+        for _ in 0..2 {
+            let Some(job) = self.store.take_final_sync(self.now) else { return };
             let result = job.run();
             if let Some(error) = result.error() {
                 log::error!("store: {error}");

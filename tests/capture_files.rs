@@ -36,7 +36,7 @@ fn every_frame_of_captures_made_by_others_is_found() {
         let (name, expected, required) =
             (columns[0], columns[1].parse::<u64>().expect("a number"), columns[4] == "yes");
         if columns[5].is_empty() {
-            println!("SKIP {name}: the tool that counted refuses its link type");
+            // The tool that counted refuses this link type, and so does `weir read`: see tests/read.rs.
             continue;
         }
         let (found, end) = frames(&folder.join(name));

@@ -47,7 +47,7 @@ fn outermost_ip_headers_count_as_in_another_tool() {
         let inner = count(&folder.join(name), Tunnels::Inner);
         assert_eq!(found, inner, "{name}: what makes the session must not change what counts");
         if columns[5].is_empty() {
-            println!("SKIP {name}: the tool that counted refuses its link type; found {found:?}");
+            // The tool that counted refuses this link type, and so does `weir read`: see tests/read.rs.
         } else if found == expected {
             matched += 1;
         } else if required {

@@ -77,7 +77,9 @@ impl Keeper {
                 self.world.store.borrow_mut().synced(time::now(), result);
             }
             let due = self.world.store.borrow().next_timeout();
-            Timer::after(until(due, time::now())).await;
+            // What is appended while this sleeps must not wait for much longer than its interval.
+            let longest = self.world.config.borrow().config.storage.storageinterval / 10;
+            Timer::after(until(due, time::now()).min(longest)).await;
         }
     }
 

@@ -125,7 +125,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::number(1.0, 86_400.0, "A session without packets for this long has ended.")
             .default(Default::Integer(1_800)),
         unit: "seconds",
-        restart: true,
+        restart: false,
         set: |c, v| c.sessiontables.timeout = seconds(v),
         get: |c| json!(c.sessiontables.timeout.as_secs_f64()),
     },
@@ -134,7 +134,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::number(60.0, 864_000.0, "A session as long as this is ended; what follows is another.")
             .default(Default::Integer(7_200)),
         unit: "seconds",
-        restart: true,
+        restart: false,
         set: |c, v| c.sessiontables.toolong = seconds(v),
         get: |c| json!(c.sessiontables.toolong.as_secs_f64()),
     },
@@ -142,7 +142,7 @@ pub static LEAVES: &[Leaf] = &[
         path: "storage.storageinterval",
         schema: Schema::number(0.5, 3_600.0, "The most that a power cut may lose.").default(Default::Number(7.5)),
         unit: "seconds",
-        restart: true,
+        restart: false,
         set: |c, v| c.storage.storageinterval = seconds(v),
         get: |c| json!(c.storage.storageinterval.as_secs_f64()),
     },
@@ -151,7 +151,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(16 << 20, 1 << 50, "Flow history to keep; beyond, the oldest goes first.")
             .default(Default::Integer(2 * GIBI)),
         unit: "bytes",
-        restart: true,
+        restart: false,
         set: |c, v| c.storage.budget = whole(v),
         get: |c| json!(c.storage.budget),
     },
@@ -160,7 +160,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(4 << 20, GIBI, "Live rollups to keep; their files can take twice that.")
             .default(Default::Integer(64 << 20)),
         unit: "bytes",
-        restart: true,
+        restart: false,
         set: |c, v| c.storage.rollups = whole(v),
         get: |c| json!(c.storage.rollups),
     },

@@ -5,7 +5,7 @@ usage: make_capture.py OUT.pcap [--packets N] [--hosts N] [--syns] [--seconds S]
 
 Without --syns: interleaved sessions as a small office makes them: TCP with handshake, TLS ClientHello with a server name,
 data both ways and FIN; DNS over UDP with answers; QUIC-like UDP; ICMP echo; a tenth of it IPv6, a tenth VLAN tagged.
-With --syns: SYNs of 60 bytes, every 5-tuple different.
+With --syns: SYNs of 60 bytes, every 5-tuple different, 10 us apart unless --seconds says otherwise.
 """
 import argparse
 import heapq
@@ -17,9 +17,10 @@ arguments.add_argument("out")
 arguments.add_argument("--packets", type=int, default=100_000)
 arguments.add_argument("--hosts", type=int, default=200)
 arguments.add_argument("--syns", action="store_true")
-arguments.add_argument("--seconds", type=float, default=60.0)
+arguments.add_argument("--seconds", type=float)
 arguments.add_argument("--seed", type=int, default=1)
 arguments = arguments.parse_args()
+seconds = arguments.seconds or (arguments.packets * 1e-5 if arguments.syns else 60.0)
 rng = random.Random(arguments.seed)
 
 
@@ -126,7 +127,7 @@ def session(start):
 
 def office():
     """Sessions started at even intervals, their packets in order of time."""
-    waiting, started, step = [], 0.0, arguments.seconds / max(1, arguments.packets / 25)
+    waiting, started, step = [], 0.0, seconds / max(1, arguments.packets / 25)
     while True:
         while not waiting or waiting[0][0] >= started:
             for n, (t, data) in enumerate(session(started)):
@@ -140,7 +141,7 @@ def syns():
     a, b = inside[0], outside[0]
     for n in range(arguments.packets):
         a.v4 = struct.pack(">I", 0x0A000000 + (n >> 8))
-        yield n * 1e-5, frame(a, b, 6, tcp(1024 + (n & 0xFF), 80, n, 0, 2))
+        yield n * seconds / arguments.packets, frame(a, b, 6, tcp(1024 + (n & 0xFF), 80, n, 0, 2))
 
 
 with open(arguments.out, "wb") as out:

@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 
+use crate::flow::Counters;
+
 use super::distinct::Distinct;
 use super::key::{Dimension, Key};
-use super::summary::{Row, Summary, Totals};
+use super::summary::{Row, Summary, Totals, add};
 
 /// At most so many keys are held while summaries are joined (about 250 bytes each); then the smaller half is dropped, and the
 /// floor rises to the largest of it.
@@ -18,6 +20,7 @@ pub const JOINED_KEYS: usize = 4_096;
 pub struct Merger {
     dimension: Dimension,
     totals: Totals,
+    within: Counters,
     distinct: Distinct,
     rows: HashMap<Key, Joined>,
     /// The most bytes of a key that is not in `rows`.
@@ -46,12 +49,13 @@ impl Merger {
     #[must_use]
     pub fn new(dimension: Dimension) -> Self {
         let (totals, distinct) = (Totals::default(), Distinct::default());
-        Self { dimension, totals, distinct, rows: HashMap::new(), floor: 0 }
+        Self { dimension, totals, within: Counters::default(), distinct, rows: HashMap::new(), floor: 0 }
     }
 
     /// Adds a summary of this dimension.
     pub fn add(&mut self, summary: &Summary) {
         self.totals.add(&summary.totals);
+        add(&mut self.within, summary.within);
         self.distinct.join(&summary.distinct);
         for row in &summary.rows {
             let joined = self.rows.entry(row.key).or_insert_with(|| Joined { row: Row::new(row.key, 0), error: 0 });
@@ -80,8 +84,8 @@ impl Merger {
     pub fn finish(self) -> Summary {
         let floor = self.floor;
         let rows = self.rows.into_values().map(|joined| Row { error: joined.error(floor), ..joined.row }).collect();
-        let (dimension, totals, distinct) = (self.dimension, self.totals, self.distinct);
-        let mut summary = Summary { dimension, totals, rows, floor, distinct };
+        let (dimension, totals, within, distinct) = (self.dimension, self.totals, self.within, self.distinct);
+        let mut summary = Summary { dimension, totals, within, rows, floor, distinct };
         summary.sort();
         summary
     }

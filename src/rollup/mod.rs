@@ -199,23 +199,24 @@ impl Rollups {
     /// flow table's snapshot), one summary a window, oldest first.
     #[must_use]
     pub fn open(&self, dimension: Dimension, live: &[FlowRecord], from: Time, to: Time) -> Vec<(Window, Summary)> {
-        let mut extra: Vec<Open> = Vec::new();
-        for record in live.iter().filter(|record| from <= record.last && record.last < to) {
-            let window = Width::Minute.window(record.last);
-            let at = extra.binary_search_by_key(&window, |open| open.window).unwrap_or_else(|at| {
-                extra.insert(
-                    at,
-                    Open { sketches: vec![Sketch::new(dimension, self.seed)], ..Open::new(window, self.seed) },
-                );
-                at
-            });
-            if let Some(open) = extra.get_mut(at) {
-                open.add(record);
-            }
-        }
+        let mut extra = self.live(dimension, from, to);
+        live.iter().for_each(|record| extra.add(record));
+        self.open_with(&extra)
+    }
+
+    /// To be given such records one by one, then to [`Rollups::open_with`].
+    #[must_use]
+    pub const fn live(&self, dimension: Dimension, from: Time, to: Time) -> Live {
+        Live { dimension, seed: self.seed, from, to, open: Vec::new(), records: 0 }
+    }
+
+    /// The same as [`Rollups::open`].
+    #[must_use]
+    pub fn open_with(&self, live: &Live) -> Vec<(Window, Summary)> {
+        let &Live { dimension, from, to, .. } = live;
         let in_range = |open: &&Open| from <= open.window.start && open.window.start < to;
         let mut parts: Vec<(Window, Summary)> = Vec::new();
-        for open in self.open.iter().filter(in_range).chain(&extra) {
+        for open in self.open.iter().filter(in_range).chain(&live.open) {
             let sketch = open.sketches.iter().find(|sketch| sketch.dimension() == dimension);
             parts.extend(sketch.map(|sketch| (open.window, sketch.clone().finish(open.totals))));
         }
@@ -224,6 +225,50 @@ impl Rollups {
             .chunk_by(|(a, _), (b, _)| a == b)
             .filter_map(|same| Some((same.first()?.0, join(dimension, same))))
             .collect()
+    }
+}
+
+/// Records that are in no window yet, counted by one dimension. Its memory is bounded by how long a session may be silent: a
+/// sketch (see there) for each minute of that.
+#[derive(Debug)]
+pub struct Live {
+    dimension: Dimension,
+    seed: HashKey,
+    from: Time,
+    to: Time,
+    /// By start.
+    open: Vec<Open>,
+    records: u64,
+}
+
+impl Live {
+    /// Counts a record, if it lies in the range.
+    pub fn add(&mut self, record: &FlowRecord) {
+        if record.last < self.from || self.to <= record.last {
+            return;
+        }
+        self.records += 1;
+        let window = Width::Minute.window(record.last);
+        let at = self.open.binary_search_by_key(&window, |open| open.window).unwrap_or_else(|at| {
+            let sketches = vec![Sketch::new(self.dimension, self.seed)];
+            self.open.insert(at, Open { sketches, ..Open::new(window, self.seed) });
+            at
+        });
+        if let Some(open) = self.open.get_mut(at) {
+            open.add(record);
+        }
+    }
+
+    /// What it counts by.
+    #[must_use]
+    pub const fn dimension(&self) -> Dimension {
+        self.dimension
+    }
+
+    /// How many it has counted.
+    #[must_use]
+    pub const fn records(&self) -> u64 {
+        self.records
     }
 }
 

@@ -66,6 +66,8 @@ pub(super) struct Sketch {
     /// The keys of the records since the window's totals were `since`: not counted yet.
     run: Option<Keys>,
     since: Totals,
+    /// What went from keys to themselves.
+    within: Counters,
     rows: Vec<Row>,
     /// Of the row at the same place.
     estimates: Vec<u64>,
@@ -88,6 +90,7 @@ impl Sketch {
             seed,
             run: None,
             since: Totals::default(),
+            within: Counters::default(),
             rows: Vec::new(),
             estimates: Vec::new(),
             hashes: Vec::new(),
@@ -118,7 +121,10 @@ impl Sketch {
         let share = totals.since(&self.since);
         match keys {
             Keys::One(key) => self.count(&key, Part::Client, &share),
-            Keys::Both(key) => self.count(&key, Part::Both, &share),
+            Keys::Both(key) => {
+                share.delta.into_iter().for_each(|delta| add(&mut self.within, delta));
+                self.count(&key, Part::Both, &share);
+            }
             Keys::Sides(client, server) => {
                 self.count(&client, Part::Client, &share);
                 self.count(&server, Part::Server, &share);
@@ -203,8 +209,8 @@ impl Sketch {
     pub fn finish(mut self, totals: Totals) -> Summary {
         self.end_run(&totals);
         let floor = self.cells.iter().copied().max().unwrap_or(0);
-        let mut summary =
-            Summary { dimension: self.dimension, totals, rows: self.rows, floor, distinct: self.distinct };
+        let Self { dimension, within, rows, distinct, .. } = self;
+        let mut summary = Summary { dimension, totals, within, rows, floor, distinct };
         summary.sort();
         summary
     }

@@ -1,12 +1,13 @@
 //! One dimension of one window, as it is stored and answered: the largest keys, the exact total, the number of keys.
 //!
-//! # Stored form, version 1
+//! # Stored form, version 2
 //!
 //! At most [`LARGEST_VALUE`] bytes; numbers are LEB128 where nothing else is said.
 //!
 //! ```text
-//! u8 version = 1
+//! u8 version = 2
 //! total: client packets, bytes, server packets, bytes; sessions new, carried (this width and each longer one); updates
+//! within packets, bytes (not in version 1, where it is taken to be what the rows say)
 //! floor
 //! distinct keys (see `distinct`)
 //! rows to the end, largest first: key (see `key`), flags, then each part whose flag is set:
@@ -29,7 +30,8 @@ use super::window::Width;
 /// No stored value is longer, in bytes.
 pub const LARGEST_VALUE: usize = 2_048;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const WITHOUT_WITHIN: u8 = 1;
 
 /// Sessions by when they were first seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -177,6 +179,8 @@ pub struct Summary {
     pub dimension: Dimension,
     /// All that was counted.
     pub totals: Totals,
+    /// Of that, what went from keys to themselves, rows or not; exact.
+    pub within: Counters,
     /// The largest keys, by [`Row::most`].
     pub rows: Vec<Row>,
     /// No key without a row has more bytes.
@@ -190,7 +194,7 @@ impl Summary {
     #[must_use]
     pub fn empty(dimension: Dimension) -> Self {
         let (totals, distinct) = (Totals::default(), Distinct::default());
-        Self { dimension, totals, rows: Vec::new(), floor: 0, distinct }
+        Self { dimension, totals, within: Counters::default(), rows: Vec::new(), floor: 0, distinct }
     }
 
     /// Sorts the rows, largest first; equal ones by key, so that the same records always give the same bytes.
@@ -201,8 +205,8 @@ impl Summary {
     /// The stored form for a window of this width: as many rows as fit; the floor rises to the first that does not.
     #[must_use]
     pub fn encode(&self, width: Width) -> Vec<u8> {
-        // Version, 5 + 4 + 1 numbers and the longest distinct sketch.
-        const LONGEST_HEAD: usize = 1 + 11 * 10 + 257;
+        // Version, 5 + 4 + 4 numbers and the longest distinct sketch.
+        const LONGEST_HEAD: usize = 1 + 13 * 10 + 257;
         let (mut rows, mut row_bytes, mut floor) = (Vec::new(), Vec::new(), self.floor);
         for row in &self.rows {
             row_bytes.clear();
@@ -220,6 +224,7 @@ impl Summary {
         put_varint(&mut out, self.totals.sessions.new);
         put_carried(&mut out, &self.totals.sessions, width);
         put_varint(&mut out, self.totals.updates);
+        put_counters(&mut out, self.within);
         put_varint(&mut out, floor);
         self.distinct.encode(&mut out);
         out.extend(rows);
@@ -232,21 +237,25 @@ impl Summary {
     /// [`BadSummary`] where the bytes are no stored form of a version that is known.
     pub fn decode(dimension: Dimension, width: Width, bytes: &[u8]) -> Result<Self, BadSummary> {
         let mut cursor = Cursor::new(bytes);
-        match cursor.u8()? {
-            VERSION => {}
-            version => return Err(BadSummary::Version(version)),
+        let version = cursor.u8()?;
+        if ![VERSION, WITHOUT_WITHIN].contains(&version) {
+            return Err(BadSummary::Version(version));
         }
         let (client, server) = (counters(&mut cursor)?, counters(&mut cursor)?);
         let mut sessions = Sessions { new: cursor.varint()?, carried: [0; 4] };
         read_carried(&mut cursor, &mut sessions, width)?;
         let totals = Totals { client, server, sessions, updates: cursor.varint()? };
+        let mut within = if version == VERSION { counters(&mut cursor)? } else { Counters::default() };
         let floor = cursor.varint()?;
         let distinct = Distinct::decode(&mut cursor)?;
         let mut rows = Vec::new();
         while !cursor.is_empty() {
             rows.push(row(&mut cursor, dimension, width)?);
         }
-        Ok(Self { dimension, totals, rows, floor, distinct })
+        if version == WITHOUT_WITHIN {
+            rows.iter().for_each(|row: &Row| add(&mut within, row.within));
+        }
+        Ok(Self { dimension, totals, within, rows, floor, distinct })
     }
 }
 
@@ -390,7 +399,7 @@ pub fn fuzz_summary(bytes: &[u8]) {
     let written = summary.encode(width);
     assert!(written.len() <= LARGEST_VALUE, "{} bytes", written.len());
     let again = Summary::decode(dimension, width, &written).expect("what was written reads back");
-    assert_eq!((again.totals, &again.distinct), (summary.totals, &summary.distinct));
+    assert_eq!((again.totals, again.within, &again.distinct), (summary.totals, summary.within, &summary.distinct));
     assert!(summary.rows.starts_with(&again.rows) && again.floor >= summary.floor);
 }
 
@@ -413,6 +422,7 @@ mod tests {
         let mut summary = Summary {
             dimension: Dimension::Host,
             totals: Totals { client: counters, server: counters, sessions, updates: 99 },
+            within: Counters { packets: 300, bytes: 70_000 },
             rows: rows.collect(),
             floor: 17,
             distinct: Distinct::default(),
@@ -427,6 +437,22 @@ mod tests {
         let summary = sample(30);
         let bytes = summary.encode(Width::Minute);
         assert_eq!(Summary::decode(Dimension::Host, Width::Minute, &bytes), Ok(summary));
+    }
+
+    #[test]
+    fn version_1_is_read_too() {
+        let mut summary = sample(30);
+        let within = Counters { packets: 2, bytes: 300 };
+        summary.rows[4].within = within;
+        summary.within = Counters::default();
+        let mut bytes = summary.encode(Width::Minute);
+        bytes[0] = 1;
+        // Where version 2 has its two numbers: after the version, four counters, five of sessions, one of updates.
+        let mut head = Cursor::new(&bytes[1..]);
+        (0..10).for_each(|_| assert!(head.varint().is_ok()));
+        let at = bytes.len() - head.rest().len();
+        bytes.drain(at..at + 2);
+        assert_eq!(Summary::decode(Dimension::Host, Width::Minute, &bytes), Ok(Summary { within, ..summary }));
     }
 
     #[test]
@@ -456,6 +482,7 @@ mod tests {
         let all = Counters { packets: u64::MAX, bytes: u64::MAX };
         let mut summary = sample(0);
         summary.totals = Totals { client: all, server: all, sessions: most, updates: u64::MAX };
+        summary.within = all;
         summary.floor = u64::MAX;
         summary.dimension = Dimension::Mac;
         let row = Row {
@@ -477,7 +504,7 @@ mod tests {
     #[test]
     fn damaged_values_are_errors() {
         let bytes = sample(30).encode(Width::Day);
-        assert_eq!(Summary::decode(Dimension::Host, Width::Day, &[2]), Err(BadSummary::Version(2)));
+        assert_eq!(Summary::decode(Dimension::Host, Width::Day, &[3]), Err(BadSummary::Version(3)));
         assert!(matches!(Summary::decode(Dimension::Host, Width::Day, &[]), Err(BadSummary::Truncated(_))));
         let last = bytes.len() - 1;
         assert!(matches!(Summary::decode(Dimension::Host, Width::Day, &bytes[..last]), Err(BadSummary::Truncated(_))));

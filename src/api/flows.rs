@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::{Failure, Outcome, World, honesty};
 use crate::base::Time;
 use crate::filter::Filter;
-use crate::query::{CountBy, Direction, GroupBy, Limits, Question, Run, Step, TableQuestion, What};
+use crate::flow::FlowRecord;
+use crate::query::{CountBy, Direction, GroupBy, Honesty, Limits, Question, Rolled, Run, Step, TableQuestion, What};
 use crate::schema::format;
 
 /// Most rankings and counts worked on at once: each may hold megabytes. Others wait their turn; it comes, because each ends
@@ -33,8 +34,14 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub struct Asked {
     question: Question,
     /// None while it waits.
-    run: Option<Run>,
+    work: Option<Work>,
     seat: Seat,
+}
+
+#[derive(Debug)]
+enum Work {
+    History(Box<Run>),
+    Rollups(Box<Rolled>),
 }
 
 /// How many questions are being answered, by kind.
@@ -113,9 +120,9 @@ impl Questions {
 
 impl Asked {
     fn begin(world: &Rc<World>, now: Time, question: Question) -> Result<Self, Failure> {
-        let mut asked = Self { seat: Seat::take(world, &question.what)?, question, run: None };
+        let mut asked = Self { seat: Seat::take(world, &question.what)?, question, work: None };
         if asked.seat.may_work() {
-            asked.run = Some(asked.begin_run(now)?);
+            asked.work = Some(asked.begin_work(now)?);
         } else {
             // Whether it makes sense is said now; the run itself begins when its turn comes.
             asked.new_run(now)?;
@@ -133,10 +140,18 @@ impl Asked {
     }
 
     /// Begins to work, with what is still being captured, which must be given before anything else is appended.
-    fn begin_run(&self, now: Time) -> Result<Run, Failure> {
+    fn begin_work(&self, now: Time) -> Result<Work, Failure> {
         let mut run = self.new_run(now)?;
-        self.seat.world.live(now, |record| run.live(record));
-        Ok(run)
+        let world = &self.seat.world;
+        if let Some(kept) = world.rollup_store.borrow_mut().as_mut() {
+            let (store, rollups) = (world.store.borrow(), world.rollups.borrow());
+            let live = |sink: &mut dyn FnMut(&FlowRecord)| world.live(now, sink);
+            if let Some(rolled) = Rolled::new(&self.question, now, &store, &rollups, kept, live) {
+                return Ok(Work::Rollups(Box::new(rolled)));
+            }
+        }
+        world.live(now, |record| run.live(record));
+        Ok(Work::History(Box::new(run)))
     }
 
     /// What shape the answer will have.
@@ -147,19 +162,26 @@ impl Asked {
 
     /// Does one block of work, or waits.
     pub fn step(&mut self, now: Time) -> Step {
-        if self.run.is_none() && self.seat.may_work() {
-            self.run = self.begin_run(now).ok();
+        if self.work.is_none() && self.seat.may_work() {
+            self.work = self.begin_work(now).ok();
         }
-        match &mut self.run {
-            Some(run) => run.step(now, &self.seat.world.store.borrow()),
-            None => Step::Busy,
+        let world = &self.seat.world;
+        match (&mut self.work, world.rollup_store.borrow_mut().as_mut()) {
+            (Some(Work::History(run)), _) => run.step(now, &world.store.borrow()),
+            (Some(Work::Rollups(rolled)), Some(kept)) => rolled.step(kept),
+            // A rollup store that is there stays there: the question waits, and that is all.
+            _ => Step::Busy,
         }
     }
 
     /// How far the answer can be trusted, as JSON text; final once it is done.
     #[must_use]
     pub fn honesty(&self) -> String {
-        let honesty = self.run.as_ref().map(Run::honesty).cloned().unwrap_or_default();
+        let honesty = match &self.work {
+            Some(Work::History(run)) => run.honesty().clone(),
+            Some(Work::Rollups(rolled)) => rolled.honesty().clone(),
+            None => Honesty::default(),
+        };
         honesty::to_json(&honesty, &self.seat.world)
     }
 }

@@ -5,6 +5,9 @@
 //! is met at its last update in the range before all others (see [`crate::flow`]), and so that what is appended while it
 //! runs does not disturb it.
 //!
+//! Rankings that the history cannot answer, or only slowly, are answered from the rollups: [`Rolled`], which is also the
+//! planner.
+//!
 //! # What belongs to a range
 //!
 //! Updates with `from <= last < to`. A session's first update in the range is the one whose `previous` lies before `from`.
@@ -22,6 +25,7 @@ mod distinct;
 mod hash;
 mod key;
 mod question;
+mod rolled;
 mod run;
 mod sessions;
 mod table;
@@ -34,5 +38,6 @@ pub use question::{
     Answer, BadQuestion, Honesty, Limits, MAX_BUCKETS, MAX_ROWS, Question, Row, Source, Step, Table, TableQuestion,
     What,
 };
+pub use rolled::{LONG, Rolled};
 pub use run::{PAGE, Run};
 pub use words::{CountBy, Direction, GroupBy};

@@ -178,7 +178,7 @@ pub enum Answer {
 pub struct Honesty {
     /// Where it came from.
     pub source: Source,
-    /// The history begins only here, after the range does.
+    /// The source begins only here, after the range does.
     pub kept_from: Option<Time>,
     /// Stretches of the range that are not covered, in ascending order: damaged blocks.
     pub gaps: Vec<(Time, Time)>,
@@ -188,13 +188,13 @@ pub struct Honesty {
     pub updates: u64,
     /// Of those, updates of sessions that were still being captured.
     pub live: u64,
-    /// Blocks read.
+    /// Blocks of the history, or windows of the rollups, read.
     pub blocks: u64,
     /// Blocks that the summary ruled out.
     pub skipped: u64,
     /// Some updates come from sampling (and are not scaled up).
     pub sampled: bool,
-    /// The entities table was full: ranks may be too low by at most this.
+    /// Not every entity could be followed: ranks may be too low by at most this.
     pub rank_error: u64,
     /// Distinct counts are estimates from a sample of one in this many; 1 is exact.
     pub distinct_sample: u64,

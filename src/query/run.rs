@@ -19,7 +19,7 @@ use super::words::{CountBy, GroupBy};
 /// Most sessions that one step gives.
 pub const PAGE: usize = 256;
 /// Most gaps that are listed.
-const MAX_GAPS: usize = 64;
+pub(super) const MAX_GAPS: usize = 64;
 
 /// A question being answered. Dropping it cancels the work.
 ///

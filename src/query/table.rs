@@ -446,7 +446,7 @@ fn other_end(group_by: GroupBy, unique: GroupBy, role: Role) -> Option<usize> {
 }
 
 /// The same shape with another sum.
-fn scaled(series: &[u64], sum: u64) -> Vec<u64> {
+pub(super) fn scaled(series: &[u64], sum: u64) -> Vec<u64> {
     let whole: u128 = series.iter().copied().map(u128::from).sum();
     if whole == 0 {
         let mut even = vec![0; series.len()];

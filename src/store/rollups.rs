@@ -21,13 +21,18 @@
 //! Nothing here waits for the device: flushes are handed out as [`FlushJob`]s, at most one in [`FLUSH_EVERY`], because
 //! what a crash loses is counted again.
 
+mod walk;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sled::{Batch, IVec, Tree};
 
-use super::database::{Database, DatabaseError, FlushJob, FlushResult, Found};
+pub use walk::{Part, Walk};
+
+pub use super::database::DatabaseError;
+use super::database::{Database, FlushJob, FlushResult, Found};
 use crate::base::{Cursor, Time};
 use crate::flow::FlowRecord;
 use crate::rollup::{Closed, Dimension, LARGEST_VALUE, Merger, Rollups, Sessions, Summary, Width, Window};
@@ -321,25 +326,17 @@ impl RollupStore {
     ) -> Result<Option<Answer>, DatabaseError> {
         let from = Width::Minute.window(from).start;
         let to = Width::Minute.window(to + (Width::Minute.duration() - Duration::from_micros(1))).start;
-        let (mut merger, mut values, mut at) = (Merger::new(dimension), 0, from);
-        let mut add = |width: Width, start: Time, mut summary: Summary| {
-            count_sessions_once(&mut summary, width, start == from);
-            merger.add(&summary);
-        };
-        while at < to && at < self.marks.built[0] {
-            let Some(window) = self.longest(at, to) else { return Ok(None) };
-            if window.end() > self.marks.counted {
-                return Ok(None);
+        let mut extra = rollups.live(dimension, from, to);
+        live.iter().for_each(|record| extra.add(record));
+        let Some(walk) = self.walk(rollups, &extra, from, to)? else { return Ok(None) };
+        let (mut merger, mut values, mut number) = (Merger::new(dimension), 0, 0);
+        while let Some((window, part)) = self.part(&walk, number) {
+            if let Part::Counted(mut summary) = part {
+                values += usize::from(number < walk.stored());
+                count_sessions_once(&mut summary, window.width, window.start == from);
+                merger.add(&summary);
             }
-            if let Some(summary) = self.read(window, dimension)? {
-                values += 1;
-                add(window.width, window.start, summary);
-            }
-            at = window.end();
-        }
-        // Also from before `at`: the part of a minute that a restart cut in two, and sessions silent for long.
-        for (window, summary) in rollups.open(dimension, live, from, to) {
-            add(window.width, window.start, summary);
+            number += 1;
         }
         Ok(Some(Answer { from, to, summary: merger.finish(), values }))
     }
@@ -347,11 +344,10 @@ impl RollupStore {
     /// The longest stored window that begins at `at` and ends by `to`.
     fn longest(&self, at: Time, to: Time) -> Option<Window> {
         Width::ALL.into_iter().rev().map(|width| width.window(at)).find(|window| {
-            let kept_since = self.now - self.settings.keep[window.width as usize];
             window.start == at
                 && window.end() <= to
                 && window.end() <= self.marks.built[window.width as usize]
-                && window.start >= kept_since
+                && window.start >= self.kept_since(window.width)
         })
     }
 

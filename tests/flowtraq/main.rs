@@ -303,6 +303,42 @@ fn a_table_ranks_addresses_by_bytes_of_the_last_15_minutes() {
 }
 
 #[test]
+fn what_the_history_has_no_more_is_ranked_from_the_rollups_where_no_filter_needs_its_sessions() {
+    use weir::rollup::Rollups;
+    use weir::store::rollups::RollupStore;
+    let made = Box_::with_sessions();
+    let scratch = tempfile::tempdir().unwrap();
+    let (mut kept, _) = RollupStore::open(&scratch.path().join("rollups"), Default::default(), at(0)).unwrap();
+    let mut rollups = Rollups::new(weir::base::lru::HashKey(1, 2), at(40_000));
+    let mut old = records().swap_remove(1);
+    (old.first, old.last) = (at(36_010), at(36_000));
+    for record in std::iter::once(old).chain(records()) {
+        rollups.add(record.last, &record);
+    }
+    let closed = rollups.close(at(0));
+    kept.store(at(0), &closed, rollups.settled(), rollups.settled()).unwrap();
+    while kept.step(at(0)).unwrap() {}
+    *made.world.rollups.borrow_mut() = rollups;
+    *made.world.rollup_store.borrow_mut() = Some(kept);
+
+    let ask = |query: &str| made.get(&format!("{V3}/table?time_series=0&{query}")).json();
+    let sum = |answer: &Value| -> u64 {
+        answer["table"].as_array().unwrap().iter().map(|row| row["BYTES TOTAL"].as_u64().unwrap()).sum()
+    };
+    let recent = ask("relative_time=2h");
+    assert_eq!(recent["honesty"]["source"], json!("history"));
+    let today = ask("relative_time=12h");
+    assert_eq!(today["honesty"]["source"], json!("rollups"));
+    assert_eq!(sum(&today), sum(&recent) + 2 * 21_000, "both ends' bytes of the old update, and all the recent ones");
+    assert_eq!(today["honesty"]["updates"], json!(recent["honesty"]["updates"].as_u64().unwrap() + 1));
+    assert_eq!(today["honesty"]["updates_still_captured"], json!(1));
+    assert_eq!(today["honesty"]["degraded"], json!(false), "few hosts are all followed");
+    assert_eq!(today["table"][0]["ADDRESS"], recent["table"][0]["ADDRESS"]);
+    let filtered = ask("relative_time=12h&filter=PORT%3D%3D443");
+    assert_eq!(filtered["honesty"]["source"], json!("history"));
+}
+
+#[test]
 fn every_group_every_count_and_every_unique_answers() {
     use weir::schema::registry::{COUNT_BY, GROUP_BY, UNIQUE};
     let made = Box_::with_sessions();

@@ -24,7 +24,7 @@ use crate::wire::{LinkType, Packet, Tunnels};
 
 /// Blocks drained before others get a turn.
 const BLOCKS: usize = 8;
-/// How often the kernel's counters are read while frames come, and how long after the last ones.
+/// How long after frames came the kernel's counters are read.
 const COUNT: Duration = Duration::from_millis(500);
 /// How long until a ring that could not be opened is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -135,18 +135,21 @@ fn note(world: &World, interface: &Interface, is_captured: bool) {
 /// Takes frames out of one ring until its interface is gone.
 async fn drain(world: Rc<World>, mut ring: Ring, interface: Interface) {
     let source = Source { if_index: interface.index, mtu: interface.mtu };
-    let mut counted = time::monotonic();
-    let mut is_counted = true;
     let mut own = Own::of(&world);
+    // Set while there are frames that the kernel's counters were not read after. One timer for many wake-ups: setting one costs
+    // as many system calls as waiting for frames.
+    let mut uncounted: Option<Timer> = None;
     loop {
-        let ready = if is_counted {
-            ring.readable().await
-        } else {
-            let later = async {
-                Timer::after(COUNT).await;
-                Ok(())
-            };
-            ring.readable().or(later).await
+        let ready = match &mut uncounted {
+            Some(due) => {
+                let due = async {
+                    due.await;
+                    Ok(Ready::Count)
+                };
+                // First, or a ring that is always ready would never let it come.
+                due.or(frames(&ring)).await
+            }
+            None => frames(&ring).await,
         };
         match ready {
             Err(error) if error.kind() == io::ErrorKind::NetworkDown => continue,
@@ -154,33 +157,44 @@ async fn drain(world: Rc<World>, mut ring: Ring, interface: Interface) {
                 log::info!("capture: {} is gone: {error}", interface.name);
                 return;
             }
-            Ok(()) => {}
-        }
-        loop {
-            let more = take(&world, &mut ring, source, &own, &mut is_counted);
-            keep::records(&world, time::now());
-            if !more {
-                break;
+            Ok(Ready::Count) => {
+                uncounted = None;
+                count(&world, &mut ring);
+                own = Own::of(&world);
             }
-            yield_now().await;
-        }
-        if !is_counted && counted.elapsed() >= COUNT {
-            counted = time::monotonic();
-            is_counted = true;
-            count(&world, &mut ring);
-            own = Own::of(&world);
+            Ok(Ready::Frames) => loop {
+                let (taken, more) = take(&world, &mut ring, source, &own);
+                keep::records(&world, time::now());
+                if taken > 0 && uncounted.is_none() {
+                    uncounted = Some(Timer::after(COUNT));
+                }
+                if !more {
+                    break;
+                }
+                yield_now().await;
+            },
         }
     }
 }
 
-/// One turn of draining; says whether more is ready.
-fn take(world: &World, ring: &mut Ring, source: Source, own: &Own, is_counted: &mut bool) -> bool {
+/// What a ring's task waits for.
+enum Ready {
+    Frames,
+    Count,
+}
+
+async fn frames(ring: &Ring) -> io::Result<Ready> {
+    ring.readable().await.map(|()| Ready::Frames)
+}
+
+/// One turn of draining: how many frames there were, and whether more blocks are ready.
+fn take(world: &World, ring: &mut Ring, source: Source, own: &Own) -> (u64, bool) {
     let (mut meter, mut tally) = (world.meter.borrow_mut(), world.tally.borrow_mut());
     let tunnels = if own.inner_tunnels { Tunnels::Inner } else { Tunnels::Outer };
-    let mut left_out = 0;
+    let (mut taken, mut left_out) = (0, 0);
     let more = ring.drain(BLOCKS, |frames| {
         for frame in frames {
-            *is_counted = false;
+            taken += 1;
             let frame = Frame {
                 time: frame.time,
                 link: LinkType(frame.link),
@@ -196,7 +210,7 @@ fn take(world: &World, ring: &mut Ring, source: Source, own: &Own, is_counted: &
         }
     });
     world.capture.borrow_mut().own_left_out += left_out;
-    more
+    (taken, more)
 }
 
 fn count(world: &World, ring: &mut Ring) {

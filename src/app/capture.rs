@@ -163,8 +163,7 @@ async fn drain(world: Rc<World>, mut ring: Ring, interface: Interface) {
                 own = Own::of(&world);
             }
             Ok(Ready::Frames) => loop {
-                let (taken, more) = take(&world, &mut ring, source, &own);
-                keep::records(&world, time::now());
+                let (taken, more) = turn(&world, &mut ring, source, &own);
                 if taken > 0 && uncounted.is_none() {
                     uncounted = Some(Timer::after(COUNT));
                 }
@@ -188,11 +187,26 @@ async fn frames(ring: &Ring) -> io::Result<Ready> {
 }
 
 /// One turn of draining: how many frames there were, and whether more blocks are ready.
+fn turn(world: &World, ring: &mut Ring, source: Source, own: &Own) -> (u64, bool) {
+    let mut frames = 0;
+    for _ in 0..BLOCKS {
+        let (taken, more) = take(world, ring, source, own);
+        frames += taken;
+        // After each block: a flood ends a session with each frame, and their updates wait in memory.
+        keep::records(world, time::now());
+        if !more {
+            return (frames, false);
+        }
+    }
+    (frames, true)
+}
+
+/// The same of one block.
 fn take(world: &World, ring: &mut Ring, source: Source, own: &Own) -> (u64, bool) {
     let (mut meter, mut tally) = (world.meter.borrow_mut(), world.tally.borrow_mut());
     let tunnels = if own.inner_tunnels { Tunnels::Inner } else { Tunnels::Outer };
     let (mut taken, mut left_out) = (0, 0);
-    let more = ring.drain(BLOCKS, |frames| {
+    let more = ring.drain(1, |frames| {
         for frame in frames {
             taken += 1;
             let frame = Frame {

@@ -13,7 +13,7 @@ use crate::base::{Time, time};
 use crate::flow::Fields;
 use crate::io::offload::Offload;
 use crate::rollup::Rollups;
-use crate::store::{Scan, SyncResult};
+use crate::store::{Row, Scan, SyncResult};
 
 /// The longest the clockwork sleeps: a timeout that arises meanwhile (a session begins) is at most this late.
 const LONGEST_SLEEP: Duration = Duration::from_millis(1000);
@@ -107,22 +107,25 @@ impl Keeper {
     pub async fn catch_up(self, mut missed: Scan, resume: Time, secret: HashKey) {
         self.catching_up.set(true);
         let mut rollups: Option<Rollups> = None;
-        let mut updates = 0u64;
+        let mut updates = 0;
         loop {
             let batch = missed.next(&self.world.store.borrow(), &|_| false);
             let Some(batch) = batch else { break };
             // A damaged block was reported when the history was opened.
             let Ok(batch) = batch else { continue };
             // A block may hold rows from before, which are counted already.
-            for row in batch.rows().filter(|row| row.last() >= resume) {
+            let mut rows: Vec<_> = batch.rows().filter(|row| row.last() >= resume).collect();
+            // In order of time, or all windows of a block that spans an hour would be in memory together.
+            rows.sort_by_key(Row::last);
+            updates += rows.len();
+            for row in rows {
                 let record = row.to_record();
-                rollups.get_or_insert_with(|| Rollups::new(secret, record.last)).add(record.last, &record);
-                updates += 1;
-            }
-            if let Some(rollups) = &mut rollups {
-                let settled = rollups.settled();
-                let closed = rollups.close(settled);
-                self.keep_closed(&closed, settled, settled);
+                let rollups = rollups.get_or_insert_with(|| Rollups::new(secret, record.last));
+                if rollups.next_timeout().is_some_and(|due| due <= record.last) {
+                    let closed = rollups.close(record.last);
+                    self.keep_closed(&closed, rollups.settled(), rollups.settled());
+                }
+                rollups.add(record.last, &record);
             }
             yield_now().await;
         }

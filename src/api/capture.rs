@@ -4,11 +4,17 @@ use serde_json::{Value, json};
 
 use crate::base::Time;
 
+/// Interfaces that are gone and still shown; beyond, the one that has been there the longest is forgotten and only its losses
+/// stay counted. Boxes that run containers make and remove interfaces all day.
+const MOST_GONE: usize = 32;
+
 /// All of capture.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capture {
-    /// Interfaces that are or were captured on since the start.
+    /// Interfaces that are captured on, and some that were since the start.
     pub interfaces: Vec<Interface>,
+    /// Frames dropped and times the ring was full, of those forgotten.
+    forgotten: (u64, u64),
     /// Where packets come from in place of interfaces, such as a file that is replayed.
     pub replay: Option<String>,
     /// Why nothing is captured, in one line for the user; such as that the right is missing.
@@ -48,13 +54,31 @@ impl Capture {
     /// Frames that the kernel dropped, on all interfaces.
     #[must_use]
     pub fn drops(&self) -> u64 {
-        self.interfaces.iter().map(|interface| interface.drops).sum()
+        self.forgotten.0 + self.interfaces.iter().map(|interface| interface.drops).sum::<u64>()
     }
 
     /// How many times a ring became full.
     #[must_use]
     pub fn freezes(&self) -> u64 {
-        self.interfaces.iter().map(|interface| interface.freezes).sum()
+        self.forgotten.1 + self.interfaces.iter().map(|interface| interface.freezes).sum::<u64>()
+    }
+
+    /// Notes which interfaces are there no more.
+    pub fn note_gone(&mut self, is_gone: impl Fn(u32) -> bool) {
+        let mut surplus = self.interfaces.iter().filter(|i| is_gone(i.index)).count().saturating_sub(MOST_GONE);
+        let forgotten = &mut self.forgotten;
+        self.interfaces.retain_mut(|interface| {
+            if !is_gone(interface.index) {
+                return true;
+            }
+            interface.up = false;
+            if surplus == 0 {
+                return true;
+            }
+            surplus -= 1;
+            *forgotten = (forgotten.0 + interface.drops, forgotten.1 + interface.freezes);
+            false
+        });
     }
 
     /// The interfaces for `info`.
@@ -70,5 +94,31 @@ impl Capture {
                 })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capture(interfaces: u32) -> Capture {
+        let interface = |index| Interface { index, up: true, drops: 2, freezes: 1, ..Interface::default() };
+        Capture { interfaces: (0..interfaces).map(interface).collect(), ..Capture::default() }
+    }
+
+    #[test]
+    fn interfaces_that_are_gone_are_down_and_few_and_their_losses_stay_counted() {
+        for interfaces in [31, 32, 33, 100, 1000] {
+            let mut capture = capture(interfaces + 1);
+            capture.note_gone(|index| index != 3);
+            let gone: Vec<_> = capture.interfaces.iter().filter(|i| !i.up).map(|i| i.index).collect();
+            assert_eq!(gone.len(), MOST_GONE.min(interfaces as usize));
+            assert_eq!(gone.last(), Some(&interfaces), "the newest stay");
+            assert_eq!(capture.interfaces.iter().filter(|i| i.up).map(|i| i.index).collect::<Vec<_>>(), [3]);
+            assert_eq!(
+                (capture.drops(), capture.freezes()),
+                (2 * u64::from(interfaces + 1), u64::from(interfaces + 1))
+            );
+        }
     }
 }

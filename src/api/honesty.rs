@@ -13,6 +13,7 @@ use crate::query::{Honesty, Source};
 pub fn to_json(honesty: &Honesty, world: &World) -> String {
     let capture = world.capture.borrow();
     let meter = world.meter.borrow().counters();
+    let lost = world.store.borrow().trouble().lost_updates;
     let source = match honesty.source {
         Source::History => "history",
         Source::Rollups => "rollups",
@@ -26,8 +27,8 @@ pub fn to_json(honesty: &Honesty, world: &World) -> String {
          \"updates_still_captured\":{},\"sampled\":{},\"blocks_read\":{},\"blocks_skipped\":{},\"rank_error\":{},\
          \"distinct_sample\":{},\"series_spread\":{},\"ids_forgotten\":{},\"cut_short_before\":{cut_short},\
          \"kernel_drops\":{drops},\"ring_freezes\":{},\"packets_merged_by_offload\":{},\"sessions_evicted\":{},\
-         \"own_packets_left_out\":{}}}",
-        honesty.degraded() || drops > 0 || meter.evicted > 0,
+         \"own_packets_left_out\":{},\"updates_lost\":{lost}}}",
+        honesty.degraded() || drops > 0 || meter.evicted > 0 || lost > 0,
         gaps.join(","),
         honesty.more_gaps,
         honesty.updates,

@@ -21,11 +21,16 @@ pub(super) fn info(world: &World, now: Time) -> Value {
 
 fn storage_performance(world: &World, now: Time) -> Value {
     let config = world.config.borrow();
-    let forecast = world.store.borrow().forecast(config.config.storage.budget, now);
+    let store = world.store.borrow();
+    let (forecast, trouble) = (store.forecast(config.config.storage.budget, now), store.trouble());
     json!({
         "STORAGE INTERVAL SECONDS": config.config.storage.storageinterval.as_secs_f64(),
         "BYTES PER DAY": forecast.bytes_per_day,
         "FLASH BYTES PER DAY": forecast.flash_bytes_per_day,
+        "UPDATES LOST": trouble.lost_updates,
+        "UPDATES LATE": trouble.late_updates,
+        "WRITES REFUSED": trouble.failed_writes,
+        "SYNCS FAILED": trouble.failed_syncs,
     })
 }
 

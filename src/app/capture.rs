@@ -24,6 +24,8 @@ use crate::wire::{LinkType, Packet, Tunnels};
 
 /// Blocks drained before others get a turn.
 const BLOCKS: usize = 8;
+/// Turns of draining before it is looked whether the counters are due.
+const TURNS: usize = 16;
 /// How long after frames came the kernel's counters are read.
 const COUNT: Duration = Duration::from_millis(500);
 /// How long until a ring that could not be opened is tried again.
@@ -49,6 +51,7 @@ async fn supervise(world: &Rc<World>, executor: &Weak<LocalExecutor<'static>>) -
     loop {
         let mut retry = false;
         rings.retain(|index, task| !task.is_finished() && interfaces.by_index(*index).is_some());
+        world.capture.borrow_mut().note_gone(|index| interfaces.by_index(index).is_none());
         for interface in interfaces.all() {
             let is_wanted = if wanted.is_empty() { interface.up } else { wanted.contains(&interface.name) };
             note(world, interface, is_wanted || rings.contains_key(&interface.index));
@@ -155,6 +158,7 @@ async fn drain(world: Rc<World>, mut ring: Ring, interface: Interface) {
             Err(error) if error.kind() == io::ErrorKind::NetworkDown => continue,
             Err(error) => {
                 log::info!("capture: {} is gone: {error}", interface.name);
+                count(&world, &mut ring);
                 return;
             }
             Ok(Ready::Count) => {
@@ -162,16 +166,19 @@ async fn drain(world: Rc<World>, mut ring: Ring, interface: Interface) {
                 count(&world, &mut ring);
                 own = Own::of(&world);
             }
-            Ok(Ready::Frames) => loop {
-                let (taken, more) = turn(&world, &mut ring, source, &own);
-                if taken > 0 && uncounted.is_none() {
-                    uncounted = Some(Timer::after(COUNT));
+            // Not without end, or the kernel's counters would not be read while it drops frames.
+            Ok(Ready::Frames) => {
+                for _ in 0..TURNS {
+                    let (taken, more) = turn(&world, &mut ring, source, &own);
+                    if taken > 0 && uncounted.is_none() {
+                        uncounted = Some(Timer::after(COUNT));
+                    }
+                    if !more {
+                        break;
+                    }
+                    yield_now().await;
                 }
-                if !more {
-                    break;
-                }
-                yield_now().await;
-            },
+            }
         }
     }
 }

@@ -34,6 +34,8 @@ use crate::store::{Columns, Order, Scan, Store};
 pub const SOCKET: &str = "weir.sock";
 /// Folder of the data folder that holds key and certificate.
 const TLS: &str = "tls";
+/// Turns that the tasks get before the user is told where to go: each has a few.
+const FIRST_TURNS: usize = 64;
 
 pub fn main(options: &cli::Run) -> Exit {
     match start(options) {
@@ -89,8 +91,9 @@ fn start(options: &cli::Run) -> Result<(), String> {
         None => executor.spawn(capture::run(Rc::clone(&world), Rc::downgrade(&executor))).detach(),
     }
 
-    // Let capture say what it cannot do before the user is told where to go.
-    while executor.try_tick() {}
+    // Let capture say what it cannot do before the user is told where to go. Not until nothing is left to do: a replay that is
+    // behind, and rollups that catch up with the history, always have more.
+    (0..FIRST_TURNS).take_while(|_| executor.try_tick()).for_each(drop);
     say(&greeting(options, &world, &tls, code.as_ref()));
     smol::block_on(executor.run(until_stopped(signals, &world, &disk, options, &tls)));
     log::info!("stopping: flushing what is in memory");

@@ -7,13 +7,13 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
-use nix::unistd::{Gid, Uid, chown, geteuid};
+use nix::unistd::geteuid;
 use serde_json::{Value, json};
 use tiny_http::Method;
 
@@ -118,11 +118,12 @@ fn write_users(data: &Path, password: &str) -> Result<(), SetupError> {
     Ok(())
 }
 
-/// Gives what root wrote to the folder's owner: the service may run as a user of its own.
+/// Gives what root wrote to the folder's owner: the service may run as a user of its own. A link that this user put in its
+/// place is not followed.
 fn give_away(data: &Path) -> io::Result<()> {
     let owner = fs::metadata(data)?;
     for file in [users::FILE, "lock"] {
-        chown(&data.join(file), Some(Uid::from_raw(owner.uid())), Some(Gid::from_raw(owner.gid())))?;
+        lchown(data.join(file), Some(owner.uid()), Some(owner.gid()))?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@
 //! ```
 //!
 //! What it makes, only its owner can read: folders are 0700 and files 0600. A folder that was there keeps its mode.
+//! A file that may be made is not opened through a link: `weir setup` may run as root in a folder of another user.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
@@ -25,7 +26,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use crate::base::disk::{Disk, File};
 
@@ -156,6 +157,9 @@ impl File for OsFile {
 fn options(create: bool) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(create).truncate(false).mode(0o600);
+    if create {
+        options.custom_flags(OFlag::O_NOFOLLOW.bits());
+    }
     options
 }
 
@@ -179,6 +183,19 @@ mod tests {
         assert_eq!(mode(&root), 0o700);
         assert_eq!(mode(&root.join("sessions/old")), 0o700);
         assert_eq!(mode(&root.join("sessions/one")), 0o600);
+    }
+
+    #[test]
+    fn what_is_made_is_not_made_where_a_link_points() {
+        let scratch = tempfile::tempdir().unwrap();
+        let disk = OsDisk::open(&scratch.path().join("data")).unwrap();
+        let outside = scratch.path().join("outside");
+        fs::write(&outside, "untouched").unwrap();
+        std::os::unix::fs::symlink(&outside, scratch.path().join("data").join("users.json.new")).unwrap();
+        std::os::unix::fs::symlink(&outside, scratch.path().join("data").join(LOCK)).unwrap();
+        assert!(crate::base::disk::replace(&disk, Path::new("users.json"), b"{}").is_err());
+        assert!(disk.try_lock().is_err());
+        assert_eq!(fs::read(&outside).unwrap(), b"untouched");
     }
 
     #[test]

@@ -18,8 +18,9 @@
 //! Pages written or read stay in RAM: 8.6 MB of values cost 9.5 MiB when all were read, 0.8 MiB for each of twelve dimensions read.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// How often in a row an opening may not come to an end before the database counts as damaged.
@@ -100,6 +101,8 @@ impl Database {
     }
 
     fn open_folder(folder: &Path) -> Result<Self, DatabaseError> {
+        // sled would make it, and its files, for everyone to read.
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let config = sled::Config::new()
             .path(folder)
             .cache_capacity(CACHE)
@@ -234,6 +237,15 @@ mod tests {
         let (database, found) = Database::open(&folder).unwrap();
         assert_eq!((found, database.tree("t").unwrap().len()), (Found::Intact, 500));
         assert!(!beside(&folder, "opening").exists());
+    }
+
+    #[test]
+    fn only_the_owner_can_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = scratch.path().join("x");
+        fill(&folder);
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The async adapter: accepts, shakes hands, moves bytes between a [`Connection`] and its socket, and calls the service.
 //!
-//! Every wait goes through [`Talk::poll`], which ends it when the seat is doomed: deadline or eviction.
+//! Every wait goes through `SeatGuard::poll`, which ends it when the seat is doomed: deadline or eviction.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};

@@ -44,7 +44,7 @@ pub(super) struct Ranking {
     distinct: Option<Distinct>,
     /// Raised when entries move.
     generation: u64,
-    /// Per dictionary code of the batch at hand, the entry of the address; see [`Ranking::addresses`].
+    /// Per dictionary code of the batch at hand, the entry of the address.
     by_code: [Vec<u32>; 2],
     spread: bool,
 }

@@ -1,6 +1,6 @@
 //! Floor 1: what a value may look like, and the table of everything weir can do.
 //!
-//! A [`Schema`] is a Rust const. [`verify`] reports every fault of a value at once, each with the path of the property it
+//! A [`Schema`] is a Rust const. [`verify()`] reports every fault of a value at once, each with the path of the property it
 //! is about. [`registry`] holds the operations; the documentation, the command line and the dialects are its readers.
 //! Pure: no I/O, no clock.
 //!

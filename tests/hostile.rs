@@ -56,8 +56,13 @@ fn a_good_client_capture_and_journal_do_not_notice_hostile_clients() {
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
-        .status();
-    assert!(ended.unwrap().success());
+        .output()
+        .unwrap();
+    // Indented, so that the run inside is not counted as a test of its own.
+    for line in String::from_utf8_lossy(&ended.stdout).lines() {
+        println!("    {line}");
+    }
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 fn inside() {

@@ -1,7 +1,10 @@
 //! DNS answers (RFC 1035, RFC 3596) and mDNS (RFC 6762): which name an address was asked for under.
 //!
 //! Bounds: at most [`MAX_RECORDS`] records of a message are looked at, [`MAX_ALIASES`] links of a CNAME chain, and a
-//! compression pointer must point before the name it continues, so that no message can make a loop.
+//! compression pointer must point before the name it continues, so that no message can make a loop. All names of a payload together
+//! are read for at most [`MAX_STEPS`]: records that are long chains of pointers to one another would take milliseconds else.
+
+use std::cell::Cell;
 
 use crate::base::{Cursor, Ip, Truncated};
 
@@ -11,6 +14,10 @@ use super::hostname::{HostName, MAX_HOST_NAME};
 pub const MAX_RECORDS: usize = 64;
 /// Links of a CNAME chain that are followed.
 pub const MAX_ALIASES: usize = 8;
+
+/// Labels and pointers of a payload that are stepped over to compare and write its names, some 50 us; eight aliases and sixteen
+/// addresses of usual names take a tenth of it.
+pub const MAX_STEPS: u32 = 8_192;
 
 const A: u16 = 1;
 const CNAME: u16 = 5;
@@ -33,7 +40,8 @@ pub struct Answer {
 pub fn answers(payload: &[u8], tcp: bool) -> impl Iterator<Item = Answer> {
     let mut rest = if tcp { &[][..] } else { payload };
     let mut stream = if tcp { payload } else { &[][..] };
-    let mut message = None;
+    let mut message: Option<Message<'_>> = None;
+    let mut steps = MAX_STEPS;
     std::iter::from_fn(move || {
         loop {
             if let Some(current) = &mut message {
@@ -41,6 +49,7 @@ pub fn answers(payload: &[u8], tcp: bool) -> impl Iterator<Item = Answer> {
                 if next.is_some() {
                     return next;
                 }
+                steps = current.steps.get();
                 message = None;
             }
             if let Some((&[hi, lo], after)) = stream.split_first_chunk() {
@@ -50,7 +59,7 @@ pub fn answers(payload: &[u8], tcp: bool) -> impl Iterator<Item = Answer> {
             if rest.is_empty() {
                 return None;
             }
-            message = Message::new(std::mem::take(&mut rest)).ok().flatten();
+            message = Message::new(std::mem::take(&mut rest), steps).ok().flatten();
             if message.is_none() && stream.is_empty() {
                 return None;
             }
@@ -65,11 +74,13 @@ struct Message<'a> {
     left: usize,
     /// Names that the question's name leads to, by offset; the first is the question's. Empty without a question.
     aliases: heapless::Vec<usize, { MAX_ALIASES + 1 }>,
+    /// What is left of [`MAX_STEPS`].
+    steps: Cell<u32>,
 }
 
 impl<'a> Message<'a> {
     /// `None` for queries and errors.
-    fn new(bytes: &'a [u8]) -> Result<Option<Self>, Truncated> {
+    fn new(bytes: &'a [u8], steps: u32) -> Result<Option<Self>, Truncated> {
         let mut cursor = Cursor::new(bytes);
         let (_id, flags) = (cursor.u16()?, cursor.u16()?);
         let [questions, answers, authorities, additional] =
@@ -86,7 +97,8 @@ impl<'a> Message<'a> {
         }
         // With a question, what else a server adds is not an answer to it. Announcements put addresses anywhere.
         let records = if questions == 1 { answers } else { answers + authorities + additional };
-        let mut message = Self { bytes, records: cursor, left: records.min(MAX_RECORDS), aliases };
+        let (left, steps) = (records.min(MAX_RECORDS), Cell::new(steps));
+        let mut message = Self { bytes, records: cursor, left, aliases, steps };
         message.follow_aliases();
         Ok(Some(message))
     }
@@ -112,7 +124,7 @@ impl<'a> Message<'a> {
     }
 
     fn leads_from_question(&self, name: usize) -> bool {
-        self.aliases.iter().any(|alias| same_name(self.bytes, *alias, name))
+        self.aliases.iter().any(|alias| self.same_name(*alias, name))
     }
 
     fn next(&mut self) -> Option<Answer> {
@@ -127,11 +139,45 @@ impl<'a> Message<'a> {
                 Some(_) => continue,
                 None => record.owner,
             };
-            if let Some(name) = text(self.bytes, name) {
+            if let Some(name) = self.text(name) {
                 return Some(Answer { name, ip, ttl: record.ttl });
             }
         }
         None
+    }
+
+    fn labels(&self, at: usize) -> Labels<'_> {
+        Labels { message: self.bytes, at, start: at, octets: 0, ended_well: false, steps: &self.steps }
+    }
+
+    /// Whether both offsets hold the same well-formed name, in any case (RFC 4343).
+    fn same_name(&self, a: usize, b: usize) -> bool {
+        if a == b {
+            return true;
+        }
+        let (mut a, mut b) = (self.labels(a), self.labels(b));
+        loop {
+            match (a.next(), b.next()) {
+                (None, None) => return a.ended_well && b.ended_well,
+                (Some(x), Some(y)) if x.eq_ignore_ascii_case(y) => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// The name as text; `None` where it is malformed, the root, or no host's name.
+    fn text(&self, at: usize) -> Option<HostName> {
+        let mut labels = self.labels(at);
+        let mut octets = heapless::Vec::<u8, { MAX_HOST_NAME + 1 }>::new();
+        for label in &mut labels {
+            if label.contains(&b'.') {
+                return None;
+            }
+            octets.extend_from_slice(label).ok()?;
+            octets.push(b'.').ok()?;
+        }
+        octets.pop()?;
+        if labels.ended_well { HostName::new(&octets) } else { None }
     }
 }
 
@@ -189,12 +235,7 @@ struct Labels<'a> {
     start: usize,
     octets: usize,
     ended_well: bool,
-}
-
-impl<'a> Labels<'a> {
-    fn new(message: &'a [u8], at: usize) -> Self {
-        Self { message, at, start: at, octets: 0, ended_well: false }
-    }
+    steps: &'a Cell<u32>,
 }
 
 impl<'a> Iterator for Labels<'a> {
@@ -202,6 +243,7 @@ impl<'a> Iterator for Labels<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         loop {
+            self.steps.set(self.steps.get().checked_sub(1)?);
             let first = *self.message.get(self.at)?;
             match first {
                 0 => {
@@ -226,36 +268,6 @@ impl<'a> Iterator for Labels<'a> {
             }
         }
     }
-}
-
-/// Whether both offsets hold the same well-formed name, in any case (RFC 4343).
-fn same_name(message: &[u8], a: usize, b: usize) -> bool {
-    if a == b {
-        return true;
-    }
-    let (mut a, mut b) = (Labels::new(message, a), Labels::new(message, b));
-    loop {
-        match (a.next(), b.next()) {
-            (None, None) => return a.ended_well && b.ended_well,
-            (Some(x), Some(y)) if x.eq_ignore_ascii_case(y) => {}
-            _ => return false,
-        }
-    }
-}
-
-/// The name as text; `None` where it is malformed, the root, or no host's name.
-fn text(message: &[u8], at: usize) -> Option<HostName> {
-    let mut labels = Labels::new(message, at);
-    let mut octets = heapless::Vec::<u8, { MAX_HOST_NAME + 1 }>::new();
-    for label in &mut labels {
-        if label.contains(&b'.') {
-            return None;
-        }
-        octets.extend_from_slice(label).ok()?;
-        octets.push(b'.').ok()?;
-    }
-    octets.pop()?;
-    if labels.ended_well { HostName::new(&octets) } else { None }
 }
 
 /// Fuzz body: reading ends, and names and counts keep their bounds.

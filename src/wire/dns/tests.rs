@@ -69,6 +69,31 @@ fn a_chain_out_of_order_is_followed_too() {
     assert_eq!(found(&bytes, false), [pair("www.example", "192.0.2.1")]);
 }
 
+/// A question, and `records` addresses whose owner reaches the question's name through `pointers` pointers.
+fn winding(records: u16, pointers: u16) -> Vec<u8> {
+    // The pointers stand in the data of a record of a kind that nobody looks at.
+    let first = 12 + QUESTION.len() as u16 + 11;
+    let pointer = |to: u16| (0xc000 | to).to_be_bytes();
+    let chain: Vec<u8> = (0..pointers).flat_map(|n| pointer(if n == 0 { 12 } else { first + 2 * (n - 1) })).collect();
+    let last = pointer(if pointers == 0 { 12 } else { first + 2 * (pointers - 1) });
+    let mut body = vec![QUESTION.to_vec(), record(b"\x00", 99, 1, &chain)];
+    body.extend((0..records).map(|_| record(&last, A, 1, &[192, 0, 2, 1])));
+    message(0x8180, [1, records + 1, 0, 0], &body.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+#[test]
+fn names_that_wind_through_pointers_take_no_more_than_their_steps() {
+    // Compared once for aliases and once for the answer, each time the question's three steps and the owner's.
+    let steps = |pointers: u32| 3 + pointers + 1 + 3;
+    assert_eq!(found(&winding(63, 10), false).len(), 63);
+    let few = found(&winding(63, 600), false).len() as u32;
+    assert!((1..=MAX_STEPS / steps(600)).contains(&few), "{few}");
+    // Several messages of a segment share the steps.
+    let one = winding(63, 600);
+    let framed: Vec<u8> = [&(one.len() as u16).to_be_bytes()[..], &one].concat();
+    assert_eq!(found(&framed.repeat(20), true).len() as u32, few);
+}
+
 #[test]
 fn an_address_that_no_alias_leads_to_is_not_an_answer() {
     let bytes = message(0x8180, [1, 1, 0, 0], &[QUESTION, &record(b"\x04evil\x00", A, 1, &[192, 0, 2, 1])]);

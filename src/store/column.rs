@@ -14,8 +14,16 @@
 //! high ones are nearly always zero and vanish. Decoding is a loop without branches per plane.
 //!
 //! # Decisions
-//! zstd rather than lz4 for the planes, because what planes need is entropy coding, which lz4 has none of: measured on
-//! the sessions of a mixed capture (`tests/bench/store`), see the table in [`super::segment`].
+//! zstd at its level 1 rather than lz4 for the planes, because what planes need is entropy coding, which lz4 has none of.
+//! Measured on the planes of 2 KiB and more (16 MB) of the sessions of a mixed capture, one core, other work beside it:
+//!
+//! | | octets | of it | packed at | unpacked at |
+//! |---|---|---|---|---|
+//! | as they are | 16.0 MB | 100 % | | |
+//! | lz4 (`lz4_flex` 0.11) | 4.36 MB | 27 % | 950 MB/s | 1,610 MB/s |
+//! | zstd, level 1 | 3.46 MB | 22 % | 350 MB/s | 960 MB/s |
+//!
+//! A fifth less flash for the same history; reading is bound by neither.
 
 use std::fmt;
 
@@ -195,7 +203,7 @@ impl Packer {
     }
 }
 
-/// Measured: see the table in [`super::segment`].
+/// See the module doc.
 const LEVEL: i32 = 1;
 
 /// The distinct values in order, where there are at most 256.

@@ -222,6 +222,12 @@ pub(super) struct Unpacker {
     wide: Vec<u64>,
 }
 
+impl fmt::Debug for Unpacker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unpacker")
+    }
+}
+
 impl Unpacker {
     /// An unpacker; fails only where memory does.
     pub(super) fn new() -> std::io::Result<Self> {

@@ -13,7 +13,7 @@
 //! holds at most [`BATCH_ROWS`] rows of some 60 octets; twice that while the device refuses to write, then updates are
 //! counted as lost. The journal holds at most [`JOURNAL_PRESSURE`] and what one interval adds.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::{BATCH_ROWS, Batch, Columns};
-use super::column::Packer;
+use super::column::{Packer, Unpacker};
 use super::recovery::{Recovery, StoreError};
 use super::scan::{Order, Scan};
 use super::segment::{self, HOUR, hour_of};
@@ -141,6 +141,8 @@ pub struct Store {
     pub(super) journals: VecDeque<JournalFile>,
     pub(super) next_journal: u64,
     packer: Packer,
+    /// For all scans: each reads one block at a time, and setting one up costs as much as a small block.
+    pub(super) unpacker: RefCell<Unpacker>,
     /// When the oldest update that no taken sync covers was appended.
     pub(super) oldest_unsynced: Option<Time>,
     in_flight: Option<InFlight>,
@@ -249,6 +251,7 @@ impl Store {
     /// [`StoreError`] where the file system refuses. Damaged files are no error: see [`Recovery::damaged`].
     pub fn open(disk: Arc<dyn Disk>, settings: Settings, now: Time) -> Result<(Self, Recovery), StoreError> {
         let packer = Packer::new().map_err(|e| StoreError::new("cannot set up compression", e))?;
+        let unpacker = Unpacker::new().map_err(|e| StoreError::new("cannot set up decompression", e))?;
         let mut store = Self {
             disk,
             settings,
@@ -258,6 +261,7 @@ impl Store {
             journals: VecDeque::new(),
             next_journal: 0,
             packer,
+            unpacker: RefCell::new(unpacker),
             oldest_unsynced: None,
             in_flight: None,
             doomed: Vec::new(),

@@ -36,7 +36,7 @@ pub struct Scan {
     /// The hours that were open when the scan began, and the number after their last row.
     ends: Vec<(Time, u64)>,
     current: Option<Current>,
-    tools: Option<(Unpacker, Vec<u8>)>,
+    buffer: Vec<u8>,
 }
 
 impl fmt::Debug for Scan {
@@ -72,7 +72,7 @@ impl Scan {
             files.reverse();
         }
         let ends = store.hours.iter().map(|open| (open.hour, open.next_row())).collect();
-        Self { range, columns, order, files, ends, current: None, tools: None }
+        Self { range, columns, order, files, ends, current: None, buffer: Vec::new() }
     }
 
     /// The next block with updates that may lie in the range and that `skip` does not refuse; none at the end. At most
@@ -119,7 +119,7 @@ impl Scan {
 
     fn forward(&mut self, store: &Store, skip: &dyn Fn(&BlockSummary) -> bool) -> Option<Result<Batch, DamagedBlock>> {
         loop {
-            if let Some(found) = self.next_piece(skip) {
+            if let Some(found) = self.next_piece(store, skip) {
                 return Some(found);
             }
             // More blocks may have been sealed since; RAM comes after all of them.
@@ -141,7 +141,7 @@ impl Scan {
                 return Some(Err(damaged));
             }
         }
-        self.next_piece(skip)
+        self.next_piece(store, skip)
     }
 
     /// Finds the blocks that were not found yet; says whether there were any.
@@ -182,7 +182,11 @@ impl Scan {
     }
 
     /// The next block of the file that is wanted.
-    fn next_piece(&mut self, skip: &dyn Fn(&BlockSummary) -> bool) -> Option<Result<Batch, DamagedBlock>> {
+    fn next_piece(
+        &mut self,
+        store: &Store,
+        skip: &dyn Fn(&BlockSummary) -> bool,
+    ) -> Option<Result<Batch, DamagedBlock>> {
         let current = self.current.as_mut()?;
         while let Some(piece) = current.pieces.pop() {
             let place = match piece {
@@ -192,16 +196,13 @@ impl Scan {
                 Piece::Block(_) => continue,
             };
             let Some(file) = &current.file else { continue };
-            if self.tools.is_none() {
-                self.tools = Unpacker::new().ok().map(|unpacker| (unpacker, Vec::new()));
-            }
-            let Some((unpacker, buffer)) = &mut self.tools else { return None };
             let columns = if self.range.start <= place.times.0 && place.times.1 < self.range.end {
                 self.columns
             } else {
                 self.columns | Columns::LAST
             };
-            let read = read_block(&**file, &place, current.len, with_needed(columns), skip, unpacker, buffer);
+            let unpacker = &mut store.unpacker.borrow_mut();
+            let read = read_block(&**file, &place, current.len, with_needed(columns), skip, unpacker, &mut self.buffer);
             match read {
                 Ok(Some(batch)) => return Some(Ok(batch)),
                 Ok(None) => {}

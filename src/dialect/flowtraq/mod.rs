@@ -18,6 +18,7 @@
 mod info;
 mod sessions;
 mod table;
+mod text;
 mod times;
 
 use std::rc::Rc;

@@ -1,19 +1,28 @@
 //! Sessions in FlowTraq's 34 columns, written as the query finds them: what is in memory is a page of them.
 
 use std::collections::VecDeque;
-use std::fmt::{Arguments, Display};
 
-use super::table::{put, string};
-use super::times::Stamp;
+use super::table::put;
+use super::text;
+use super::times::Days;
 use crate::api::Asked;
 use crate::base::{Ip, Mac, Time};
 use crate::dialect::{Chunk, Chunks};
 use crate::enrich::apps;
 use crate::flow::{FlowRecord, Side};
-use crate::query::{Step, flag_letters, protocol_text};
+use crate::query::Step;
+use crate::wire::protocol_name;
 
-/// The columns in the guide's order.
-pub const COLUMNS: [&str; 34] = [
+macro_rules! columns {
+    ($($name:literal,)+) => {
+        /// The columns in the guide's order.
+        pub const COLUMNS: [&str; 34] = [$($name),+];
+
+        /// What stands before each cell's text where names are wanted.
+        const LEADS: [&str; 34] = [$(concat!(",\"", $name, "\":\"")),+];
+    };
+}
+columns! {
     "CLIENT ADDRESS",
     "CLIENT MASK",
     "CLIENT COUNTRY",
@@ -48,10 +57,16 @@ pub const COLUMNS: [&str; 34] = [
     "CLNMAC",
     "SRVMAC",
     "APPLICATION",
-];
+}
 
-/// Sessions written per piece: about 50 KiB with names.
-const PER_PIECE: usize = 64;
+/// A piece ends with the session that passes this many octets.
+const PIECE: usize = 48 * 1024;
+
+/// The longest that a session usually is, with names.
+const ROOM: usize = 1024;
+
+/// Blocks looked at per piece: few enough for 5 ms, enough for a small answer to be one piece.
+const BLOCKS: usize = 3;
 
 /// IP protocols with ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
 const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
@@ -64,6 +79,7 @@ pub(super) struct Listing {
     asked: Asked,
     compact: bool,
     pending: VecDeque<FlowRecord>,
+    days: Days,
     begun: bool,
     /// Whether a session was written: the next needs a comma.
     written: bool,
@@ -72,7 +88,15 @@ pub(super) struct Listing {
 
 impl Listing {
     pub(super) fn new(asked: Asked, compact: bool) -> Self {
-        Self { asked, compact, pending: VecDeque::new(), begun: false, written: false, ended: false }
+        Self {
+            asked,
+            compact,
+            pending: VecDeque::new(),
+            days: Days::default(),
+            begun: false,
+            written: false,
+            ended: false,
+        }
     }
 
     fn begin(&mut self, out: &mut Vec<u8>) {
@@ -90,6 +114,19 @@ impl Listing {
             out.extend_from_slice(b"{\"sessions\":{\"data\":[");
         }
     }
+
+    fn write_pending(&mut self, out: &mut Vec<u8>) {
+        out.reserve((self.pending.len() * ROOM).min(PIECE + ROOM));
+        while out.len() < PIECE
+            && let Some(record) = self.pending.pop_front()
+        {
+            if self.written {
+                out.push(b',');
+            }
+            self.written = true;
+            write_record(out, &mut self.days, &record, self.compact);
+        }
+    }
 }
 
 impl Chunks for Listing {
@@ -98,32 +135,31 @@ impl Chunks for Listing {
             return Chunk::End;
         }
         let mut out = Vec::new();
-        if self.pending.is_empty() {
-            match self.asked.step(now) {
-                Step::Busy => return Chunk::Busy,
-                Step::Sessions(found) => self.pending = found.into(),
-                Step::Done(_) => {
-                    self.begin(&mut out);
-                    put(&mut out, format_args!("]}},\"honesty\":{}}}", self.asked.honesty()));
-                    self.ended = true;
-                    return Chunk::Data(out);
+        for _ in 0..BLOCKS {
+            if self.pending.is_empty() {
+                match self.asked.step(now) {
+                    Step::Busy => continue,
+                    Step::Sessions(found) => self.pending = found.into(),
+                    Step::Done(_) => {
+                        self.begin(&mut out);
+                        put(&mut out, format_args!("]}},\"honesty\":{}}}", self.asked.honesty()));
+                        self.ended = true;
+                        break;
+                    }
                 }
             }
-        }
-        self.begin(&mut out);
-        for record in self.pending.drain(..self.pending.len().min(PER_PIECE)) {
-            if self.written {
-                out.push(b',');
+            self.begin(&mut out);
+            self.write_pending(&mut out);
+            if out.len() >= PIECE {
+                break;
             }
-            self.written = true;
-            write_record(&mut out, &record, self.compact);
         }
-        Chunk::Data(out)
+        if out.is_empty() { Chunk::Busy } else { Chunk::Data(out) }
     }
 }
 
 /// Writes one session as an object, or as an array in the order of [`COLUMNS`].
-fn write_record(out: &mut Vec<u8>, record: &FlowRecord, compact: bool) {
+fn write_record(out: &mut Vec<u8>, days: &mut Days, record: &FlowRecord, compact: bool) {
     out.push(if compact { b'[' } else { b'{' });
     let mut cells = Cells { out, compact, at: 0 };
     let key = &record.key;
@@ -134,33 +170,36 @@ fn write_record(out: &mut Vec<u8>, record: &FlowRecord, compact: bool) {
     cells.number_if(has_ports, key.client_port);
     cells.side(key.server, server);
     cells.number_if(has_ports || ICMP.contains(&key.protocol), key.server_port);
-    cells.text(&protocol_text(key.protocol));
+    match protocol_name(key.protocol) {
+        Some(name) => cells.text(name),
+        None => cells.number(key.protocol),
+    }
     for counters in record.total {
         cells.number(counters.packets);
         cells.number(counters.bytes);
     }
-    cells.number(Stamp(record.start));
-    cells.number(Stamp(record.last));
-    let elapsed = record.last.since(record.start);
-    cells.raw(format_args!("{}.{:06}", elapsed.as_secs(), elapsed.subsec_micros()));
-    match record.tcp_flags[0] | record.tcp_flags[1] {
-        0 => cells.text(""),
-        flags => cells.text(&flag_letters(flags)),
-    }
+    cells.cell(|out| days.stamp(out, record.start));
+    cells.cell(|out| days.stamp(out, record.last));
+    cells.cell(|out| text::seconds(out, record.last.since(record.start)));
+    cells.cell(|out| text::flags(out, record.tcp_flags[0] | record.tcp_flags[1]));
     cells.number(record.tos[0]);
 
     let origin = &record.origin;
-    cells.number_if(origin.exporter != Ip::UNSPECIFIED, origin.exporter);
+    cells.cell_if(origin.exporter != Ip::UNSPECIFIED, |out| text::ip(out, origin.exporter));
     cells.number(origin.version);
     cells.number(origin.partition);
     cells.number(origin.sampling.max(1));
     cells.number(record.ordinal);
-    cells.raw(format_args!("{} @{}", origin.if_in, origin.ring));
+    cells.cell(|out| {
+        text::number(out, origin.if_in.into());
+        out.extend_from_slice(b" @");
+        text::number(out, origin.ring.into());
+    });
     cells.number_if(origin.if_out != 0, origin.if_out);
     cells.number_if(key.vlan != 0, key.vlan);
     cells.number_if(key.inner_vlan != 0, key.inner_vlan);
     for mac in record.macs {
-        cells.number_if(mac != Mac::UNKNOWN, mac);
+        cells.cell_if(mac != Mac::UNKNOWN, |out| text::mac(out, mac));
     }
     cells.text(apps::name(record.application).unwrap_or_default());
 
@@ -177,45 +216,47 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    fn next(&mut self) {
-        if self.at > 0 {
-            self.out.push(b',');
-        }
-        if !self.compact {
-            put(self.out, format_args!("\"{}\":", COLUMNS.get(self.at).copied().unwrap_or_default()));
-        }
+    /// A cell whose text needs no escapes.
+    #[inline]
+    fn cell(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let lead = if self.compact { ",\"" } else { LEADS.get(self.at).copied().unwrap_or_default() };
+        let comma = usize::from(self.at == 0);
+        self.out.extend_from_slice(lead.as_bytes().get(comma..).unwrap_or_default());
+        write(self.out);
+        self.out.push(b'"');
         self.at += 1;
     }
 
+    #[inline]
+    fn cell_if(&mut self, is_known: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        self.cell(|out| {
+            if is_known {
+                write(out);
+            }
+        });
+    }
+
     fn text(&mut self, text: &str) {
-        self.next();
-        string(self.out, text);
+        self.cell(|out| text::escaped(out, text));
     }
 
-    /// Text that needs no escapes.
-    fn raw(&mut self, text: Arguments<'_>) {
-        self.next();
-        put(self.out, format_args!("\"{text}\""));
+    fn number(&mut self, number: impl Into<u64>) {
+        self.cell(|out| text::number(out, number.into()));
     }
 
-    fn number(&mut self, number: impl Display) {
-        self.raw(format_args!("{number}"));
-    }
-
-    fn number_if(&mut self, is_known: bool, number: impl Display) {
-        if is_known { self.number(number) } else { self.text("") }
+    fn number_if(&mut self, is_known: bool, number: impl Into<u64>) {
+        self.cell_if(is_known, |out| text::number(out, number.into()));
     }
 
     /// Address, netblock, country, AS, traffic group.
     fn side(&mut self, ip: Ip, side: &Side) {
-        self.number(ip);
-        match side.mask {
-            0 => self.text(""),
-            bits => {
-                let wide = if ip.is_v4() { bits.saturating_add(96) } else { bits };
-                self.raw(format_args!("{}/{bits}", ip.masked(wide)));
-            }
-        }
+        self.cell(|out| text::ip(out, ip));
+        self.cell_if(side.mask != 0, |out| {
+            let wide = if ip.is_v4() { side.mask.saturating_add(96) } else { side.mask };
+            text::ip(out, ip.masked(wide));
+            out.push(b'/');
+            text::number(out, side.mask.into());
+        });
         match side.country {
             [0, 0] => self.text(""),
             code => self.text(&String::from_utf8_lossy(&code)),

@@ -1,11 +1,13 @@
 //! FlowTraq's dates: `MM/DD/YY hh:mm:ss.microsec`, in UTC.
 
-use std::fmt;
-
 use jiff::civil::{Date, Time as Clock};
 use jiff::tz::TimeZone;
 
+use super::text;
 use crate::base::Time;
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
 
 /// The moment that `MM/DD/YY hh:mm:ss.microsec` means; the fraction may be left out, the year may have four digits.
 pub(super) fn parse(text: &str) -> Option<Time> {
@@ -33,27 +35,42 @@ fn numbers(text: &str, between: char) -> Option<[i16; 3]> {
     parts.next().is_none().then_some(numbers)
 }
 
-/// A moment as `MM/DD/YY hh:mm:ss.microsec`; what is past what a calendar holds, as nothing.
-pub(super) struct Stamp(pub(super) Time);
+/// Writes moments as `MM/DD/YY hh:mm:ss.microsec`; what is past what a calendar holds, as nothing. It remembers the day it
+/// met last: a listing has few.
+#[derive(Debug, Default)]
+pub(super) struct Days {
+    /// The day's number since 1970, and `MM/DD/YY `.
+    last: Option<(u64, [u8; 9])>,
+}
 
-impl fmt::Display for Stamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = i64::try_from(self.0.micros()).ok().and_then(|m| jiff::Timestamp::from_microsecond(m).ok());
-        let Some(stamp) = micros else { return Ok(()) };
-        let at = TimeZone::UTC.to_datetime(stamp);
-        let (date, clock) = (at.date(), at.time());
-        write!(
-            f,
-            "{:02}/{:02}/{:02} {:02}:{:02}:{:02}.{:06}",
-            date.month(),
-            date.day(),
-            date.year().rem_euclid(100),
-            clock.hour(),
-            clock.minute(),
-            clock.second(),
-            self.0.micros() % 1_000_000
-        )
+impl Days {
+    pub(super) fn stamp(&mut self, out: &mut Vec<u8>, moment: Time) {
+        let seconds = moment.secs();
+        let day = seconds / DAY;
+        let date = match self.last {
+            Some((known, date)) if known == day => date,
+            _ => {
+                let Some(date) = date(moment) else { return };
+                self.last = Some((day, date));
+                date
+            }
+        };
+        out.extend_from_slice(&date);
+        text::two(out, seconds % DAY / 3600);
+        out.push(b':');
+        text::two(out, seconds % 3600 / 60);
+        out.push(b':');
+        text::two(out, seconds % 60);
+        text::micros(out, moment.micros() % 1_000_000);
     }
+}
+
+/// `MM/DD/YY `
+fn date(moment: Time) -> Option<[u8; 9]> {
+    let stamp = jiff::Timestamp::from_microsecond(i64::try_from(moment.micros()).ok()?).ok()?;
+    let date = TimeZone::UTC.to_datetime(stamp).date();
+    let text = format!("{:02}/{:02}/{:02} ", date.month(), date.day(), date.year().rem_euclid(100));
+    text.as_bytes().try_into().ok()
 }
 
 #[cfg(test)]
@@ -65,7 +82,39 @@ mod tests {
         let text = "11/22/26 19:05:03.000042";
         let time = parse(text).unwrap();
         assert_eq!(time.to_string(), "2026-11-22T19:05:03.000042Z");
-        assert_eq!(Stamp(time).to_string(), text);
+        assert_eq!(stamps([time]), [text]);
+    }
+
+    #[test]
+    fn days_change_at_midnight_and_the_calendar_ends() {
+        let midnight = parse("01/01/27 00:00:00").unwrap().micros();
+        // The last microsecond that the calendar has.
+        let end = jiff::Timestamp::MAX.as_microsecond() as u64;
+        let moments =
+            [0, midnight, midnight - 1, midnight - 86_400_000_000, end, end + 1, end + 86_400_000_000, u64::MAX];
+        let texts = stamps(moments.map(Time::from_micros));
+        let (last, past) = texts.split_at(4);
+        assert_eq!(
+            last,
+            [
+                "01/01/70 00:00:00.000000",
+                "01/01/27 00:00:00.000000",
+                "12/31/26 23:59:59.999999",
+                "12/31/26 00:00:00.000000"
+            ]
+        );
+        assert!(past[0].starts_with("12/30/99 "), "{past:?}");
+        assert_eq!(past[2..], ["", ""]);
+    }
+
+    fn stamps<const N: usize>(moments: [Time; N]) -> Vec<String> {
+        let mut days = Days::default();
+        let text = |moment| {
+            let mut out = Vec::new();
+            days.stamp(&mut out, moment);
+            String::from_utf8(out).unwrap()
+        };
+        moments.into_iter().map(text).collect()
     }
 
     #[test]

@@ -88,10 +88,8 @@ mod tests {
     #[test]
     fn days_change_at_midnight_and_the_calendar_ends() {
         let midnight = parse("01/01/27 00:00:00").unwrap().micros();
-        // The last microsecond that the calendar has.
-        let end = jiff::Timestamp::MAX.as_microsecond() as u64;
-        let moments =
-            [0, midnight, midnight - 1, midnight - 86_400_000_000, end, end + 1, end + 86_400_000_000, u64::MAX];
+        let end = jiff::Timestamp::MAX.as_second() as u64 * 1_000_000;
+        let moments = [0, midnight, midnight - 1, midnight - 86_400_000_000, end, end + 86_400_000_000, u64::MAX];
         let texts = stamps(moments.map(Time::from_micros));
         let (last, past) = texts.split_at(4);
         assert_eq!(
@@ -103,8 +101,7 @@ mod tests {
                 "12/31/26 00:00:00.000000"
             ]
         );
-        assert!(past[0].starts_with("12/30/99 "), "{past:?}");
-        assert_eq!(past[2..], ["", ""]);
+        assert_eq!(past, ["12/30/99 22:00:00.000000", "", ""]);
     }
 
     fn stamps<const N: usize>(moments: [Time; N]) -> Vec<String> {

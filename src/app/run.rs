@@ -169,6 +169,10 @@ fn open_doors(options: &cli::Run, config: &Config, tls: &Rc<Tls>) -> Result<Vec<
         let tls = Rc::clone(tls);
         doors.push((Door::Tls(listener, Box::new(move || tls.acceptor())), false));
     }
+    for address in &config.http.redirect {
+        let listener = net::listen(*address).map_err(|e| format!("cannot listen on {address}: {e}"))?;
+        doors.push((Door::Plain(listener), true));
+    }
     let socket = options.data.join(SOCKET);
     match net::listen_local(&socket) {
         Ok(listener) => doors.push((Door::Local(listener), false)),

@@ -173,6 +173,15 @@ pub static LEAVES: &[Leaf] = &[
         get: |c| c.http.listen.iter().map(ToString::to_string).collect(),
     },
     Leaf {
+        path: "http.redirect",
+        schema: Schema::array(&LISTEN, 16, "Where plain HTTP is answered with the way to HTTPS, and nothing else.")
+            .default(Default::List(&[])),
+        unit: "",
+        restart: true,
+        set: |c, v| c.http.redirect = texts(v).filter_map(|t| t.parse().ok()).collect(),
+        get: |c| c.http.redirect.iter().map(ToString::to_string).collect(),
+    },
+    Leaf {
         path: "log.level",
         schema: Schema::word(&["error", "warn", "info", "debug", "trace"], "How much is logged.")
             .default(Default::Text("info")),

@@ -94,6 +94,8 @@ pub struct Storage {
 pub struct Http {
     /// Where HTTPS is served.
     pub listen: Vec<SocketAddr>,
+    /// Where plain HTTP is sent on to HTTPS.
+    pub redirect: Vec<SocketAddr>,
 }
 
 /// `log`

@@ -23,7 +23,7 @@
 //! | lz4 (`lz4_flex` 0.11) | 4.36 MB | 27 % | 950 MB/s | 1,610 MB/s |
 //! | zstd, level 1 | 3.46 MB | 22 % | 350 MB/s | 960 MB/s |
 //!
-//! A fifth less flash for the same history; reading is bound by neither.
+//! A fifth less flash for the same history.
 
 use std::fmt;
 

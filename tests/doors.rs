@@ -1,0 +1,59 @@
+//! `weir run` from outside: it serves whatever else there is to do, and sends plain HTTP on to HTTPS.
+
+mod common;
+
+use std::io::Write;
+use std::path::Path;
+
+use common::{Weir, free_port, have, must, skip};
+
+/// A capture of so many equal frames of one moment: a replay of it is behind from its first frame to its last.
+fn write_burst(path: &Path, frames: u32) {
+    let mut packet = [0; 60];
+    packet[12] = 0x08;
+    packet[14..18].copy_from_slice(&[0x45, 0, 0, 46]);
+    packet[22..24].copy_from_slice(&[64, 17]);
+    packet[26..34].copy_from_slice(&[192, 0, 2, 1, 192, 0, 2, 2]);
+    packet[34..40].copy_from_slice(&[0x30, 0x39, 0x27, 0x0f, 0, 26]);
+    let header: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1];
+    let record: [u32; 4] = [1_600_000_000, 0, 60, 60];
+    let octets = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let one = [octets(&record), packet.to_vec()].concat();
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path).expect("the scratch folder can be written"));
+    file.write_all(&octets(&header)).expect("the scratch folder can be written");
+    (0..frames).for_each(|_| file.write_all(&one).expect("the scratch folder can be written"));
+    file.flush().expect("the scratch folder can be written");
+}
+
+#[test]
+fn weir_serves_and_stops_while_a_replay_is_behind() {
+    if !have("curl") {
+        return skip("doors", "curl is not installed");
+    }
+    const FRAMES: u32 = 2_000_000;
+    let scratch = tempfile::tempdir().unwrap();
+    let capture = scratch.path().join("burst.pcap");
+    write_burst(&capture, FRAMES);
+    let mut weir = Weir::start(None, &["--replay", capture.to_str().unwrap()]);
+    let socket = weir.data.join("weir.sock");
+    let info = must("curl", &["-s", "--unix-socket", socket.to_str().unwrap(), "http://weir/api2/json/info"]);
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    let frames = info["data"]["basicinfo"]["FRAMES"].as_u64().unwrap();
+    assert!(frames < u64::from(FRAMES), "it came up only after all {frames} frames");
+    assert_eq!(weir.stop().0, Some(0));
+}
+
+#[test]
+fn plain_http_is_sent_on_where_the_config_says_so() {
+    if !have("curl") {
+        return skip("doors", "curl is not installed");
+    }
+    let data = tempfile::tempdir().unwrap();
+    let plain = free_port();
+    let config = format!(r#"{{"http": {{"redirect": ["127.0.0.1:{plain}"]}}}}"#);
+    std::fs::write(data.path().join("config.json"), config).unwrap();
+    let weir = Weir::start_in(data.path(), None, &["--interface", "lo"]);
+    let url = format!("http://127.0.0.1:{plain}/flowtraq/api/v3/info?a=b");
+    let said = must("curl", &["-s", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", &url]);
+    assert_eq!(said, format!("308 https://127.0.0.1:{}/flowtraq/api/v3/info?a=b", weir.port));
+}

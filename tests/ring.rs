@@ -161,9 +161,16 @@ fn a_ring_that_is_not_drained_counts_what_it_drops() {
     }
     let small = RingConfig { bytes: 256 << 10, block: 128 << 10, ..config() };
     let mut ring = Ring::open(&interface("wb"), &small).unwrap();
-    scratch().send(&[frame(&[], 1_400)], 1_000);
-    smol::block_on(Timer::after(Duration::from_millis(100)));
-    let kept = capture(&mut ring, 0).len() as u64;
+    let mut kept = 0;
+    // A machine that is short of time may lose a whole burst before it reaches any ring.
+    for _ in 0..3 {
+        scratch().send(&[frame(&[], 1_400)], 1_000);
+        smol::block_on(Timer::after(Duration::from_millis(100)));
+        kept = capture(&mut ring, 0).len() as u64;
+        if kept > 0 {
+            break;
+        }
+    }
     let statistics = ring.statistics().unwrap();
     assert!((1..1_000).contains(&kept), "{kept} kept");
     assert!(statistics.freezes >= 1, "{statistics:?}");

@@ -5,7 +5,7 @@
 mod common;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{shared, skip};
@@ -115,4 +115,45 @@ fn sessions_that_match_are_stored_for_weir_run_to_serve() {
     assert_eq!(count, sessions);
     let others = weir.get(&format!("{all}&filter=SRVPORT!=53%26%26CLNIP==10.0.0.0/8"))["count"].clone();
     assert_eq!(others, 0, "the rest was not kept");
+}
+
+#[test]
+fn stopping_it_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let files = || std::fs::read_dir(temporary.path()).expect("the folder").count();
+    let mut weir = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["read", "-"])
+        .env("TMPDIR", temporary.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("weir");
+    // Waiting for its end would close what it reads.
+    let _input = weir.stdin.take();
+    let started = Instant::now();
+    while files() == 0 {
+        assert!(started.elapsed() < Duration::from_secs(20), "it makes no folder");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // The signal may come before the folder is filled; that must not matter.
+    let sent = Command::new("kill").args(["-INT", &weir.id().to_string()]).status().expect("kill");
+    assert!(sent.success());
+    assert_eq!(weir.wait().expect("its end").code(), Some(130));
+    assert_eq!(files(), 0);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_once_and_without_empty_tables() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a name");
+    for (file, why) in [
+        (format!("{path}/none"), "No such file or directory (os error 2)"),
+        (path.to_owned(), "at byte 0: cannot read: Is a directory (os error 21)"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_weir")).args(["read", &file]).output().expect("weir");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("weir: {file}: {why}\n"));
+        assert_eq!((output.stdout.as_slice(), output.status.code()), (b"".as_slice(), Some(1)));
+        let replay = ["run", "--data", path, "--listen", "127.0.0.1:0", "--replay", &file];
+        let output = Command::new(env!("CARGO_BIN_EXE_weir")).args(replay).output().expect("weir");
+        assert_eq!(output.status.code(), Some(1), "a replay of what cannot be read serves nothing");
+    }
 }

@@ -5,8 +5,9 @@
 
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{IsTerminal, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,12 +24,15 @@ use crate::filter::Filter;
 use crate::flow::{FlowRecord, Meter, MeterConfig, Source, Tally};
 use crate::io::capture_file::{CaptureError, Reader};
 use crate::io::disk::{Lock, OsDisk};
+use crate::io::signals::Signals;
 use crate::query::{Answer, CountBy, GroupBy, Limits, Question, Run, Step, Table, TableQuestion, What};
 use crate::store::{self, Columns, Order, Store};
 use crate::wire::{LinkType, Tunnels};
 
 /// Frames between two looks at the records that wait.
 const BATCH: u64 = 512;
+/// How a command ends that the user has stopped, as shells report it.
+const STOPPED: i32 = 130;
 /// Rows of the tables of a summary.
 const SUMMARY_ROWS: usize = 5;
 
@@ -63,7 +67,7 @@ fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
 
     let mut config = MeterConfig { first_id: time::now().micros(), ..MeterConfig::default() };
     if let Some(flows) = options.flows {
-        config.capacity = u32::try_from(flows).unwrap_or(u32::MAX);
+        config.capacity = flows;
     }
     let keeper = match &options.data {
         Some(folder) if filter.is_none() => Some(Keeper::open(folder)?),
@@ -88,6 +92,10 @@ fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
         }
     }
     reading.finish();
+    if exit != Exit::Success && reading.tally.frames() == 0 && !options.json {
+        // Empty tables would only hide what was said.
+        return Ok((String::new(), exit));
+    }
 
     let sessions = match (&filter, &reading.keeper) {
         (Some(filter), Some(keeper)) => {
@@ -128,7 +136,10 @@ fn table_question(options: &cli::Read) -> Result<Option<TableQuestion>, Stop> {
         question.unique = Some(GroupBy::parse_unique(word).ok_or_else(|| wrong("--unique", word, groups()))?);
     }
     if let Some(rows) = options.rows {
-        question.rows = rows;
+        question.rows = usize::try_from(rows).unwrap_or(usize::MAX);
+    }
+    if (question.count_by == CountBy::Unique) != question.unique.is_some() {
+        return Err(Stop("--count-by UNIQUE and --unique WORD go together".to_owned(), Exit::Usage));
     }
     Ok(Some(question))
 }
@@ -145,7 +156,7 @@ impl Reading {
         let (input, length): (Box<dyn Read>, u64) = if path == Path::new("-") {
             (Box::new(std::io::stdin()), 0)
         } else {
-            let file = File::open(path)?;
+            let file = File::open(path).map_err(Refusal::Open)?;
             let length = file.metadata().map_or(0, |meta| meta.len());
             (Box::new(file), length)
         };
@@ -272,8 +283,11 @@ impl Keeper {
     }
 
     fn scratch() -> Result<Self, Stop> {
-        let scratch = Scratch(std::env::temp_dir().join(format!("weir-read-{}", std::process::id())));
-        let disk = OsDisk::open(&scratch.0).map_err(|error| failure(format!("{}: {error}", scratch.0.display())))?;
+        let name = format!("weir-read-{}-{}", std::process::id(), time::now().micros());
+        let path = std::env::temp_dir().join(name);
+        let wrong = |error| failure(format!("{}: {error}", path.display()));
+        let scratch = Scratch::new(path.clone()).map_err(wrong)?;
+        let disk = OsDisk::open(&path).map_err(wrong)?;
         Self::on(disk, None, Some(scratch))
     }
 
@@ -378,8 +392,25 @@ impl Keeper {
     }
 }
 
-/// A folder that is removed in the end.
+/// A folder of our own that is removed in the end, also where the user stops us before.
 struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(path: PathBuf) -> std::io::Result<Self> {
+        let mut signals = Signals::listen()?;
+        // Never one that is there already: the folder for temporary files is everybody's.
+        DirBuilder::new().mode(0o700).create(&path)?;
+        let scratch = Self(path.clone());
+        #[expect(clippy::disallowed_methods, reason = "reading blocks this thread; another has to wait for the user")]
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            async_io::block_on(signals.next());
+            // Reading may make another file meanwhile.
+            while std::fs::remove_dir_all(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::DirectoryNotEmpty) {}
+            std::process::exit(STOPPED);
+        })?;
+        Ok(scratch)
+    }
+}
 
 impl Drop for Scratch {
     fn drop(&mut self) {
@@ -441,6 +472,7 @@ fn grouped(number: u64) -> String {
 /// Why a file cannot be read to its end.
 #[derive(Debug)]
 enum Refusal {
+    Open(std::io::Error),
     Capture(CaptureError),
     /// Its link type says nothing to anybody.
     Link(u32),
@@ -452,15 +484,10 @@ impl From<CaptureError> for Refusal {
     }
 }
 
-impl From<std::io::Error> for Refusal {
-    fn from(error: std::io::Error) -> Self {
-        Self::Capture(error.into())
-    }
-}
-
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Open(error) => error.fmt(f),
             Self::Capture(error) => error.fmt(f),
             Self::Link(number) => write!(f, "link type {number} is unknown: none of its frames can be read"),
         }
@@ -471,6 +498,7 @@ impl std::error::Error for Refusal {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             // Displayed above; only what is behind it remains.
+            Self::Open(error) => error.source(),
             Self::Capture(error) => error.source(),
             Self::Link(_) => None,
         }

@@ -1,7 +1,7 @@
 //! `--replay`: a capture file in a loop, shifted to now, in place of an interface.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,6 +22,11 @@ const AHEAD: Duration = Duration::from_millis(5);
 const SHORTEST_ROUND: Duration = Duration::from_secs(1);
 /// Frames fed before others get a turn.
 const BATCH: u32 = 512;
+
+/// Whether the file is there and begins as a capture does.
+pub fn check(path: &Path) -> Result<(), CaptureError> {
+    Reader::open(File::open(path)?).map(drop)
+}
 
 /// Feeds the file for ever.
 pub async fn run(world: Rc<World>, path: PathBuf) {

@@ -49,6 +49,9 @@ pub fn main(options: &cli::Run) -> Exit {
 
 fn start(options: &cli::Run) -> Result<(), String> {
     logger::start(log::LevelFilter::Info);
+    if let Some(file) = &options.replay {
+        replay::check(file).map_err(|e| format!("--replay {}: {}", file.display(), chain(&e)))?;
+    }
     let disk = OsDisk::open(&options.data).map_err(|e| format!("{}: {e}", options.data.display()))?;
     let _lock = setting::lock(&disk, &options.data)?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
@@ -248,7 +251,10 @@ fn greeting(options: &cli::Run, world: &World, tls: &Tls, code: Option<&SetupCod
     }
     line("certificate", &format!("SHA-256 {}", tls.fingerprint()));
     if let Some(code) = code {
-        line("first", &format!("set the administrator's password: weir setup --data {}", options.data.display()));
+        line(
+            "first",
+            &format!("set the administrator's password: {} setup --data {}", cli::own_name(), options.data.display()),
+        );
         line("", &format!("or from elsewhere with the one-time code {code}"));
     }
     for address in addresses(&config.http.listen) {

@@ -11,6 +11,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command as Clap, value_parser};
 
 /// Folder that holds everything weir keeps, where `--data` does not say otherwise.
 pub const DEFAULT_DATA: &str = "weir-data";
+/// Most sessions that `weir read` holds at once; as for `flow.sessions` of the config.
+const MAX_FLOWS: i64 = 16 << 20;
 
 /// One parsed command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,11 +60,11 @@ pub struct Read {
     /// What `count_by` UNIQUE counts.
     pub unique: Option<String>,
     /// Rows of the table.
-    pub rows: Option<usize>,
+    pub rows: Option<u64>,
     /// Which header makes the session, `outer` or `inner`.
     pub tunnels: Option<String>,
     /// Sessions held at once; more than the default suits captures of big networks.
-    pub flows: Option<usize>,
+    pub flows: Option<u32>,
     /// Log level.
     pub log: Option<String>,
 }
@@ -125,6 +127,12 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
     }
 }
 
+/// How the user called this program, for commands that are shown to be typed.
+#[must_use]
+pub fn own_name() -> String {
+    std::env::args_os().next().map_or_else(|| "weir".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Option<T> {
     matches.get_one::<T>(name).cloned()
 }
@@ -159,7 +167,7 @@ fn program() -> Clap {
             )
             .arg(option("board", "NAME").help("Board profile that sets the capacities [config: board, else base]"))
             .arg(log.clone())
-            .arg(option("replay", "FILE").value_parser(value_parser!(PathBuf)).help(
+            .arg(option("replay", "FILE").value_parser(value_parser!(PathBuf)).conflicts_with("interface").help(
                 "Feed this capture file in a loop, shifted to now, in place of an interface: for trying things out",
             ));
     let read = Clap::new("read")
@@ -184,10 +192,15 @@ fn program() -> Clap {
                 .help("Rank them by BYTES, BITS, PACKETS, SESSIONS, NEWCONN, UNIQUE or UPDATES")
                 .conflicts_with("json"),
         )
-        .arg(option("unique", "WORD").help("What `--count-by UNIQUE` counts").conflicts_with("json"))
+        .arg(
+            option("unique", "WORD")
+                .help("What `--count-by UNIQUE` counts")
+                .requires("count-by")
+                .conflicts_with("json"),
+        )
         .arg(
             option("rows", "N")
-                .value_parser(value_parser!(usize))
+                .value_parser(value_parser!(u64).range(1..=10_000))
                 .help("Rows of the table [default: 10]")
                 .conflicts_with("json"),
         )
@@ -196,7 +209,11 @@ fn program() -> Clap {
                 .value_parser(PossibleValuesParser::new(["outer", "inner"]))
                 .help("Which IP header makes the session [default: outer]"),
         )
-        .arg(option("flows", "N").value_parser(value_parser!(usize)).help("Sessions held at once [default: 65536]"))
+        .arg(
+            option("flows", "N")
+                .value_parser(value_parser!(u32).range(1..=MAX_FLOWS))
+                .help("Sessions held at once [default: 65536]"),
+        )
         .arg(log);
     let setup = Clap::new("setup")
         .about("Set the administrator's password (user admin), whether weir runs or not")
@@ -248,9 +265,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_have_bounds() {
+        for (option, most) in [("flows", u64::try_from(MAX_FLOWS).unwrap()), ("rows", 10_000)] {
+            for (number, good) in [(0, false), (1, true), (most, true), (most + 1, false)] {
+                assert_eq!(parsed(&format!("read a.pcap --{option} {number}")).is_ok(), good, "{option} {number}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_and_help_is_not_wrong() {
         assert!(parsed("read").is_err_and(|stop| stop.wrong && stop.text.contains("FILE")));
         assert!(parsed("run --listen nowhere").is_err_and(|stop| stop.wrong));
+        assert!(parsed("run --replay a.pcap --interface eth0").is_err_and(|stop| stop.wrong));
+        assert!(parsed("read a.pcap --unique IP").is_err_and(|stop| stop.wrong && stop.text.contains("count-by")));
         assert!(parsed("reed").is_err_and(|stop| stop.wrong && stop.text.contains("read")));
         assert!(parsed("--help").is_err_and(|stop| !stop.wrong && stop.text.contains("setup")));
     }

@@ -85,7 +85,8 @@ pub fn run(options: &Setup) -> Result<String, SetupError> {
         Err(CallError::NotRunning(_)) => {
             write_users(&options.data, &password)?;
             Ok(format!(
-                "The password of '{ADMINISTRATOR}' is set; start weir with: weir run --data {}\n",
+                "The password of '{ADMINISTRATOR}' is set; start weir with: {} run --data {}\n",
+                super::own_name(),
                 options.data.display()
             ))
         }

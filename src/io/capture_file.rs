@@ -198,7 +198,7 @@ impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "at byte {}: ", self.offset)?;
         match &self.fault {
-            Fault::Read(error) => write!(f, "cannot read: {error}"),
+            Fault::Read(_) => f.write_str("cannot read"),
             Fault::NotACapture([a, b, c, d]) => {
                 write!(f, "neither pcap nor pcapng (begins with {a:02x} {b:02x} {c:02x} {d:02x})")
             }

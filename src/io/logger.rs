@@ -14,9 +14,9 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // Other crates' chatter only where it is a warning, or was asked for.
+        // Other crates' chatter only where it is a warning, or everything was asked for.
         let ours = record.target().starts_with("weir") || record.target() == "audit";
-        if !ours && record.level() > log::Level::Warn && log::max_level() < LevelFilter::Debug {
+        if !ours && record.level() > log::Level::Warn && log::max_level() < LevelFilter::Trace {
             return;
         }
         let target = record.target().strip_prefix("weir::").unwrap_or(record.target());

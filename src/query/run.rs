@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::base::Time;
 use crate::base::lru::HashKey;
 use crate::flow::{Fields, FlowRecord};
-use crate::store::{Batch, Columns, DamagedBlock, Order, Scan, Store};
+use crate::store::{Batch, Columns, DamagedBlock, Order, Scan, Store, Waiting};
 
 use super::columns::{self, Known};
 use super::question::{
@@ -43,7 +43,7 @@ pub struct Run {
 #[derive(Debug)]
 enum Work {
     Table(Box<Ranking>),
-    Sessions { first: u64, given: u64, pending: Vec<FlowRecord> },
+    Sessions { first: u64, given: u64, pending: Waiting },
     Count(u64),
 }
 
@@ -82,7 +82,7 @@ impl Run {
         }
         let work = match what {
             What::Table(table) => Work::Table(Box::new(Ranking::new(table, (from, to), &limits, key))),
-            What::Sessions { first } => Work::Sessions { first, given: 0, pending: Vec::new() },
+            What::Sessions { first } => Work::Sessions { first, given: 0, pending: Waiting::default() },
             What::Count => Work::Count(0),
         };
         let scan = store.scan(from..to, columns, Order::Backward);
@@ -112,7 +112,7 @@ impl Run {
             && (*first == 0 || *given < *first)
         {
             *given += 1;
-            pending.push(record.clone());
+            pending.push(record);
         }
         self.honesty.live += self.honesty.updates - before;
     }
@@ -122,8 +122,7 @@ impl Run {
         if let Work::Sessions { pending, .. } = &mut self.work
             && !pending.is_empty()
         {
-            let rest = pending.split_off(pending.len().min(PAGE));
-            return Step::Sessions(std::mem::replace(pending, rest));
+            return Step::Sessions(pending.take(PAGE));
         }
         if self.ended || self.over(now) {
             return self.done();

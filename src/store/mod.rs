@@ -24,6 +24,7 @@ mod scan;
 mod segment;
 pub mod state;
 mod summary;
+mod waiting;
 
 pub use batch::{BATCH_ROWS, Batch, Columns, DictColumn, Row};
 pub use database::{DatabaseError, FlushJob, FlushResult, Found};
@@ -35,6 +36,7 @@ pub use scan::{Order, Scan};
 pub use segment::fuzz_segment;
 pub use state::State;
 pub use summary::{BlockSummary, Clock, ClockState, Damage, DamagedBlock, ValueSet};
+pub use waiting::Waiting;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::base::{Ip, Mac, Time};
 use crate::flow::{Counters, End, Fields, FlowKey, FlowRecord, Origin, Side};
 
 const ALWAYS: std::ops::Range<Time> = Time::ZERO..Time::MAX;
-const START: Time = Time::from_secs(1_790_000_000 - 1_790_000_000 % 3600);
+pub(super) const START: Time = Time::from_secs(1_790_000_000 - 1_790_000_000 % 3600);
 
 /// xorshift64*
 struct Dice(u64);
@@ -28,7 +28,7 @@ impl Dice {
     }
 }
 
-fn record(id: u64, last: Time) -> FlowRecord {
+pub(super) fn record(id: u64, last: Time) -> FlowRecord {
     let mut dice = Dice(id | 1 << 40);
     let first = last - Duration::from_micros(dice.below(2_000_000));
     let delta = [1, 2].map(|k| Counters { packets: 1 + dice.below(9), bytes: 40 + dice.below(1500 * k) });

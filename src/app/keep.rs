@@ -44,12 +44,14 @@ pub struct Keeper {
     world: Rc<World>,
     offload: Rc<Offload>,
     catching_up: Rc<Cell<bool>>,
+    /// A window could not be stored: until the next start nothing after it may be called counted.
+    lost_window: Rc<Cell<bool>>,
 }
 
 impl Keeper {
     /// Keeps what this world gathers.
     pub fn new(world: Rc<World>, offload: Rc<Offload>) -> Self {
-        Self { world, offload, catching_up: Rc::default() }
+        Self { world, offload, catching_up: Rc::default(), lost_window: Rc::default() }
     }
 
     /// Does what is due, for ever: sessions that end, hours that are sealed, rollups that close.
@@ -159,10 +161,12 @@ impl Keeper {
     }
 
     fn keep_closed(&self, closed: &[crate::rollup::Closed], settled: Time, counted: Time) {
+        let counted = if self.lost_window.get() { Time::ZERO } else { counted };
         if let Some(store) = self.world.rollup_store.borrow_mut().as_mut()
             && let Err(error) = store.store(time::now(), closed, settled, counted)
         {
-            log::error!("rollups: {error}");
+            log::error!("rollups: {error}; what is missing is counted from the history at the next start");
+            self.lost_window.set(true);
         }
     }
 

@@ -11,6 +11,7 @@
 //! ```
 //!
 //! Imports point down only; `tests/layers.rs` reads every `use crate::` and fails on an arrow that points up.
+//! `io` is for the faces and the composition root alone: what lies between reaches files through `base::disk`.
 //!
 //! | floor | modules |
 //! |---|---|

@@ -57,3 +57,31 @@ fn plain_http_is_sent_on_where_the_config_says_so() {
     let said = must("curl", &["-s", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", &url]);
     assert_eq!(said, format!("308 https://127.0.0.1:{}/flowtraq/api/v3/info?a=b", weir.port));
 }
+
+#[test]
+fn the_limits_of_http_are_those_that_the_config_says() {
+    if !have("curl") {
+        return skip("doors", "curl is not installed");
+    }
+    let data = tempfile::tempdir().unwrap();
+    let config = r#"{"http": {"head_bytes": 1024, "headers": 8, "connections_per_address": 1, "idle_time": 2}}"#;
+    std::fs::write(data.path().join("config.json"), config).unwrap();
+    let weir = Weir::start_in(data.path(), None, &["--interface", "lo"]);
+    let url = format!("https://127.0.0.1:{}/", weir.port);
+    let status = |more: &[&str]| {
+        let mut arguments = vec!["-ks", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", &url];
+        arguments.extend(more);
+        let output = common::run("curl", &arguments);
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert!(status(&[]).0);
+    assert_eq!(status(&["-H", &format!("X: {}", "x".repeat(1_024))]).1, "431");
+    let fields: Vec<String> = (0..8).flat_map(|n| ["-H".to_owned(), format!("X-{n}: 1")]).collect();
+    assert_eq!(status(&fields.iter().map(String::as_str).collect::<Vec<_>>()).1, "431");
+
+    let mut first = std::net::TcpStream::connect(("127.0.0.1", weir.port)).unwrap();
+    first.write_all(b"\x16").unwrap();
+    common::eventually("the second connection of an address is turned away", || (!status(&[]).0).then_some(()));
+    drop(first);
+    common::eventually("the next one is served", || status(&[]).0.then_some(()));
+}

@@ -20,7 +20,7 @@ use crate::config::{self, Config, Loaded};
 use crate::dialect::Router;
 use crate::enrich::Enricher;
 use crate::flow::Meter;
-use crate::http::{Door, Limits, Redirect, Server};
+use crate::http::{Door, Redirect, Server};
 use crate::io::disk::OsDisk;
 use crate::io::offload::Offload;
 use crate::io::signals::{Signal, Signals};
@@ -62,7 +62,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
     let signals = Signals::listen().map_err(|e| format!("signals: {e}"))?;
     let offload = Rc::new(Offload::start().map_err(|e| format!("threads: {e}"))?);
     let (world, code, missed, resume) = build(options, &disk, loaded)?;
-    let server = Server::new(&executor, Limits::default(), Rc::clone(&offload));
+    let server = Server::new(&executor, setting::http_limits(&world.config.borrow().config), Rc::clone(&offload));
     let tls = Tls::open(&options.data.join(TLS), &tls::own_names(), &tls::own_addresses()).map_err(|e| chain(&e))?;
     let tls = Rc::new(tls);
     let doors = open_doors(options, &world.config.borrow().config, &tls)?;

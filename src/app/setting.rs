@@ -10,6 +10,7 @@ use crate::base::disk::Disk;
 use crate::config::{self, Config, Loaded, versions};
 use crate::enrich::Enricher;
 use crate::flow::MeterConfig;
+use crate::http;
 use crate::io::disk::{Lock, OsDisk};
 use crate::io::net;
 use crate::store::Found;
@@ -48,6 +49,22 @@ pub fn auth_settings(config: &Config) -> auth::Settings {
         key_age: config.userdata.maxsessionkeyage,
         keys: config.userdata.sessionkeys,
         own_uid: net::own_uid(),
+    }
+}
+
+pub fn http_limits(config: &Config) -> http::Limits {
+    let http = &config.http;
+    http::Limits {
+        head_bytes: http.head_bytes,
+        headers: http.headers,
+        head_time: http.head_time,
+        body_time: http.body_time,
+        idle_time: http.idle_time,
+        connections: http.connections,
+        connections_per_address: http.connections_per_address,
+        handshakes: http.handshakes,
+        handshake_slice: http.handshake_slice,
+        ..http::Limits::default()
     }
 }
 
@@ -113,5 +130,24 @@ pub fn open_rollups(data: &Path, config: &Config, now: Time) -> Option<RollupSto
             log::error!("rollups: {error}; going on without them");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::leaves;
+
+    #[test]
+    fn the_config_says_the_http_server_s_own_limits_by_default() {
+        let config = config::load(None, &[]).unwrap().config;
+        assert_eq!(http_limits(&config), http::Limits::default());
+    }
+
+    #[test]
+    fn no_more_header_fields_can_be_configured_than_a_head_can_hold() {
+        let leaf = leaves::find("http.headers").unwrap();
+        let faults = |n: usize| crate::schema::verify(&leaf.schema, &serde_json::json!(n)).len();
+        assert_eq!((faults(http::Limits::MAX_HEADERS), faults(http::Limits::MAX_HEADERS + 1)), (0, 1));
     }
 }

@@ -182,6 +182,84 @@ pub static LEAVES: &[Leaf] = &[
         get: |c| c.http.redirect.iter().map(ToString::to_string).collect(),
     },
     Leaf {
+        path: "http.head_bytes",
+        schema: Schema::integer(1_024, 64 << 10, "Longest head of a request.").default(Default::Integer(16 << 10)),
+        unit: "bytes",
+        restart: true,
+        set: |c, v| c.http.head_bytes = size(v),
+        get: |c| json!(c.http.head_bytes),
+    },
+    Leaf {
+        path: "http.headers",
+        schema: Schema::integer(8, 128, "Most header fields of a request.").default(Default::Integer(64)),
+        unit: "fields",
+        restart: true,
+        set: |c, v| c.http.headers = size(v),
+        get: |c| json!(c.http.headers),
+    },
+    Leaf {
+        path: "http.head_time",
+        schema: Schema::number(1.0, 300.0, "How long a request's head may take to arrive.")
+            .default(Default::Integer(10)),
+        unit: "seconds",
+        restart: true,
+        set: |c, v| c.http.head_time = seconds(v),
+        get: |c| json!(c.http.head_time.as_secs_f64()),
+    },
+    Leaf {
+        path: "http.body_time",
+        schema: Schema::number(1.0, 3_600.0, "How long a request's body may take; every 16 KiB received add a second.")
+            .default(Default::Integer(30)),
+        unit: "seconds",
+        restart: true,
+        set: |c, v| c.http.body_time = seconds(v),
+        get: |c| json!(c.http.body_time.as_secs_f64()),
+    },
+    Leaf {
+        path: "http.idle_time",
+        schema: Schema::number(1.0, 3_600.0, "How long a connection may rest between two requests.")
+            .default(Default::Integer(60)),
+        unit: "seconds",
+        restart: true,
+        set: |c, v| c.http.idle_time = seconds(v),
+        get: |c| json!(c.http.idle_time.as_secs_f64()),
+    },
+    Leaf {
+        path: "http.connections",
+        schema: Schema::integer(8, 16_384, "Most connections from the network; an idle one takes about 9 KiB.")
+            .default(Default::Integer(512)),
+        unit: "connections",
+        restart: true,
+        set: |c, v| c.http.connections = size(v),
+        get: |c| json!(c.http.connections),
+    },
+    Leaf {
+        path: "http.connections_per_address",
+        schema: Schema::integer(1, 16_384, "Most connections from one IPv4 address or one IPv6 /64 network.")
+            .default(Default::Integer(64)),
+        unit: "connections",
+        restart: true,
+        set: |c, v| c.http.connections_per_address = size(v),
+        get: |c| json!(c.http.connections_per_address),
+    },
+    Leaf {
+        path: "http.handshakes",
+        schema: Schema::integer(4, 16_384, "Most TLS handshakes under way at a time.").default(Default::Integer(256)),
+        unit: "handshakes",
+        restart: true,
+        set: |c, v| c.http.handshakes = size(v),
+        get: |c| json!(c.http.handshakes),
+    },
+    Leaf {
+        path: "http.handshake_slice",
+        schema: Schema::number(0.000_2, 0.1, "How long TLS handshakes may keep capture waiting at a time.")
+            .default(Default::Number(0.002)),
+        unit: "seconds",
+        restart: true,
+        set: |c, v| c.http.handshake_slice = seconds(v),
+        get: |c| json!(c.http.handshake_slice.as_secs_f64()),
+    },
+    Leaf {
         path: "log.level",
         schema: Schema::word(&["error", "warn", "info", "debug", "trace"], "How much is logged.")
             .default(Default::Text("info")),

@@ -96,6 +96,24 @@ pub struct Http {
     pub listen: Vec<SocketAddr>,
     /// Where plain HTTP is sent on to HTTPS.
     pub redirect: Vec<SocketAddr>,
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
+    /// Header fields of a request.
+    pub headers: usize,
+    /// For a request's head to arrive.
+    pub head_time: Duration,
+    /// For a request's body to arrive, beside what its length adds.
+    pub body_time: Duration,
+    /// Between two requests of a connection.
+    pub idle_time: Duration,
+    /// Connections from the network.
+    pub connections: usize,
+    /// Connections from one address.
+    pub connections_per_address: usize,
+    /// TLS handshakes under way at a time.
+    pub handshakes: usize,
+    /// How long TLS handshakes may hold the thread.
+    pub handshake_slice: Duration,
 }
 
 /// `log`

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// All ceilings. The defaults suit a box with a few megabytes to spare; a board profile may change them.
-#[derive(Debug, Clone)]
+/// All ceilings. The defaults suit a box with a few megabytes to spare. Those that an owner may have reason to change are
+/// leaves of the config, with the same defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a request's head, its last empty line included. Held while a head is read: once per connection.
     pub head_bytes: usize,

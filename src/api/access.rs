@@ -4,13 +4,15 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::{Api, Failure, Hashed, Outcome};
-use crate::auth::{Credential, From, Refusal, password};
-use crate::base::Time;
+use super::{Call, Failure, Handler, Hashed, Outcome};
+use crate::auth::{Credential, Refusal, password};
+
+pub(super) static HANDLERS: &[(&str, Handler)] = &[("setup", setup), ("sessionkey", sessionkey)];
 
 /// `setup`: sets the administrator's password.
-pub(super) fn setup(api: &Rc<Api>, now: Time, from: From, parameters: &Value) -> Outcome {
-    let password = text(parameters, "password");
+fn setup(call: &Call) -> Outcome {
+    let Call { api, now, from, parameters, .. } = *call;
+    let password = call.text("password").to_owned();
     let code = parameters["code"].as_str();
     let begun = api.world.auth.borrow_mut().begin_setup(now, from, code, &password);
     if let Err(refusal) = begun {
@@ -36,9 +38,10 @@ pub(super) fn setup(api: &Rc<Api>, now: Time, from: From, parameters: &Value) ->
 }
 
 /// `sessionkey`: makes a key of a name and a password.
-pub(super) fn sessionkey(api: &Rc<Api>, now: Time, from: From, parameters: &Value) -> Outcome {
+fn sessionkey(call: &Call) -> Outcome {
+    let Call { api, now, from, .. } = *call;
     let credential =
-        Credential::Password { user: text(parameters, "username"), password: text(parameters, "password") };
+        Credential::Password { user: call.text("username").to_owned(), password: call.text("password").to_owned() };
     let maker = Rc::clone(api);
     api.identified(now, from, credential, move |now, identity| {
         match maker.world.auth.borrow_mut().create_key(now, from, &identity) {
@@ -49,8 +52,4 @@ pub(super) fn sessionkey(api: &Rc<Api>, now: Time, from: From, parameters: &Valu
             }
         }
     })
-}
-
-fn text(parameters: &Value, name: &str) -> String {
-    parameters[name].as_str().unwrap_or_default().to_owned()
 }

@@ -3,9 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::{Failure, Outcome, World, honesty};
+use super::{Call, Failure, Handler, Outcome, World, honesty};
 use crate::base::Time;
 use crate::filter::Filter;
 use crate::flow::FlowRecord;
@@ -186,37 +184,38 @@ impl Asked {
     }
 }
 
+pub(super) static HANDLERS: &[(&str, Handler)] = &[("sessions", sessions), ("sessions.count", count), ("table", table)];
+
 /// `sessions`
-pub(super) fn sessions(world: &Rc<World>, now: Time, parameters: &Value) -> Result<Outcome, Failure> {
-    let first = parameters["sample_count"].as_u64().unwrap_or(0);
-    let range = range(now, parameters, None);
-    ask(world, now, range, parameters, What::Sessions { first })
+fn sessions(call: &Call) -> Outcome {
+    let first = call.parameters["sample_count"].as_u64().unwrap_or(0);
+    ask(call, range(call, None), What::Sessions { first }).into()
 }
 
 /// `sessions.count`
-pub(super) fn count(world: &Rc<World>, now: Time, parameters: &Value) -> Result<Outcome, Failure> {
-    ask(world, now, range(now, parameters, None), parameters, What::Count)
+fn count(call: &Call) -> Outcome {
+    ask(call, range(call, None), What::Count).into()
 }
 
 /// `table`
-pub(super) fn table(world: &Rc<World>, now: Time, parameters: &Value) -> Result<Outcome, Failure> {
-    let word = |name: &str| parameters[name].as_str().unwrap_or_default();
-    let number = |name: &str| parameters[name].as_u64().and_then(|n| usize::try_from(n).ok());
+fn table(call: &Call) -> Outcome {
+    let number = |name: &str| call.parameters[name].as_u64().and_then(|n| usize::try_from(n).ok());
     let otherwise = TableQuestion::default();
     let question = TableQuestion {
-        group_by: GroupBy::parse(word("group_by")).unwrap_or(otherwise.group_by),
-        count_by: CountBy::parse(word("count_by")).unwrap_or(otherwise.count_by),
-        unique: GroupBy::parse_unique(word("unique")),
-        direction: Direction::parse(word("direction")).unwrap_or(otherwise.direction),
+        group_by: GroupBy::parse(call.text("group_by")).unwrap_or(otherwise.group_by),
+        count_by: CountBy::parse(call.text("count_by")).unwrap_or(otherwise.count_by),
+        unique: GroupBy::parse_unique(call.text("unique")),
+        direction: Direction::parse(call.text("direction")).unwrap_or(otherwise.direction),
         rows: number("rows").unwrap_or(otherwise.rows),
         buckets: number("time_series").unwrap_or(otherwise.buckets),
     };
-    ask(world, now, range(now, parameters, Some(DEFAULT_RANGE)), parameters, What::Table(question))
+    ask(call, range(call, Some(DEFAULT_RANGE)), What::Table(question)).into()
 }
 
 /// The range that the parameters name: start and end together, else the relative one, else `otherwise`; where that is none,
 /// whatever end is open reaches as far as there is history.
-fn range(now: Time, parameters: &Value, otherwise: Option<Duration>) -> (Time, Time) {
+fn range(call: &Call, otherwise: Option<Duration>) -> (Time, Time) {
+    let Call { now, parameters, .. } = *call;
     let moment = |name: &str| parameters[name].as_str().and_then(format::moment);
     // What happened in this very microsecond belongs to it.
     let end_of_now = now + Duration::from_micros(1);
@@ -228,19 +227,13 @@ fn range(now: Time, parameters: &Value, otherwise: Option<Duration>) -> (Time, T
     }
 }
 
-fn ask(
-    world: &Rc<World>,
-    now: Time,
-    (from, to): (Time, Time),
-    parameters: &Value,
-    what: What,
-) -> Result<Outcome, Failure> {
-    let filter = match parameters["filter"].as_str() {
+fn ask(call: &Call, (from, to): (Time, Time), what: What) -> Result<Outcome, Failure> {
+    let filter = match call.parameters["filter"].as_str() {
         Some(text) if !text.trim().is_empty() => {
             Some(Filter::parse(text).map_err(|e| Failure::Filter { position: e.position, message: e.message })?)
         }
         _ => None,
     };
     let question = Question { from, to, filter, user_filter: None, what };
-    Ok(Outcome::Asked(Box::new(Asked::begin(world, now, question)?)))
+    Ok(Outcome::Asked(Box::new(Asked::begin(call.world(), call.now, question)?)))
 }

@@ -32,8 +32,8 @@ pub fn operation(method: &Method, rest: &str) -> Option<&'static Operation> {
         Method::Delete => Verb::Delete,
         _ => return None,
     };
-    let found = registry::find_path(verb, &format!("/{}", rest.trim_end_matches('/')));
-    found.filter(|operation| SERVED.contains(&operation.name))
+    let (found, _) = registry::find_path(verb, &format!("/{}", rest.trim_end_matches('/')))?;
+    SERVED.contains(&found.name).then_some(found)
 }
 
 /// Answers a request below [`PREFIX`].

@@ -4,8 +4,8 @@
 //! is about. [`registry`] holds the operations; the documentation, the command line and the dialects are its readers.
 //! Pure: no I/O, no clock.
 //!
-//! To add an operation: add an entry to [`registry::OPERATIONS`], its handler to `api/`, its words to the dialects that
-//! have them, and regenerate `tests/golden/registry.json` with `UPDATE_GOLDEN=1`; the diff is the change of contract.
+//! To add an operation: add an entry to its area under [`registry`], its handler to `api/`, its words to the dialects that
+//! have them, and regenerate `tests/golden/registry` with `UPDATE_GOLDEN=1`; the diff is the change of contract.
 
 pub mod format;
 pub mod registry;

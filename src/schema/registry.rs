@@ -2,10 +2,20 @@
 //!
 //! Names and paths are the native tree's; a dialect maps its own paths, words and dates onto them. An operation without a
 //! privilege is for the administrator alone.
+//!
+//! One file for each area; an operation is found by its name or by verb and path. `{name}` in a path stands for a segment,
+//! which is given to the operation as the parameter of that name.
+
+mod access;
+mod flows;
+mod system;
 
 use serde_json::{Value, json};
 
-use super::{Default, Format, Property, Schema};
+pub use access::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
+pub use flows::{COUNT_BY, GROUP_BY, LONGEST_FILTER, MOST_BUCKETS, MOST_ROWS, UNIQUE};
+
+use super::Schema;
 
 /// What a call does to the thing its path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,300 +85,74 @@ pub struct Operation {
 const SMALL_BODY: usize = 16 * 1024;
 /// Filters can be long: thousands of addresses.
 const QUERY_BODY: usize = 256 * 1024;
-/// The longest filter text.
-pub const LONGEST_FILTER: usize = 16_384;
-/// The longest password: hashing reads all of it.
-pub const LONGEST_PASSWORD: usize = 1_024;
-/// The shortest password that set-up takes (NIST SP 800-63B asks for at least 8; the only account deserves more).
-pub const SHORTEST_PASSWORD: usize = 10;
-/// The most rows of a ranking.
-pub const MOST_ROWS: i64 = 10_000;
-/// The most buckets of a time series.
-pub const MOST_BUCKETS: i64 = 10_000;
 
 /// The privilege to ask for flows.
 pub const FLOWS_READ: &str = "Flows.Read";
 /// The privilege to read how the box itself does.
 pub const SYSTEM_AUDIT: &str = "Sys.Audit";
 
-/// What rankings can be made of.
-pub const GROUP_BY: &[&str] = &[
-    "IP",
-    "IPPAIR",
-    "PORTPROTO",
-    "QOS",
-    "TCPFLAGS",
-    "IF",
-    "IFPAIR",
-    "COUNTRY",
-    "VLAN",
-    "VLANPAIR",
-    "ASN",
-    "ASNPAIR",
-    "MAC",
-    "MACPAIR",
-    "SRVIPPORT",
-    "CLNSRVIPPORT",
-    "EXPIPVERS",
-    "CID",
-    "SAMPRATE",
-    "CIDR",
-    "CIDRPAIR",
-    "TG",
-    "EXPIF",
-    "EXPIFPAIR",
-    "CLNPORTPROTO",
-    "IPROTOCOL",
-    "APPLICATION",
-    "SRVCIDRPORT",
-    "CLNSRVCIDRPORT",
-    "SRVIPCLNPORT",
-    "SRVCIDRCLNPORT",
-];
-
-/// What rankings can count.
-pub const COUNT_BY: &[&str] = &["BYTES", "BITS", "SESSIONS", "PACKETS", "NEWCONN", "UNIQUE", "UPDATES"];
-
-/// What `UNIQUE` can count the distinct ones of.
-pub const UNIQUE: &[&str] = &[
-    "IP",
-    "PORTPROTO",
-    "QOS",
-    "TCPFLAGS",
-    "IF",
-    "COUNTRY",
-    "VLAN",
-    "ASN",
-    "MAC",
-    "MACPAIR",
-    "SRVIPPORT",
-    "CLNSRVIPPORT",
-    "EXPIPVERS",
-    "CID",
-    "SAMPRATE",
-    "CIDR",
-    "CIDRPAIR",
-    "TG",
-    "EXPIF",
-    "EXPIFPAIR",
-    "CLNPORTPROTO",
-    "IPROTOCOL",
-    "APPLICATION",
-    "SRVCIDRPORT",
-    "CLNSRVCIDRPORT",
-    "SRVIPCLNPORT",
-    "SRVCIDRCLNPORT",
-];
-
-const RELATIVE_TIME: Property = Property::optional(
-    "relative_time",
-    Schema::formatted(
-        Format::RelativeTime,
-        "The range ends now and began this long ago; start_time with end_time go before it.",
-    ),
-);
-const START_TIME: Property =
-    Property::optional("start_time", Schema::formatted(Format::Moment, "Where the range begins."));
-const END_TIME: Property = Property::optional("end_time", Schema::formatted(Format::Moment, "Where the range ends."));
-const FILTER: Property =
-    Property::optional("filter", Schema::text(LONGEST_FILTER, "Which sessions count, in the filter language."));
-const ROW: Schema = Schema::map(&Schema::text(65_536, "A column."), "A session: its columns by name.");
-const TABLE_ROW: Schema = Schema::map(&Schema::any("A column."), "A ranked entry: its columns by name.");
-const SECTION: Schema = Schema::map(&Schema::any("A value or a list of values."), "A section.");
+/// The areas by name, in the order of the documentation.
+static AREAS: &[(&str, &[Operation])] =
+    &[("system", system::OPERATIONS), ("access", access::OPERATIONS), ("flows", flows::OPERATIONS)];
 
 /// Everything weir can do.
-pub static OPERATIONS: &[Operation] = &[
-    Operation {
-        name: "version",
-        verb: Verb::Get,
-        path: "/version",
-        description: "Which program this is, and which version of it.",
-        parameters: Schema::object(&[], "Nothing."),
-        result: Schema::object(
-            &[
-                Property::required("release", Schema::text(64, "Version of the program.")),
-                Property::required("product", Schema::text(64, "Name of the program.")),
-            ],
-            "The version.",
-        ),
-        access: Access::User,
-        changes: false,
-        streams: false,
-        body_limit: SMALL_BODY,
-    },
-    Operation {
-        name: "setup",
-        verb: Verb::Create,
-        path: "/setup",
-        description: "Sets the administrator's password, with the one-time set-up code or over the local socket.",
-        parameters: Schema::object(
-            &[
-                Property::optional("code", Schema::text(64, "The set-up code that weir printed when it started.")),
-                Property::required(
-                    "password",
-                    Schema::text(
-                        LONGEST_PASSWORD,
-                        "The new password: at least 10 characters, not one of the very common ones.",
-                    ),
-                ),
-            ],
-            "The new password and the right to set it.",
-        ),
-        result: Schema::null(),
-        access: Access::Open,
-        changes: true,
-        streams: false,
-        body_limit: SMALL_BODY,
-    },
-    Operation {
-        name: "sessionkey",
-        verb: Verb::Create,
-        path: "/access/sessionkey",
-        description: "Makes a session key of a user's name and password; each use keeps it alive for another hour.",
-        parameters: Schema::object(
-            &[
-                Property::required("username", Schema::text(64, "The user's name.")),
-                Property::required("password", Schema::text(LONGEST_PASSWORD, "The user's password.")),
-            ],
-            "Name and password.",
-        ),
-        result: Schema::object(
-            &[Property::required("sessionkey", Schema::text(32, "The key: 32 hexadecimal digits."))],
-            "The new key.",
-        ),
-        access: Access::Open,
-        changes: true,
-        streams: false,
-        body_limit: SMALL_BODY,
-    },
-    Operation {
-        name: "sessions",
-        verb: Verb::Get,
-        path: "/flows/sessions",
-        description: "Lists the sessions of a range of time.",
-        parameters: Schema::object(
-            &[
-                RELATIVE_TIME,
-                START_TIME,
-                END_TIME,
-                FILTER,
-                Property::optional(
-                    "sample_count",
-                    Schema::integer(0, i64::MAX, "Only this many sessions, 0 for all.").default(Default::Integer(0)),
-                ),
-            ],
-            "Which sessions.",
-        ),
-        result: Schema::array(&ROW, usize::MAX, "The sessions, each by its last update in the range."),
-        access: Access::Privilege(FLOWS_READ),
-        changes: false,
-        streams: true,
-        body_limit: QUERY_BODY,
-    },
-    Operation {
-        name: "sessions.count",
-        verb: Verb::Get,
-        path: "/flows/sessions/count",
-        description: "Counts the sessions of a range of time.",
-        parameters: Schema::object(&[RELATIVE_TIME, START_TIME, END_TIME, FILTER], "Which sessions."),
-        result: Schema::integer(0, i64::MAX, "How many."),
-        access: Access::Privilege(FLOWS_READ),
-        changes: false,
-        streams: false,
-        body_limit: QUERY_BODY,
-    },
-    Operation {
-        name: "table",
-        verb: Verb::Get,
-        path: "/flows/table",
-        description: "Ranks what the sessions of a range of time have in common, with a time series of each.",
-        parameters: Schema::object(
-            &[
-                RELATIVE_TIME,
-                START_TIME,
-                END_TIME,
-                FILTER,
-                Property::optional(
-                    "group_by",
-                    Schema::word(GROUP_BY, "What a row stands for.").default(Default::Text("IP")),
-                ),
-                Property::optional(
-                    "count_by",
-                    Schema::word(COUNT_BY, "What is counted.").default(Default::Text("BYTES")),
-                ),
-                Property::optional("unique", Schema::word(UNIQUE, "What UNIQUE counts the distinct ones of.")),
-                Property::optional(
-                    "direction",
-                    Schema::word(&["snd", "rcv"], "Only what is sent, or only what is received."),
-                ),
-                Property::optional(
-                    "rows",
-                    Schema::integer(
-                        1,
-                        MOST_ROWS,
-                        "How many rows; what they leave out is summed up in one more, OTHER.",
-                    )
-                    .default(Default::Integer(10)),
-                ),
-                Property::optional(
-                    "time_series",
-                    Schema::integer(0, MOST_BUCKETS, "How many buckets a row's time series has.")
-                        .default(Default::Integer(175)),
-                ),
-            ],
-            "What to rank.",
-        ),
-        result: Schema::array(&TABLE_ROW, MOST_ROWS as usize + 1, "The rows in order of rank."),
-        access: Access::Privilege(FLOWS_READ),
-        changes: false,
-        streams: false,
-        body_limit: QUERY_BODY,
-    },
-    Operation {
-        name: "info",
-        verb: Verb::Get,
-        path: "/info",
-        description: "How the box does: storage, sessions in memory, capture, limits and what they cost.",
-        parameters: Schema::object(&[], "Nothing."),
-        result: Schema::map(&SECTION, "Sections by name."),
-        access: Access::Privilege(SYSTEM_AUDIT),
-        changes: false,
-        streams: false,
-        body_limit: SMALL_BODY,
-    },
-];
+pub fn operations() -> impl Iterator<Item = &'static Operation> {
+    AREAS.iter().flat_map(|(_, operations)| *operations)
+}
 
 /// The operation of that name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Operation> {
-    OPERATIONS.iter().find(|operation| operation.name == name)
+    operations().find(|operation| operation.name == name)
 }
 
-/// The operation that the native tree has at that path.
+/// The operation that the native tree has at that path, with the values of the path's parameters as they stand in it.
 #[must_use]
-pub fn find_path(verb: Verb, path: &str) -> Option<&'static Operation> {
-    OPERATIONS.iter().find(|operation| operation.verb == verb && operation.path == path)
+pub fn find_path(verb: Verb, path: &str) -> Option<(&'static Operation, Vec<(&'static str, &str)>)> {
+    let of_verb = || operations().filter(|operation| operation.verb == verb);
+    // A literal segment goes before a parameter: `/users/me` is no user of that name.
+    let literal = of_verb().find(|operation| operation.path == path).map(|operation| (operation, Vec::new()));
+    literal.or_else(|| of_verb().find_map(|operation| Some((operation, operation.matches(path)?))))
 }
-
-/// The whole contract as JSON.
-#[must_use]
-pub fn contract() -> Value {
-    OPERATIONS
-        .iter()
-        .map(|o| {
-            let access = match o.access {
-                Access::Open => "open",
-                Access::User => "user",
-                Access::Privilege(name) => name,
-                Access::Administrator => "administrator",
-            };
-            json!({
-                "name": o.name, "verb": o.verb.name(), "path": o.path, "description": o.description, "access": access,
-                "changes": o.changes, "streams": o.streams, "body_limit": o.body_limit,
-                "parameters": o.parameters.to_json(), "result": o.result.to_json(),
-            })
+impl Operation {
+    fn to_json(&self) -> Value {
+        let access = match self.access {
+            Access::Open => "open",
+            Access::User => "user",
+            Access::Privilege(name) => name,
+            Access::Administrator => "administrator",
+        };
+        json!({
+            "name": self.name, "verb": self.verb.name(), "path": self.path, "description": self.description,
+            "access": access, "changes": self.changes, "streams": self.streams, "body_limit": self.body_limit,
+            "parameters": self.parameters.to_json(), "result": self.result.to_json(),
         })
-        .collect()
+    }
+
+    /// The parameters' values in a path, where it is this operation's.
+    fn matches<'a>(&self, path: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
+        let mut found = Vec::new();
+        let mut given = path.split('/');
+        for part in self.path.split('/') {
+            let segment = given.next()?;
+            match parameter(part) {
+                Some(name) if !segment.is_empty() => found.push((name, segment)),
+                _ if part == segment => {}
+                _ => return None,
+            }
+        }
+        given.next().is_none().then_some(found)
+    }
+}
+
+/// The name of the parameter that a segment of a path template stands for.
+fn parameter(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// The whole contract as JSON, an array for each area by name.
+pub fn contract() -> impl Iterator<Item = (&'static str, Value)> {
+    AREAS.iter().map(|(area, operations)| (*area, operations.iter().map(Operation::to_json).collect()))
 }
 
 #[cfg(test)]
@@ -378,8 +162,8 @@ mod tests {
 
     #[test]
     fn names_and_paths_are_unique() {
-        for (i, a) in OPERATIONS.iter().enumerate() {
-            for b in &OPERATIONS[i + 1..] {
+        for (i, a) in operations().enumerate() {
+            for b in operations().skip(i + 1) {
                 assert_ne!(a.name, b.name);
                 assert!(a.verb != b.verb || a.path != b.path, "{} and {}", a.name, b.name);
             }
@@ -388,7 +172,7 @@ mod tests {
 
     #[test]
     fn parameters_are_objects_whose_defaults_fit() {
-        for operation in OPERATIONS {
+        for operation in operations() {
             assert!(matches!(operation.parameters.kind, Kind::Object { additional: None, .. }), "{}", operation.name);
             for property in operation.parameters.properties() {
                 if let Some(default) = property.schema.default {
@@ -407,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_verb_but_get_says_that_it_changes_something() {
-        for operation in OPERATIONS {
+        for operation in operations() {
             assert_eq!(operation.verb != Verb::Get, operation.changes, "{}", operation.name);
         }
     }
@@ -416,5 +200,50 @@ mod tests {
     fn the_guides_lists_are_complete() {
         assert_eq!((GROUP_BY.len(), COUNT_BY.len(), UNIQUE.len()), (31, 7, 27));
         assert!(UNIQUE.iter().all(|word| GROUP_BY.contains(word)));
+    }
+
+    #[test]
+    fn what_a_path_names_is_a_required_text_among_the_parameters() {
+        for operation in operations() {
+            for name in operation.path.split('/').filter_map(parameter) {
+                let property = operation.parameters.properties().iter().find(|p| p.name == name);
+                assert!(
+                    property.is_some_and(|p| !p.optional && matches!(p.schema.type_name(), "string" | "integer")),
+                    "{}: {name}",
+                    operation.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn paths_match_segment_by_segment() {
+        static AT: Operation = Operation { path: "/access/users/{user}/tokens/{id}", ..operation("at") };
+        assert_eq!(AT.matches("/access/users/a/tokens/b"), Some(vec![("user", "a"), ("id", "b")]));
+        for other in [
+            "/access/users/a/tokens",
+            "/access/users/a/tokens/",
+            "/access/users//tokens/b",
+            "/access/users/a/tokens/b/c",
+        ] {
+            assert_eq!(AT.matches(other), None, "{other}");
+        }
+        assert_eq!(find_path(Verb::Get, "/version").map(|(o, _)| o.name), Some("version"));
+        assert!(find_path(Verb::Set, "/version").is_none());
+    }
+
+    const fn operation(name: &'static str) -> Operation {
+        Operation {
+            name,
+            verb: Verb::Get,
+            path: "/",
+            description: "",
+            parameters: Schema::object(&[], ""),
+            result: Schema::null(),
+            access: Access::User,
+            changes: false,
+            streams: false,
+            body_limit: 0,
+        }
     }
 }

@@ -1,0 +1,40 @@
+//! The box itself.
+
+use super::{Access, Operation, SMALL_BODY, SYSTEM_AUDIT, Verb};
+use crate::schema::{Property, Schema};
+
+const SECTION: Schema = Schema::map(&Schema::any("A value or a list of values."), "A section.");
+
+/// The operations.
+pub(super) static OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "version",
+        verb: Verb::Get,
+        path: "/version",
+        description: "Which program this is, and which version of it.",
+        parameters: Schema::object(&[], "Nothing."),
+        result: Schema::object(
+            &[
+                Property::required("release", Schema::text(64, "Version of the program.")),
+                Property::required("product", Schema::text(64, "Name of the program.")),
+            ],
+            "The version.",
+        ),
+        access: Access::User,
+        changes: false,
+        streams: false,
+        body_limit: SMALL_BODY,
+    },
+    Operation {
+        name: "info",
+        verb: Verb::Get,
+        path: "/info",
+        description: "How the box does: storage, sessions in memory, capture, limits and what they cost.",
+        parameters: Schema::object(&[], "Nothing."),
+        result: Schema::map(&SECTION, "Sections by name."),
+        access: Access::Privilege(SYSTEM_AUDIT),
+        changes: false,
+        streams: false,
+        body_limit: SMALL_BODY,
+    },
+];

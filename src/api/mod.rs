@@ -22,7 +22,7 @@ pub use flows::{Asked, MOST_LISTINGS, MOST_RANKINGS, MOST_WAITING};
 pub use world::{Parts, World};
 
 use crate::auth::{Credential, From, Identity, Refusal, Step};
-use crate::base::Time;
+use crate::base::{Connection, Time};
 use crate::schema::{Access, Fault, Operation, fill_defaults, verify};
 
 /// Who calls, and what they show for it.
@@ -32,6 +32,8 @@ pub struct Caller {
     pub from: From,
     /// What they show.
     pub credential: Credential,
+    /// Over which connection.
+    pub connection: Connection,
 }
 
 /// What came of a call.
@@ -105,6 +107,8 @@ pub enum Failure {
     Question(String),
     /// What was asked for does not exist.
     NotFound(String),
+    /// It would undo somebody else's change, or cannot be done as things are: look again, then decide.
+    Conflict(String),
     /// Too much at once: later.
     Busy(String),
     /// Our fault; the log has the detail.
@@ -123,9 +127,11 @@ impl fmt::Display for Failure {
                 Ok(())
             }
             Self::Filter { message, .. } => f.write_str(message),
-            Self::Question(message) | Self::NotFound(message) | Self::Busy(message) | Self::Broken(message) => {
-                f.write_str(message)
-            }
+            Self::Question(message)
+            | Self::NotFound(message)
+            | Self::Conflict(message)
+            | Self::Busy(message)
+            | Self::Broken(message) => f.write_str(message),
         }
     }
 }
@@ -177,7 +183,7 @@ impl Api {
         operation: &'static Operation,
         parameters: Map<String, Value>,
     ) -> Outcome {
-        let Caller { from, credential } = caller;
+        let Caller { from, credential, .. } = caller;
         if operation.access == Access::Open {
             return self.verified(now, from, None, operation, parameters);
         }

@@ -3,12 +3,14 @@
 //! Guarantees: no clock but [`time`], no I/O (the [`disk`] trait is only a trait and a simulation of it), no panics on
 //! data from outside.
 
+pub mod connection;
 pub mod cursor;
 pub mod disk;
 pub mod ip;
 pub mod lru;
 pub mod time;
 
+pub use connection::Connection;
 pub use cursor::{Cursor, Truncated};
 pub use ip::{Ip, Mac};
 pub use lru::Lru;

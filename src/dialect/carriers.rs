@@ -13,7 +13,7 @@ const LONGEST: usize = 4_096;
 /// Who calls, by the header field of a session key (where the dialect has one), HTTP Basic (RFC 7617, UTF-8), or the local
 /// socket. A key goes before Basic; what cannot be read as Basic is a wrong credential, not none.
 pub(super) fn caller(request: &Request, key_field: Option<&str>) -> Caller {
-    Caller { from: from(request), credential: credential(request, key_field) }
+    Caller { from: from(request), credential: credential(request, key_field), connection: request.connection }
 }
 
 /// Where a request comes from.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tiny_http::{Header, Method, StatusCode};
 
-use crate::base::Time;
+use crate::base::{Connection, Time};
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Who asks.
     pub peer: Peer,
+    /// Over which connection.
+    pub connection: Connection,
 }
 
 impl Request {

@@ -87,6 +87,7 @@ fn failure_reply(failure: &Failure) -> Reply {
         }
         Failure::Filter { .. } | Failure::Question(_) => 400,
         Failure::NotFound(_) => 404,
+        Failure::Conflict(_) => 409,
     };
     failed(status, &failure.to_string(), errors)
 }

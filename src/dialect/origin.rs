@@ -43,6 +43,7 @@ mod tests {
     use tiny_http::Method;
 
     use super::*;
+    use crate::base::Connection;
     use crate::dialect::Peer;
     use crate::dialect::message::header;
 
@@ -55,6 +56,7 @@ mod tests {
             headers: fields.iter().map(|(name, value)| header(name, value).unwrap()).collect(),
             body: Vec::new(),
             peer: Peer::Tcp { remote, local, tls: true },
+            connection: Connection::default(),
         }
     }
 

@@ -48,13 +48,14 @@ fn name_of(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Connection;
     use crate::dialect::Peer;
 
     fn location(port: u16, host: &str, path: &str, query: &str) -> Option<String> {
         let headers = vec![header("Host", host).unwrap()];
         let (path, query) = (path.to_owned(), query.to_owned());
-        let request =
-            Request { method: Method::Get, path, query, headers, body: Vec::new(), peer: Peer::Local { uid: 0 } };
+        let (body, peer, connection) = (Vec::new(), Peer::Local { uid: 0 }, Connection::default());
+        let request = Request { method: Method::Get, path, query, headers, body, peer, connection };
         Redirect { port }.location(&request)
     }
 

@@ -26,7 +26,7 @@ use super::limits::Limits;
 use super::reply::{self, Date, Delimited};
 use super::seats::{Admission, Counters, Doom, Origin, Phase, Seats};
 use super::stream::Stream;
-use crate::base::time;
+use crate::base::{Connection as Number, time};
 use crate::dialect::{Answer, Body, Chunk, Chunks, HashResult, Peer, Reply, Request, Service, origin};
 use crate::io::net;
 use crate::io::offload::{Full, Offload};
@@ -267,6 +267,7 @@ enum End {
 
 /// One client from its handshake to its end.
 async fn converse(seat: SeatGuard, raw: Raw, acceptor: Option<TlsAcceptor>, peer: Peer, service: Rc<dyn Service>) {
+    let number = Number::begin();
     let stream = match (raw, acceptor) {
         (Raw::Tcp(tcp), Some(acceptor)) => match shake_hands(&seat, acceptor, tcp).await {
             Ok(stream) => stream,
@@ -277,7 +278,7 @@ async fn converse(seat: SeatGuard, raw: Raw, acceptor: Option<TlsAcceptor>, peer
         (Raw::Local(local), _) => Stream::Local(local),
     };
     let connection = Connection::new(Rc::clone(&seat.server.limits));
-    let mut talk = Talk { seat, stream, connection, peer };
+    let mut talk = Talk { seat, stream, connection, peer, number };
     match talk.run(&*service).await {
         Ok(()) => {}
         Err(End::Broken(error)) => log::debug!("http: connection broke: {error}"),
@@ -299,6 +300,7 @@ struct Talk {
     stream: Stream,
     connection: Connection,
     peer: Peer,
+    number: Number,
 }
 
 /// What came of waiting for a request.
@@ -410,7 +412,7 @@ impl Talk {
         self.seat.enter(Phase::Answering, None);
         self.seat.server.seats.borrow_mut().counters.requests += 1;
         let Incoming { method, path, query, headers, body, .. } = incoming;
-        let request = Request { method, path, query, headers, body, peer: self.peer };
+        let request = Request { method, path, query, headers, body, peer: self.peer, connection: self.number };
         if may_change(&request) && origin::is_forged(&request) {
             return Ok(reply::plain(403, "a foreign page may not use this browser's credentials"));
         }

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tiny_http::Method;
-use weir::base::Time;
+use weir::base::{Connection, Time};
 use weir::dialect::flowtraq::COLUMNS;
 use weir::dialect::{Answer, Body, Peer, Request, Service};
 
@@ -480,8 +480,9 @@ fn more_listings_at_once_than_there_is_memory_for_are_503_until_one_ends() {
     }
     let ask = || {
         let (path, query) = (format!("{V3}/sessions"), String::new());
-        let peer = Peer::Local { uid: 0 };
-        made.router.call(at(0), Request { method: Method::Get, path, query, headers: vec![], body: vec![], peer })
+        let (peer, connection) = (Peer::Local { uid: 0 }, Connection::begin());
+        made.router
+            .call(at(0), Request { method: Method::Get, path, query, headers: vec![], body: vec![], peer, connection })
     };
     let mut held: Vec<_> = (0..weir::api::MOST_LISTINGS).map(|_| ask()).collect();
     let refused = made.get(&format!("{V3}/sessions"));
@@ -504,8 +505,9 @@ fn rankings_wait_their_turn_and_a_full_queue_is_503() {
     }
     let ask = || {
         let (path, query) = (format!("{V3}/table"), "time_series=1".to_owned());
-        let peer = Peer::Local { uid: 0 };
-        made.router.call(at(0), Request { method: Method::Get, path, query, headers: vec![], body: vec![], peer })
+        let (peer, connection) = (Peer::Local { uid: 0 }, Connection::begin());
+        made.router
+            .call(at(0), Request { method: Method::Get, path, query, headers: vec![], body: vec![], peer, connection })
     };
     let mut held: Vec<_> = (0..MOST_RANKINGS + MOST_WAITING).map(|_| ask()).collect();
     assert!(held.iter().all(|answer| matches!(answer, Answer::Busy(_))), "working or waiting");

@@ -12,7 +12,7 @@ use tiny_http::Method;
 use weir::api::{Api, Parts, World};
 use weir::auth::{self, Auth, SetupCode};
 use weir::base::lru::HashKey;
-use weir::base::{Ip, Mac, Time};
+use weir::base::{Connection, Ip, Mac, Time};
 use weir::config;
 use weir::dialect::message::header;
 use weir::dialect::{Answer, Body, Chunk, HashResult, Peer, Reply, Request, Router, Service};
@@ -130,7 +130,9 @@ impl Box_ {
         let headers = fields.iter().map(|(name, value)| header(name, value).unwrap()).collect();
         let (path, query, body) = (path.to_owned(), query.to_owned(), body.to_vec());
         assert!(body.len() <= self.router.body_limit(&method, &path), "HTTP would refuse the body");
-        let mut answer = self.router.call(now, Request { method, path, query, headers, body, peer });
+        let mut answer = self
+            .router
+            .call(now, Request { method, path, query, headers, body, peer, connection: Connection::begin() });
         loop {
             answer = match answer {
                 Answer::Reply(reply) => return got(now, reply),
@@ -151,6 +153,7 @@ impl Box_ {
             headers,
             body: Vec::new(),
             peer: tcp("192.0.2.200:40000"),
+            connection: Connection::begin(),
         };
         let Answer::Hash { resume, .. } = self.router.call(at(0), request) else { panic!("nothing to hash") };
         let Answer::Reply(reply) = resume(at(0), HashResult::QueueFull) else { panic!("no reply") };

@@ -190,6 +190,7 @@ fn run(now: Time, mut asked: Box<Asked>) -> Answer {
 fn failure_reply(failure: &Failure) -> Reply {
     let status = match failure {
         Failure::NotFound(_) => 404,
+        Failure::Conflict(_) => 409,
         Failure::Broken(_) | Failure::Refused(Refusal::NotStored) => 500,
         Failure::Busy(_) | Failure::Refused(Refusal::Busy) => 503,
         Failure::Refused(_) | Failure::Parameters(_) | Failure::Filter { .. } | Failure::Question(_) => 403,

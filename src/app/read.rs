@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use super::intake::{self, Frame};
-use super::{Exit, chain, complain, say, setting};
+use super::{Exit, chain, complain, geo, say, setting};
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
 use crate::cli;
@@ -294,7 +294,7 @@ impl Keeper {
     fn on(disk: OsDisk, lock: Option<Lock>, scratch: Option<Scratch>) -> Result<Self, Stop> {
         let key = HashKey::random();
         let mut enricher = Enricher::new(key);
-        setting::load_geo(&mut enricher, &disk);
+        geo::take(&mut enricher, geo::read(&disk));
         let settings = match scratch {
             Some(_) => store::Settings { budget_bytes: u64::MAX, ..store::Settings::default() },
             None => setting::store_settings(&setting::load_config(&disk, &[]).map_err(failure)?.config),

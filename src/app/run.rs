@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use smol::LocalExecutor;
 
 use super::keep::Keeper;
-use super::{Exit, capture, chain, complain, replay, say, setting};
+use super::{Exit, capture, chain, complain, geo, replay, say, setting};
 use crate::api::{Api, Parts, World};
 use crate::auth::{Auth, SetupCode};
 use crate::base::disk::Disk;
@@ -81,7 +81,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
             executor.spawn(server.serve(door, Rc::<Router>::clone(&service))).detach();
         }
     }
-    let keeper = Keeper::new(Rc::clone(&world), offload);
+    let keeper = Keeper::new(Rc::clone(&world), Rc::clone(&offload));
     executor.spawn(keeper.clone().catch_up(missed, resume, HashKey::random())).detach();
     executor.spawn(keeper.clone().clockwork()).detach();
     executor.spawn(keeper.clone().sync_store()).detach();
@@ -98,7 +98,8 @@ fn start(options: &cli::Run) -> Result<(), String> {
     // behind, and rollups that catch up with the history, always have more.
     (0..FIRST_TURNS).take_while(|_| executor.try_tick()).for_each(drop);
     say(&greeting(options, &world, &tls, code.as_ref()));
-    smol::block_on(executor.run(until_stopped(signals, &world, &disk, options, &tls)));
+    let ours = Running { executor: &executor, offload: &offload, world: &world, disk: &disk, options, tls: &tls };
+    smol::block_on(executor.run(until_stopped(signals, ours)));
     log::info!("stopping: flushing what is in memory");
     keeper.shut_down();
     Ok(())
@@ -146,7 +147,7 @@ fn build(
         Auth::open(Arc::clone(disk), setting::auth_settings(config)).map_err(|e| format!("random numbers: {e}"))?;
     let secret = HashKey::random();
     let mut enricher = Enricher::new(secret);
-    setting::load_geo(&mut enricher, &**disk);
+    geo::take(&mut enricher, geo::read(&**disk));
     let rollup_store = setting::open_rollups(&options.data, config, now);
     // What the rollups count already ends where they resume; without them nothing is missed.
     let resume = rollup_store.as_ref().map_or(Time::MAX, RollupStore::resume_from);
@@ -199,20 +200,37 @@ fn http_report(server: &Server) -> Value {
 }
 
 /// Serves until the process is asked to stop; reloads when it is asked to.
-async fn until_stopped(mut signals: Signals, world: &Rc<World>, disk: &Arc<dyn Disk>, options: &cli::Run, tls: &Tls) {
+async fn until_stopped(mut signals: Signals, ours: Running<'_>) {
+    // Dropped where the next reload comes first.
+    let mut _reading = None;
     while let Signal::Reload = signals.next().await {
-        reload(world, &**disk, options, tls);
+        reload(&ours);
+        let (world, disk, offload) = (Rc::clone(ours.world), Arc::clone(ours.disk), Rc::clone(ours.offload));
+        _reading = Some(ours.executor.spawn(async move {
+            let files = geo::read_aside(&*disk, &offload).await;
+            geo::take(&mut world.enricher.borrow_mut(), files);
+        }));
     }
 }
 
-/// Takes what changed in config, certificate and country files; what is wrong is logged and changes nothing.
-fn reload(world: &World, disk: &dyn Disk, options: &cli::Run, tls: &Tls) {
+/// What a reload works on.
+struct Running<'a> {
+    executor: &'a LocalExecutor<'static>,
+    offload: &'a Rc<Offload>,
+    world: &'a Rc<World>,
+    disk: &'a Arc<dyn Disk>,
+    options: &'a cli::Run,
+    tls: &'a Tls,
+}
+
+/// Takes what changed in config and certificate; what is wrong is logged and changes nothing.
+fn reload(ours: &Running<'_>) {
+    let Running { world, disk, options, tls, .. } = ours;
     match tls.reload() {
         Ok(()) => log::info!("reload: certificate with SHA-256 fingerprint {}", tls.fingerprint()),
         Err(error) => log::error!("reload: the certificate in use stays: {}", chain(&error)),
     }
-    setting::load_geo(&mut world.enricher.borrow_mut(), disk);
-    let loaded = match setting::load_config(disk, &given(options)) {
+    let loaded = match setting::load_config(&***disk, &given(options)) {
         Ok(loaded) => loaded,
         Err(error) => {
             log::error!("reload: the config in force stays: {error}");

@@ -8,7 +8,6 @@ use crate::auth;
 use crate::base::Time;
 use crate::base::disk::Disk;
 use crate::config::{self, Config, Loaded, versions};
-use crate::enrich::Enricher;
 use crate::flow::MeterConfig;
 use crate::http;
 use crate::io::disk::{Lock, OsDisk};
@@ -19,10 +18,6 @@ use crate::store::{self, rollups};
 
 /// The rollups' folder in the data folder.
 const ROLLUPS: &str = "rollups";
-/// Where country and AS files lie, beside the data folder itself.
-const GEO: &str = "geo";
-/// Most bytes of a country or AS file that are taken into memory.
-const GEO_BYTES: u64 = 256 << 20;
 
 /// Keeps other processes out of the data folder.
 pub fn lock(disk: &OsDisk, folder: &Path) -> Result<Lock, String> {
@@ -79,38 +74,6 @@ pub fn meter_config(config: &Config, now: Time) -> MeterConfig {
         first_id: now.micros(),
         ..MeterConfig::default()
     }
-}
-
-/// Reads the country and AS files that the user put into the data folder.
-pub fn load_geo(enricher: &mut Enricher, disk: &dyn Disk) {
-    let mut files = Vec::new();
-    for folder in [Path::new(""), Path::new(GEO)] {
-        for (name, len) in disk.list(folder).unwrap_or_default() {
-            if !name.ends_with(".mmdb") {
-                continue;
-            }
-            match read_whole(disk, &folder.join(&name), len) {
-                Ok(content) => files.push((name, content)),
-                Err(error) => log::warn!("enrich: {name}: {error}"),
-            }
-        }
-    }
-    for bad in enricher.load(files) {
-        log::warn!("enrich: {bad}");
-    }
-    for file in enricher.geo().files() {
-        log::info!("enrich: {} ({}) of {}", file.name(), file.kind(), file.built());
-    }
-}
-
-fn read_whole(disk: &dyn Disk, path: &Path, len: u64) -> std::io::Result<Vec<u8>> {
-    if len > GEO_BYTES {
-        return Err(std::io::Error::other(format!("{len} bytes are more than {GEO_BYTES}")));
-    }
-    let mut content = vec![0; usize::try_from(len).map_err(std::io::Error::other)?];
-    let read = disk.open(path, false)?.read_at(&mut content, 0)?;
-    content.truncate(read);
-    Ok(content)
 }
 
 pub fn rollup_settings(config: &Config) -> rollups::Settings {

@@ -35,8 +35,14 @@ fn open(folder: &tempfile::TempDir) -> (Auth, Option<SetupCode>) {
 fn set_up(folder: &tempfile::TempDir) -> Auth {
     let (mut auth, _) = open(folder);
     auth.begin_setup(at(0), From::Local(0), None, PASSWORD).unwrap();
-    auth.finish_setup(at(0), From::Local(0), password::hash(PASSWORD).unwrap()).unwrap();
+    set_password(&mut auth, at(0), From::Local(0), PASSWORD);
     auth
+}
+
+fn set_password(auth: &mut Auth, now: Time, from: From, password: &str) {
+    let saving = auth.finish_setup(now, from, password::hash(password).unwrap()).unwrap();
+    let (ticket, write) = saving.into_parts();
+    auth.saved(now, ticket, write()).unwrap();
 }
 
 fn basic(user: &str, password: &str) -> Credential {
@@ -81,9 +87,14 @@ fn the_code_sets_the_password_once() {
     assert!(matches!(auth.begin_setup(at(0), stranger(), Some(&code), "short"), Err(Refusal::WeakPassword(_))));
     auth.begin_setup(at(0), stranger(), Some(&code), PASSWORD).unwrap();
     auth.begin_setup(at(0), stranger(), Some(&code), "somebody else's one").unwrap();
-    auth.finish_setup(at(0), stranger(), password::hash(PASSWORD).unwrap()).unwrap();
+    let saving = auth.finish_setup(at(0), stranger(), password::hash(PASSWORD).unwrap()).unwrap();
+    let other = auth.finish_setup(at(0), stranger(), password::hash("somebody else's one").unwrap());
+    assert_eq!(other.unwrap_err(), Refusal::Busy, "two at once: the first stands");
+    let (ticket, write) = saving.into_parts();
+    assert!(!auth.is_set_up(), "not before it is written");
+    auth.saved(at(0), ticket, write()).unwrap();
     let late = auth.finish_setup(at(0), stranger(), password::hash("somebody else's one").unwrap());
-    assert_eq!(late, Err(Refusal::AlreadySetUp), "two at once: the first stands");
+    assert_eq!(late.unwrap_err(), Refusal::AlreadySetUp);
     assert_eq!(auth.begin_setup(at(1), stranger(), Some(&code), PASSWORD), Err(Refusal::AlreadySetUp));
     assert!(login(&mut auth, at(1), stranger(), basic("admin", PASSWORD)).0.is_ok());
 }
@@ -137,7 +148,7 @@ fn a_change_of_the_password_ends_keys_remembered_ones_and_logins_under_way() {
     let key = auth.create_key(at(0), stranger(), &identity).unwrap();
     let Step::Verify(under_way) = auth.begin(at(61), stranger(), old.clone()) else { panic!("must hash") };
 
-    auth.finish_setup(at(61), From::Local(0), password::hash("another long password").unwrap()).unwrap();
+    set_password(&mut auth, at(61), From::Local(0), "another long password");
     let (ticket, work) = under_way.into_parts();
     let verified = work();
     assert!(verified, "against the hash it was begun with");
@@ -185,7 +196,7 @@ fn a_damaged_users_file_lets_nobody_set_the_box_up_anew_over_the_network() {
     assert_eq!(login(&mut auth, at(0), stranger(), basic("admin", PASSWORD)).0, Err(Refusal::UsersUnreadable));
     assert_eq!(auth.begin_setup(at(0), stranger(), Some(""), PASSWORD), Err(Refusal::AlreadySetUp));
     auth.begin_setup(at(0), From::Local(OWN_UID), None, PASSWORD).unwrap();
-    auth.finish_setup(at(0), From::Local(OWN_UID), password::hash(PASSWORD).unwrap()).unwrap();
+    set_password(&mut auth, at(0), From::Local(OWN_UID), PASSWORD);
     assert!(login(&mut auth, at(0), stranger(), basic("admin", PASSWORD)).0.is_ok());
 }
 
@@ -199,4 +210,21 @@ fn nothing_that_is_shown_for_debugging_tells_a_secret() {
     {
         assert!(!text.contains(PASSWORD) && !text.contains("k3y"), "{text}");
     }
+}
+
+#[test]
+fn a_clock_that_is_set_makes_no_key_live_longer_or_shorter() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut auth = set_up(&folder);
+    let (identity, _) = login(&mut auth, at(0), stranger(), basic("admin", PASSWORD));
+    let key = auth.create_key(at(0), stranger(), &identity.unwrap()).unwrap();
+    let alive = |auth: &mut Auth, now| login(auth, now, stranger(), Credential::Key(key.clone())).0.is_ok();
+    let year: u32 = 365 * 86_400;
+    auth.clock_stepped(i64::from(year) * 1_000_000);
+    let later = at(0) + Duration::from_secs(u64::from(year));
+    assert!(alive(&mut auth, later + Duration::from_secs(3_599)), "set forward by a year");
+    auth.clock_stepped(-2 * i64::from(year) * 1_000_000);
+    let earlier = at(0) - Duration::from_secs(u64::from(year));
+    assert!(alive(&mut auth, earlier + Duration::from_secs(3_599 + 3_599)), "and back by two");
+    assert!(!alive(&mut auth, earlier + Duration::from_secs(3_599 + 3_599 + 3_600)), "an hour is an hour");
 }

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::{Call, Failure, Handler, Hashed, Outcome};
-use crate::auth::{Credential, Refusal, password};
+use super::{Api, Call, Failure, Handler, Hashed, Outcome};
+use crate::auth::{Credential, Refusal, Saving, password};
 
 pub(super) static HANDLERS: &[(&str, Handler)] = &[("setup", setup), ("sessionkey", sessionkey)];
 
@@ -26,13 +26,23 @@ fn setup(call: &Call) -> Outcome {
         }),
         resume: Box::new(move |now, hashed| match hashed {
             Some(Hashed::Made(hash)) if !hash.is_empty() => {
-                match api.world.auth.borrow_mut().finish_setup(now, from, hash) {
-                    Ok(()) => Outcome::Done(Value::Null),
-                    Err(refusal) => Failure::Refused(refusal).into(),
-                }
+                let saving = api.world.auth.borrow_mut().finish_setup(now, from, hash);
+                saving.map_or_else(|refusal| Failure::Refused(refusal).into(), |saving| save(api, saving))
             }
             Some(_) => Failure::Refused(Refusal::NotStored).into(),
             None => Failure::Refused(Refusal::Busy).into(),
+        }),
+    }
+}
+
+/// Has a change of the users written.
+fn save(api: Rc<Api>, saving: Saving) -> Outcome {
+    let (ticket, work) = saving.into_parts();
+    Outcome::Save {
+        work: Box::new(work),
+        resume: Box::new(move |now, written| match api.world.auth.borrow_mut().saved(now, ticket, written) {
+            Ok(()) => Outcome::Done(Value::Null),
+            Err(refusal) => Failure::Refused(refusal).into(),
         }),
     }
 }

@@ -14,6 +14,7 @@ mod system;
 mod world;
 
 use std::fmt;
+use std::io;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
@@ -54,6 +55,14 @@ pub enum Outcome {
         /// Back on the main thread.
         resume: Box<dyn FnOnce(Time, Option<Hashed>) -> Outcome>,
     },
+    /// Something must be made durable first: run `work` on the durability thread, then `resume` with what it gave, also
+    /// where nobody waits for the answer any more.
+    Save {
+        /// Waits for the device.
+        work: Box<dyn FnOnce() -> io::Result<()> + Send>,
+        /// Back on the main thread.
+        resume: Box<dyn FnOnce(Time, io::Result<()>) -> Outcome>,
+    },
 }
 
 impl Outcome {
@@ -63,7 +72,7 @@ impl Outcome {
         match self {
             Self::Done(value) => Some(value),
             Self::Shared(value) => Some(value),
-            Self::Asked(_) | Self::Failed(_) | Self::Hash { .. } => None,
+            Self::Asked(_) | Self::Failed(_) | Self::Hash { .. } | Self::Save { .. } => None,
         }
     }
 }
@@ -76,6 +85,7 @@ impl fmt::Debug for Outcome {
             Self::Asked(_) => f.write_str("Asked"),
             Self::Failed(failure) => write!(f, "Failed({failure:?})"),
             Self::Hash { .. } => f.write_str("Hash"),
+            Self::Save { .. } => f.write_str("Save"),
         }
     }
 }

@@ -220,6 +220,30 @@ pub struct Ticket {
     generation: u64,
 }
 
+/// A change of the users' file, to be written on the durability thread.
+#[derive(Debug)]
+pub struct Saving {
+    /// To hand to [`Auth::saved`].
+    ticket: Unsaved,
+    disk: Arc<dyn Disk>,
+}
+
+impl Saving {
+    /// Splits into the ticket, which stays, and the work, which waits for the device.
+    pub fn into_parts(self) -> (Unsaved, impl FnOnce() -> io::Result<()> + Send + 'static) {
+        let Self { ticket, disk } = self;
+        let users = ticket.users.clone();
+        (ticket, move || users.save(&*disk))
+    }
+}
+
+/// A change that is being written.
+#[derive(Debug)]
+pub struct Unsaved {
+    users: Users,
+    from: From,
+}
+
 /// How many entries each bounded table holds, and how many made room for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
@@ -250,6 +274,10 @@ pub struct Auth {
     throttle: Throttle,
     audit: Audit,
     refused: u64,
+    /// A change of the users is being written; another one waits, or it would be undone by this one.
+    saving: bool,
+    /// How far the wall clock was set forward since the start, microseconds: what expires must not notice.
+    clock_set: i64,
 }
 
 impl Auth {
@@ -273,7 +301,31 @@ impl Auth {
         };
         let keys = SessionKeys::new(settings.keys, settings.key_age);
         let (remembered, throttle, audit) = (Remembered::default(), Throttle::default(), Audit::default());
-        Ok((Self { disk, settings, boot_key, users, gate, keys, remembered, throttle, audit, refused: 0 }, code))
+        let auth = Self {
+            disk,
+            settings,
+            boot_key,
+            users,
+            gate,
+            keys,
+            remembered,
+            throttle,
+            audit,
+            refused: 0,
+            saving: false,
+            clock_set: 0,
+        };
+        Ok((auth, code))
+    }
+
+    /// The wall clock was set forward by so many microseconds, or back: keys and waiting times keep their length.
+    pub const fn clock_stepped(&mut self, by: i64) {
+        self.clock_set = self.clock_set.saturating_add(by);
+    }
+
+    /// A clock that runs on whatever is done to the wall clock.
+    const fn steady(&self, now: Time) -> Time {
+        Time::from_micros(now.micros().saturating_add_signed(self.clock_set.saturating_neg()))
     }
 
     /// Takes changed settings; the number of keys alone waits for a restart.
@@ -290,6 +342,7 @@ impl Auth {
 
     /// Begins to find out who calls.
     pub fn begin(&mut self, now: Time, from: From, credential: Credential) -> Step {
+        let now = self.steady(now);
         if let (From::Local(uid), Credential::None) = (from, &credential) {
             if uid == 0 || uid == self.settings.own_uid {
                 return Step::Known(Identity { user: ADMINISTRATOR.to_owned(), role: Role::Administrator });
@@ -334,6 +387,7 @@ impl Auth {
     /// # Errors
     /// The refusal.
     pub fn finish(&mut self, now: Time, ticket: Ticket, verified: Option<bool>) -> Result<Identity, Refusal> {
+        let now = self.steady(now);
         let Ticket { user, from, digest, generation } = ticket;
         let Some(verified) = verified else {
             self.throttle.refund(now, from, &user);
@@ -356,6 +410,7 @@ impl Auth {
     /// # Errors
     /// That the operating system gives no random numbers.
     pub fn create_key(&mut self, now: Time, from: From, identity: &Identity) -> io::Result<String> {
+        let now = self.steady(now);
         let key = self.keys.create(now, &self.boot_key, &identity.user)?;
         self.audit.line(now, format_args!("session key made: user {:?} from {from}", identity.user));
         Ok(key)
@@ -372,6 +427,7 @@ impl Auth {
     /// # Errors
     /// The refusal.
     pub fn begin_setup(&mut self, now: Time, from: From, code: Option<&str>, password: &str) -> Result<(), Refusal> {
+        let now = self.steady(now);
         let trusted = matches!(from, From::Local(uid) if uid == 0 || uid == self.settings.own_uid);
         if !trusted {
             if !self.gate.is_open() {
@@ -388,17 +444,31 @@ impl Auth {
         password::check_rules(password, ADMINISTRATOR).map_err(Refusal::WeakPassword)
     }
 
-    /// Stores the administrator's new password hash; [`Auth::begin_setup`] let `from` through before. Waits for the device.
+    /// Begins to store the administrator's new password hash; [`Auth::begin_setup`] let `from` through before. It holds once
+    /// what is given back was written and handed to [`Auth::saved`].
     ///
     /// # Errors
-    /// The refusal: another set-up was faster, or the device failed.
-    pub fn finish_setup(&mut self, now: Time, from: From, hash: String) -> Result<(), Refusal> {
+    /// The refusal: another set-up was faster, or is being written.
+    pub fn finish_setup(&mut self, now: Time, from: From, hash: String) -> Result<Saving, Refusal> {
         if matches!(from, From::Address(_)) && !self.gate.is_open() {
             return Err(self.refused(now, from, ADMINISTRATOR, Refusal::AlreadySetUp));
         }
+        if std::mem::replace(&mut self.saving, true) {
+            return Err(self.refused(now, from, ADMINISTRATOR, Refusal::Busy));
+        }
         let mut users = self.users.clone().unwrap_or_default();
         users.set(ADMINISTRATOR, Role::Administrator, hash, now);
-        if let Err(error) = users.save(&*self.disk) {
+        Ok(Saving { ticket: Unsaved { users, from }, disk: Arc::clone(&self.disk) })
+    }
+
+    /// Ends what [`Auth::finish_setup`] began: `written` is what the work said, or why it was not done. Must be called.
+    ///
+    /// # Errors
+    /// That it could not be written: nothing changed.
+    pub fn saved(&mut self, now: Time, ticket: Unsaved, written: io::Result<()>) -> Result<(), Refusal> {
+        let Unsaved { users, from } = ticket;
+        self.saving = false;
+        if let Err(error) = written {
             log::error!("users: cannot be written: {error}");
             return Err(Refusal::NotStored);
         }

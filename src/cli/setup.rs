@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tiny_http::Method;
 
 use super::Setup;
-use crate::auth::{ADMINISTRATOR, Auth, From, Settings, password, users};
+use crate::auth::{ADMINISTRATOR, Auth, From, Refusal, Settings, password, users};
 use crate::base::disk::Disk;
 use crate::base::time;
 use crate::http::local::{CallError, call};
@@ -111,8 +111,9 @@ fn write_users(data: &Path, password: &str) -> Result<(), SetupError> {
     let failed = |e| SetupError::Io("the password cannot be stored", e);
     let (mut auth, _) = Auth::open(disk, settings).map_err(failed)?;
     let hash = password::hash(password).map_err(|why| failed(io::Error::other(why)))?;
-    auth.finish_setup(time::now(), From::Local(own_uid), hash)
-        .map_err(|refusal| SetupError::Refused(refusal.to_string()))?;
+    let refused = |refusal: Refusal| SetupError::Refused(refusal.to_string());
+    let (ticket, write) = auth.finish_setup(time::now(), From::Local(own_uid), hash).map_err(refused)?.into_parts();
+    auth.saved(time::now(), ticket, write()).map_err(refused)?;
     if geteuid().is_root() {
         give_away(data).map_err(|e| SetupError::Io("the users' file cannot be given to the folder's owner", e))?;
     }

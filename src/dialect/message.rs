@@ -1,5 +1,6 @@
 //! Requests and replies as the dialects see them: HTTP's framing is done with, nothing is async.
 
+use std::io;
 use std::net::SocketAddr;
 
 use tiny_http::{Header, Method, StatusCode};
@@ -179,6 +180,14 @@ pub enum Answer {
         work: Box<dyn FnOnce() -> HashResult + Send>,
         /// Back on the main thread.
         resume: Box<dyn FnOnce(Time, HashResult) -> Answer>,
+    },
+    /// Something must be made durable first: run `work` on the durability thread, then `resume` with what it gave, also
+    /// where the client is gone: what is on disk and what is in memory must not part.
+    Save {
+        /// Waits for the device.
+        work: Box<dyn FnOnce() -> io::Result<()> + Send>,
+        /// Back on the main thread.
+        resume: Box<dyn FnOnce(Time, io::Result<()>) -> Answer>,
     },
 }
 

@@ -70,6 +70,9 @@ pub(super) fn drive(now: Time, outcome: Outcome, render: impl FnOnce(Time, Outco
                 drive(now, resume(now, hashed), render)
             }),
         },
+        Outcome::Save { work, resume } => {
+            Answer::Save { work, resume: Box::new(move |now, written| drive(now, resume(now, written), render)) }
+        }
         outcome => render(now, outcome),
     }
 }

@@ -26,7 +26,7 @@ use super::limits::Limits;
 use super::reply::{self, Date, Delimited};
 use super::seats::{Admission, Counters, Doom, Origin, Phase, Seats};
 use super::stream::Stream;
-use crate::base::{Connection as Number, time};
+use crate::base::{Connection as Number, Time, time};
 use crate::dialect::{Answer, Body, Chunk, Chunks, HashResult, Peer, Reply, Request, Service, origin};
 use crate::io::net;
 use crate::io::offload::{Full, Offload};
@@ -431,8 +431,31 @@ impl Talk {
                     };
                     resume(time::now(), result)
                 }
+                Answer::Save { work, resume } => self.save(work, resume).await?,
             };
         }
+    }
+
+    /// Has something made durable, in a task of its own: it is told what came of it also when this connection ends meanwhile.
+    async fn save(
+        &self,
+        work: Box<dyn FnOnce() -> io::Result<()> + Send>,
+        resume: Box<dyn FnOnce(Time, io::Result<()>) -> Answer>,
+    ) -> Result<Answer, End> {
+        let ended = || End::Broken(io::Error::other("weir stops"));
+        let executor = self.seat.server.executor.upgrade().ok_or_else(ended)?;
+        let offload = Rc::clone(&self.seat.server.offload);
+        let (tell, told) = smol::channel::bounded(1);
+        let job = async move {
+            let written = match offload.durability(work) {
+                Ok(pending) => pending.answer().await.unwrap_or_else(|lost| Err(io::Error::other(lost))),
+                Err(full) => Err(io::Error::other(full)),
+            };
+            // Nobody may be there to hear it.
+            tell.try_send(resume(time::now(), written)).ok();
+        };
+        executor.spawn(job).detach();
+        told.recv().await.map_err(|_| ended())
     }
 
     /// Lets others run, and notices when the client went away meanwhile: nobody waits for the answer then.

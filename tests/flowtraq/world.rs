@@ -94,7 +94,9 @@ impl Box_ {
     pub fn set_up(&self) {
         let from = auth::From::Local(0);
         let hash = auth::password::hash(PASSWORD).unwrap();
-        self.world.auth.borrow_mut().finish_setup(at(0), from, hash).unwrap();
+        let mut auth = self.world.auth.borrow_mut();
+        let (ticket, write) = auth.finish_setup(at(0), from, hash).unwrap().into_parts();
+        auth.saved(at(0), ticket, write()).unwrap();
     }
 
     /// 10.0.0.9 asks 192.0.2.53, 30 s before now; the session is still open.
@@ -138,6 +140,7 @@ impl Box_ {
                 Answer::Reply(reply) => return got(now, reply),
                 Answer::Busy(step) => step(now),
                 Answer::Hash { work, resume } => resume(now, work()),
+                Answer::Save { work, resume } => resume(now, work()),
             };
         }
     }

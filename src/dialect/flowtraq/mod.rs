@@ -134,7 +134,7 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
             }
             _ => run(now, asked),
         },
-        Outcome::Hash { .. } => Answer::Reply(message(500, "A login did not end")),
+        Outcome::Hash { .. } | Outcome::Save { .. } => Answer::Reply(message(500, "A call did not end")),
     })
 }
 

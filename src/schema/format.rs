@@ -1,10 +1,11 @@
 //! What the characters of a text must spell, and the two spellings of time that every dialect shares.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Span, Timestamp};
 
+use super::pattern;
 use crate::base::{Ip, Mac, Time};
 
 /// A format of text.
@@ -12,6 +13,10 @@ use crate::base::{Ip, Mac, Time};
 pub enum Format {
     /// Any characters.
     Any,
+    /// An IPv4 address.
+    Ipv4,
+    /// An IPv6 address.
+    Ipv6,
     /// An IPv4 or IPv6 address.
     Ip,
     /// An address, `/`, a prefix length.
@@ -29,6 +34,12 @@ pub enum Format {
     /// A span of time back from now: `15m`, `2h`, `1d12h`, with or without a leading `-`; units `s`, `m` minute, `h`, `d`,
     /// `w`, `M` month of 30 days, `y` or `Y` year of 365 days.
     RelativeTime,
+    /// RFC 3339, with a zone.
+    DateTime,
+    /// ISO 8601, at most a thousand years: `PT15M`, `P1DT12H`.
+    Duration,
+    /// RFC 9562, in hexadecimal digits and hyphens.
+    Uuid,
     /// A user's name: letters, digits and `._-`, beginning with a letter or digit.
     UserName,
     /// A board's name: lower-case letters, digits and `-`.
@@ -41,6 +52,8 @@ impl Format {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Any => "any",
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
             Self::Ip => "ip",
             Self::Cidr => "cidr",
             Self::Mac => "mac",
@@ -49,6 +62,9 @@ impl Format {
             Self::DnsName => "dns-name",
             Self::Moment => "moment",
             Self::RelativeTime => "relative-time",
+            Self::DateTime => "date-time",
+            Self::Duration => "duration",
+            Self::Uuid => "uuid",
             Self::UserName => "user-name",
             Self::BoardName => "board-name",
         }
@@ -59,12 +75,16 @@ impl Format {
     pub const fn longest(self) -> usize {
         match self {
             Self::Any => 65_536,
-            Self::Ip | Self::Cidr => 49,
+            Self::Ipv4 => 15,
+            Self::Ipv6 | Self::Ip | Self::Cidr => 49,
             Self::Mac => 17,
             Self::SocketAddress => 58,
             Self::InterfaceName => 15,
             Self::DnsName => 253,
-            Self::Moment | Self::RelativeTime | Self::UserName | Self::BoardName => 64,
+            Self::Uuid => 36,
+            Self::Moment | Self::RelativeTime | Self::DateTime | Self::Duration | Self::UserName | Self::BoardName => {
+                64
+            }
         }
     }
 
@@ -75,6 +95,8 @@ impl Format {
     pub fn check(self, text: &str) -> Result<(), String> {
         let (good, expected) = match self {
             Self::Any => (true, ""),
+            Self::Ipv4 => (text.parse::<Ipv4Addr>().is_ok(), "an IPv4 address is expected"),
+            Self::Ipv6 => (text.parse::<Ipv6Addr>().is_ok(), "an IPv6 address is expected"),
             Self::Ip => (text.parse::<Ip>().is_ok(), "an IPv4 or IPv6 address is expected"),
             Self::Cidr => (is_cidr(text), "an address, '/' and a prefix length are expected"),
             Self::Mac => (text.parse::<Mac>().is_ok(), "six hexadecimal octets with ':' between them are expected"),
@@ -90,6 +112,12 @@ impl Format {
             Self::RelativeTime => (
                 relative_time(text).is_some(),
                 "a number and a unit are expected, such as 15m, 2h or 1d12h (units s, m, h, d, w, M for month, y)",
+            ),
+            Self::DateTime => (text.parse::<Timestamp>().is_ok(), "a date like 2026-01-02T03:04:05Z is expected"),
+            Self::Duration => (duration(text).is_some(), "an ISO 8601 duration is expected, such as PT15M or P1DT12H"),
+            Self::Uuid => (
+                pattern::matches("^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$", text),
+                "32 hexadecimal digits in groups of 8, 4, 4, 4 and 12 are expected",
             ),
             Self::UserName => (is_user_name(text), "letters, digits and '._-' are expected, a letter or digit first"),
             Self::BoardName => (
@@ -129,6 +157,27 @@ pub fn relative_time(text: &str) -> Option<Duration> {
         rest = rest.get(digits + 1..)?;
     }
     (total <= 1_000 * 365 * DAY).then(|| Duration::from_secs(total))
+}
+
+/// The span that [`Format::Duration`] spells: years of 365 days, months of 30.
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
+    const DAY: i64 = 86_400;
+    const MOST: i64 = 1_000 * 365 * DAY;
+    if !text.starts_with(['P', 'p']) {
+        return None;
+    }
+    let span: Span = text.parse().ok()?;
+    let days = i64::from(span.get_years()) * 365
+        + i64::from(span.get_months()) * 30
+        + i64::from(span.get_weeks()) * 7
+        + i64::from(span.get_days());
+    let whole = i64::from(span.get_hours()) * 3_600 + span.get_minutes() * 60 + span.get_seconds();
+    let fraction = SignedDuration::from_millis(span.get_milliseconds())
+        + SignedDuration::from_micros(span.get_microseconds())
+        + SignedDuration::from_nanos(span.get_nanoseconds());
+    let total = SignedDuration::from_secs(days.checked_mul(DAY)?.checked_add(whole)?).checked_add(fraction)?;
+    if total.as_secs() > MOST { None } else { total.try_into().ok() }
 }
 
 /// The moment that [`Format::Moment`] spells.
@@ -196,6 +245,23 @@ mod tests {
             (Format::SocketAddress, &["0.0.0.0:8443", "[::]:443"], &["8443", "localhost:1", "0.0.0.0:65536"]),
             (Format::InterfaceName, &["eth0", "enp3s0f1.100"], &["a/b", "eth 0", "sixteen-letters-", ".."]),
             (Format::DnsName, &["weir.example", "a"], &["a..b", "-a", "a_b"]),
+            (Format::Ipv4, &["192.0.2.1"], &["2001:db8::1", "1.2.3", "01.2.3.4"]),
+            (Format::Ipv6, &["2001:db8::1", "::ffff:1.2.3.4"], &["192.0.2.1", "1::2::3", "fe80::1%eth0"]),
+            (
+                Format::DateTime,
+                &["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678+01:00"],
+                &["2026-01-02", "1483228800", "2026-01-02T03:04:05", "2026-02-30T00:00:00Z"],
+            ),
+            (
+                Format::Duration,
+                &["PT15M", "P1DT12H", "P2W", "PT0.5S", "P1000Y"],
+                &["15m", "PT", "", "-PT1S", "P1001Y", "1 hour"],
+            ),
+            (
+                Format::Uuid,
+                &["123e4567-e89b-12d3-a456-426614174000", "123E4567-E89B-12D3-A456-426614174000"],
+                &["123e4567e89b12d3a456426614174000", "123e4567-e89b-12d3-a456-42661417400g", ""],
+            ),
             (Format::UserName, &["admin", "j.doe-1"], &["-a", "@a", "a b", "ä"]),
             (Format::BoardName, &["base", "rpi-armv6"], &["Base", "../base"]),
         ];
@@ -233,6 +299,19 @@ mod tests {
         ];
         for (text, seconds) in cases {
             assert_eq!(relative_time(text), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn iso_durations_count_calendar_units_as_days() {
+        let cases = [
+            ("PT15M", 900_000),
+            ("P1DT12H", 129_600_000),
+            ("P1Y2M3W4DT5H6M7.089S", (365 + 60 + 21 + 4) * 86_400_000 + 18_367_089),
+            ("PT0S", 0),
+        ];
+        for (text, millis) in cases {
+            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
     }
 

@@ -8,6 +8,7 @@
 //! have them, and regenerate `tests/golden/registry` with `UPDATE_GOLDEN=1`; the diff is the change of contract.
 
 pub mod format;
+mod pattern;
 pub mod registry;
 mod verify;
 
@@ -62,6 +63,8 @@ pub enum Kind {
         max: usize,
         /// What the characters must spell.
         format: Format,
+        /// A regular expression that all of it must match, see [`Schema::pattern`]; empty where there is none.
+        pattern: &'static str,
     },
     /// One of these words.
     Word(&'static [&'static str]),
@@ -69,6 +72,8 @@ pub enum Kind {
     Array {
         /// What each element looks like.
         items: &'static Schema,
+        /// Fewest elements.
+        min: usize,
         /// Most elements.
         max: usize,
     },
@@ -90,6 +95,8 @@ pub struct Property {
     pub schema: Schema,
     /// Whether it may be absent.
     pub optional: bool,
+    /// Properties that must be there where this one is.
+    pub requires: &'static [&'static str],
 }
 
 /// A default value that a const can hold.
@@ -159,13 +166,13 @@ impl Schema {
     /// Text of at most `max` characters.
     #[must_use]
     pub const fn text(max: usize, description: &'static str) -> Self {
-        Self::of(Kind::Text { min: 0, max, format: Format::Any }, description)
+        Self::of(Kind::Text { min: 0, max, format: Format::Any, pattern: "" }, description)
     }
 
     /// Text of a format.
     #[must_use]
     pub const fn formatted(format: Format, description: &'static str) -> Self {
-        Self::of(Kind::Text { min: 1, max: format.longest(), format }, description)
+        Self::of(Kind::Text { min: 1, max: format.longest(), format, pattern: "" }, description)
     }
 
     /// One of some words.
@@ -177,7 +184,7 @@ impl Schema {
     /// A list of at most `max` elements.
     #[must_use]
     pub const fn array(items: &'static Self, max: usize, description: &'static str) -> Self {
-        Self::of(Kind::Array { items, max }, description)
+        Self::of(Kind::Array { items, min: 0, max }, description)
     }
 
     /// An object with these properties and no other.
@@ -196,6 +203,34 @@ impl Schema {
     #[must_use]
     pub const fn default(mut self, default: Default) -> Self {
         self.default = Some(default);
+        self
+    }
+
+    /// The same text, all of which must match: `^`, characters and classes such as `[a-z._-]`, each alone or with `?`, `*`,
+    /// `+`, `{n}` or `{n,m}`, and `$`. Other systems read it as the regular expression that it is. No effect on other types.
+    #[must_use]
+    pub const fn pattern(mut self, expression: &'static str) -> Self {
+        if let Kind::Text { pattern, .. } = &mut self.kind {
+            *pattern = expression;
+        }
+        self
+    }
+
+    /// The same text or list with at least so many characters or elements. No effect on other types.
+    #[must_use]
+    pub const fn at_least(mut self, fewest: usize) -> Self {
+        if let Kind::Text { min, .. } | Kind::Array { min, .. } = &mut self.kind {
+            *min = fewest;
+        }
+        self
+    }
+
+    /// The same text, at most so long. No effect on other types.
+    #[must_use]
+    pub const fn at_most(mut self, most: usize) -> Self {
+        if let Kind::Text { max, .. } = &mut self.kind {
+            *max = most;
+        }
         self
     }
 
@@ -218,6 +253,25 @@ impl Schema {
             Kind::Text { .. } | Kind::Word(_) => "string",
             Kind::Array { .. } => "array",
             Kind::Object { .. } => "object",
+        }
+    }
+
+    /// The type in the few words of a help text, such as `<integer> (1 - 10)` or `snd | rcv`.
+    #[must_use]
+    pub fn type_text(&self) -> String {
+        if !self.typetext.is_empty() {
+            return self.typetext.to_owned();
+        }
+        match self.kind {
+            Kind::Integer { min, max: i64::MAX } => format!("<integer> ({min} - N)"),
+            Kind::Integer { min, max } => format!("<integer> ({min} - {max})"),
+            Kind::Number { min, max } => format!("<number> ({min} - {max})"),
+            Kind::Text { format: Format::Any, pattern: "", .. } => "<string>".to_owned(),
+            Kind::Text { format: Format::Any, pattern, .. } => pattern.to_owned(),
+            Kind::Text { format, .. } => format!("<{}>", format.name()),
+            Kind::Word(words) => words.join(" | "),
+            Kind::Array { items, .. } => format!("[{}, ...]", items.type_text()),
+            _ => format!("<{}>", self.type_name()),
         }
     }
 
@@ -245,9 +299,12 @@ impl Schema {
                 out.insert("minimum".into(), json!(min));
                 out.insert("maximum".into(), json!(max));
             }
-            Kind::Text { min, max, format } => {
+            Kind::Text { min, max, format, pattern } => {
                 if format != Format::Any {
                     out.insert("format".into(), json!(format.name()));
+                }
+                if !pattern.is_empty() {
+                    out.insert("pattern".into(), json!(pattern));
                 }
                 if min > 0 {
                     out.insert("minLength".into(), json!(min));
@@ -257,14 +314,20 @@ impl Schema {
             Kind::Word(words) => {
                 out.insert("enum".into(), json!(words));
             }
-            Kind::Array { items, max } => {
+            Kind::Array { items, min, max } => {
                 out.insert("items".into(), items.to_json());
+                if min > 0 {
+                    out.insert("minItems".into(), json!(min));
+                }
                 out.insert("maxItems".into(), json!(max));
             }
             Kind::Object { properties, additional } => {
                 let known = properties.iter().map(|p| {
                     let mut property = p.schema.to_json();
                     property["optional"] = json!(p.optional);
+                    if !p.requires.is_empty() {
+                        property["requires"] = json!(p.requires);
+                    }
                     (p.name.to_owned(), property)
                 });
                 out.insert("properties".into(), Value::Object(known.collect()));
@@ -286,12 +349,19 @@ impl Property {
     /// A property that must be there.
     #[must_use]
     pub const fn required(name: &'static str, schema: Schema) -> Self {
-        Self { name, schema, optional: false }
+        Self { name, schema, optional: false, requires: &[] }
     }
 
     /// A property that may be absent.
     #[must_use]
     pub const fn optional(name: &'static str, schema: Schema) -> Self {
-        Self { name, schema, optional: true }
+        Self { name, schema, optional: true, requires: &[] }
+    }
+
+    /// The same property, which is there only together with those.
+    #[must_use]
+    pub const fn requires(mut self, others: &'static [&'static str]) -> Self {
+        self.requires = others;
+        self
     }
 }

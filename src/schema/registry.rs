@@ -190,6 +190,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_property_needs_is_there_and_patterns_can_be_read() {
+        fn look(schema: &Schema, name: &str) {
+            match schema.kind {
+                Kind::Text { pattern, .. } if !pattern.is_empty() => {
+                    assert!(super::super::pattern::is_readable(pattern), "{name}: {pattern}");
+                }
+                Kind::Array { items, .. } => look(items, name),
+                Kind::Object { properties, additional } => {
+                    for property in properties {
+                        let has = |other: &&&str| properties.iter().any(|p| p.name == **other);
+                        assert!(property.requires.iter().all(|other| has(&other)), "{name} {}", property.name);
+                        look(&property.schema, name);
+                    }
+                    if let Some(additional) = additional {
+                        look(additional, name);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for operation in operations() {
+            look(&operation.parameters, operation.name);
+            look(&operation.result, operation.name);
+        }
+    }
+
+    #[test]
     fn every_verb_but_get_says_that_it_changes_something() {
         for operation in operations() {
             assert_eq!(operation.verb != Verb::Get, operation.changes, "{}", operation.name);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{Kind, Schema};
+use super::{Kind, Schema, pattern};
 
 /// More faults than this are not told: the caller sent something else entirely.
 const MOST_FAULTS: usize = 64;
@@ -41,13 +41,26 @@ pub enum Problem {
         min: f64,
         /// Largest allowed.
         max: f64,
+        /// Whether it is under the minimum.
+        under: bool,
     },
-    /// A text or list with fewer or more elements than allowed.
+    /// A text with fewer or more characters than allowed.
     Length {
         /// Fewest.
         min: usize,
         /// Most.
         max: usize,
+        /// Whether it has too few.
+        under: bool,
+    },
+    /// A list with fewer or more elements than allowed.
+    Count {
+        /// Fewest.
+        min: usize,
+        /// Most.
+        max: usize,
+        /// Whether it has too few.
+        under: bool,
     },
     /// A word that is not among those allowed.
     NotAmong {
@@ -63,6 +76,10 @@ pub enum Problem {
         /// What is wrong.
         why: String,
     },
+    /// Text that does not match this pattern.
+    Pattern(&'static str),
+    /// A property that must be there because this one is.
+    RequiredBy(&'static str),
     /// What types and bounds cannot say.
     Other(String),
 }
@@ -74,10 +91,13 @@ impl fmt::Display for Problem {
             Self::Unknown(Some(near)) => write!(f, "is not known here; did you mean '{near}'?"),
             Self::Unknown(None) => f.write_str("is not known here"),
             Self::Type { expected, got } => write!(f, "must be of type {expected}, not '{got}'"),
-            Self::Range { min, max } => write!(f, "must be from {min} to {max}"),
-            Self::Length { min, max } => write!(f, "must have from {min} to {max} characters or elements"),
+            Self::Range { min, max, .. } => write!(f, "must be from {min} to {max}"),
+            Self::Length { min, max, .. } => write!(f, "must have from {min} to {max} characters"),
+            Self::Count { min, max, .. } => write!(f, "must have from {min} to {max} elements"),
             Self::NotAmong { words, got } => write!(f, "'{got}' is not one of {}", words.join(", ")),
             Self::Format { format, why } => write!(f, "is not of format '{format}': {why}"),
+            Self::Pattern(pattern) => write!(f, "does not match {pattern}"),
+            Self::RequiredBy(other) => write!(f, "is missing, and '{other}' needs it"),
             Self::Other(message) => f.write_str(message),
         }
     }
@@ -144,19 +164,27 @@ fn check(schema: &Schema, value: &Value, path: &str, faults: &mut Vec<Fault>) {
         (Kind::Integer { min, max }, Value::Number(number)) if !number.is_f64() => {
             // Beyond i64 is beyond every maximum.
             if !number.as_i64().is_some_and(|n| (min..=max).contains(&n)) {
-                fault(Problem::Range { min: min as f64, max: max as f64 });
+                let under = number.as_i64().is_some_and(|n| n < min);
+                fault(Problem::Range { min: min as f64, max: max as f64, under });
             }
         }
         (Kind::Number { min, max }, Value::Number(number)) => {
-            if !number.as_f64().is_some_and(|n| (min..=max).contains(&n)) {
-                fault(Problem::Range { min, max });
+            let number = number.as_f64().unwrap_or(f64::NAN);
+            if !(min..=max).contains(&number) {
+                fault(Problem::Range { min, max, under: number < min });
             }
         }
-        (Kind::Text { min, max, format }, Value::String(text)) => {
-            if !(min..=max).contains(&text.chars().count()) {
-                fault(Problem::Length { min, max });
-            } else if let Err(why) = format.check(text) {
+        (Kind::Text { min, max, format, pattern }, Value::String(text)) => {
+            let length = text.chars().count();
+            if !(min..=max).contains(&length) {
+                fault(Problem::Length { min, max, under: length < min });
+                return;
+            }
+            if let Err(why) = format.check(text) {
                 fault(Problem::Format { format: format.name(), why });
+            }
+            if !pattern.is_empty() && !pattern::matches(pattern, text) {
+                fault(Problem::Pattern(pattern));
             }
         }
         (Kind::Word(words), Value::String(text)) => {
@@ -164,9 +192,9 @@ fn check(schema: &Schema, value: &Value, path: &str, faults: &mut Vec<Fault>) {
                 fault(Problem::NotAmong { words, got: shown(value) });
             }
         }
-        (Kind::Array { items, max }, Value::Array(elements)) => {
-            if elements.len() > max {
-                fault(Problem::Length { min: 0, max });
+        (Kind::Array { items, min, max }, Value::Array(elements)) => {
+            if !(min..=max).contains(&elements.len()) {
+                fault(Problem::Count { min, max, under: elements.len() < min });
             }
             for (at, element) in elements.iter().take(max).enumerate() {
                 check(items, element, &format!("{path}[{at}]"), faults);
@@ -178,6 +206,11 @@ fn check(schema: &Schema, value: &Value, path: &str, faults: &mut Vec<Fault>) {
                     Some(value) => check(&property.schema, value, &joined(path, property.name), faults),
                     None if property.optional => {}
                     None => faults.push(Fault { path: joined(path, property.name), problem: Problem::Missing }),
+                }
+            }
+            for property in properties.iter().filter(|property| object.contains_key(property.name)) {
+                for other in property.requires.iter().filter(|other| !object.contains_key(**other)) {
+                    faults.push(Fault { path: joined(path, other), problem: Problem::RequiredBy(property.name) });
                 }
             }
             for (name, value) in object.iter().filter(|(name, _)| properties.iter().all(|p| p.name != name.as_str())) {
@@ -242,6 +275,7 @@ mod tests {
     use super::*;
 
     const WORD: Schema = Schema::word(&["snd", "rcv"], "A way.");
+    const INNER: Schema = Schema::object(&[Property::required("a", Schema::boolean("A."))], "Inner.");
     const SAMPLE: Schema = Schema::object(
         &[
             Property::required("rows", Schema::integer(1, 10, "Rows.").default(Default::Integer(5))),
@@ -252,6 +286,8 @@ mod tests {
             Property::optional("name", Schema::text(4, "Name.")),
             Property::optional("on", Schema::boolean("On.")),
             Property::optional("inner", Schema::object(&[Property::required("a", Schema::boolean("A."))], "Inner.")),
+            Property::optional("id", Schema::text(9, "Id.").pattern("^[a-z]{2}[0-9]*$")).requires(&["name", "on"]),
+            Property::optional("few", Schema::array(&INNER, 3, "Few.").at_least(2)),
         ],
         "Sample.",
     );
@@ -274,11 +310,32 @@ mod tests {
                 "way: 'up' is not one of snd, rcv",
                 "ways[1]: 'x' is not one of snd, rcv",
                 "address: is not of format 'ip': an IPv4 or IPv6 address is expected",
-                "name: must have from 0 to 4 characters or elements",
+                "name: must have from 0 to 4 characters",
                 "on: must be of type boolean, not 'yes'",
                 "inner.a: is missing",
                 "row: is not known here; did you mean 'rows'?",
             ]
+        );
+    }
+
+    #[test]
+    fn patterns_are_matched_whole_and_what_a_property_needs_is_asked_for() {
+        assert_eq!(faults(json!({ "rows": 1, "id": "ab12", "name": "", "on": true })), Vec::<String>::new());
+        assert_eq!(
+            faults(json!({ "rows": 1, "id": "ab12-", "name": "" })),
+            ["id: does not match ^[a-z]{2}[0-9]*$", "on: is missing, and 'id' needs it"]
+        );
+    }
+
+    #[test]
+    fn elements_of_lists_have_their_own_paths() {
+        assert_eq!(
+            faults(json!({ "rows": 1, "few": [{ "a": true }, { "a": 1 }] })),
+            ["few[1].a: must be of type boolean, not '1'"]
+        );
+        assert_eq!(
+            faults(json!({ "rows": 1, "few": [{}] })),
+            ["few: must have from 2 to 3 elements", "few[0].a: is missing"]
         );
     }
 

@@ -1,6 +1,7 @@
 //! Questions over the flows: parameters to a question, and the question on its way to its answer.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Call, Failure, Handler, Outcome, World, honesty};
@@ -230,7 +231,9 @@ fn range(call: &Call, otherwise: Option<Duration>) -> (Time, Time) {
 fn ask(call: &Call, (from, to): (Time, Time), what: What) -> Result<Outcome, Failure> {
     let filter = match call.parameters["filter"].as_str() {
         Some(text) if !text.trim().is_empty() => {
-            Some(Filter::parse(text).map_err(|e| Failure::Filter { position: e.position, message: e.message })?)
+            let filter =
+                Filter::parse(text).map_err(|e| Failure::Filter { position: e.position, message: e.message })?;
+            Some(filter.with_internal(Arc::clone(&call.world().config.borrow().config.filter.internal)))
         }
         _ => None,
     };

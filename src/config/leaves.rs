@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Config;
+use crate::filter;
 use crate::schema::{self, Default, Format, Schema};
 
 /// One leaf.
@@ -34,6 +35,7 @@ impl Leaf {
 
 const INTERFACE: Schema = Schema::formatted(Format::InterfaceName, "A network interface's name.");
 const LISTEN: Schema = Schema::formatted(Format::SocketAddress, "Address and port.");
+const NETBLOCK: Schema = Schema::formatted(Format::Cidr, "Addresses.");
 const GIBI: i64 = 1 << 30;
 
 /// Every leaf.
@@ -119,6 +121,15 @@ pub static LEAVES: &[Leaf] = &[
         restart: true,
         set: |c, v| c.flow.hosts = size(v),
         get: |c| json!(c.flow.hosts),
+    },
+    Leaf {
+        path: "filter.internal",
+        schema: Schema::array(&NETBLOCK, 64, "The internal netblocks: what INT means in filters.")
+            .default(Default::List(filter::DEFAULT_INTERNAL)),
+        unit: "",
+        restart: false,
+        set: |c, v| c.filter.internal = texts(v).filter_map(|text| filter::Net::parse(&text)).collect(),
+        get: |c| c.filter.internal.iter().map(ToString::to_string).collect(),
     },
     Leaf {
         path: "sessiontables.timeout",

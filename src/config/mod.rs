@@ -15,10 +15,12 @@ pub mod versions;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::filter::Net;
 use crate::schema::{Fault, Problem, verify};
 use leaves::{LEAVES, Leaf};
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub capture: Capture,
     /// The session table and what belongs to it.
     pub flow: Flow,
+    /// What words of the filter language mean.
+    pub filter: Filter,
     /// When sessions end; FlowTraq's stanza of that name.
     pub sessiontables: SessionTables,
     /// What is kept on disk.
@@ -67,6 +71,14 @@ pub struct Flow {
     pub fragments: usize,
     /// Most addresses whose names are remembered.
     pub hosts: usize,
+}
+
+/// `filter`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Filter {
+    /// The internal netblocks. FlowTraq applies a change of them to new sessions only; here they are looked at when a
+    /// question is asked, so a change holds for what is stored too.
+    pub internal: Arc<[Net]>,
 }
 
 /// `sessiontables`

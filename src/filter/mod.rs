@@ -75,6 +75,10 @@ pub const MAX_TERMS: usize = 512;
 /// Most levels of parentheses and NOT.
 pub const MAX_DEPTH: usize = 64;
 
+/// The netblocks that `INT` means where nobody names others: RFC 1918, RFC 4193 and the link-local ones.
+pub const DEFAULT_INTERNAL: &[&str] =
+    &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
+
 /// A parsed filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
@@ -100,7 +104,7 @@ impl Net {
 }
 
 impl Filter {
-    /// Parses a filter. `INT` means the private, unique local and link-local blocks; see [`Filter::with_internal`].
+    /// Parses a filter. `INT` means [`DEFAULT_INTERNAL`]; see [`Filter::with_internal`].
     ///
     /// # Errors
     /// Where the text is not in the language, or exceeds a bound.
@@ -253,12 +257,8 @@ enum Value {
     Text(String),
 }
 
-/// RFC 1918, RFC 4193 and the link-local blocks.
 fn default_internal() -> Arc<[Net]> {
-    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"]
-        .iter()
-        .filter_map(|block| Net::parse(block))
-        .collect()
+    DEFAULT_INTERNAL.iter().filter_map(|block| Net::parse(block)).collect()
 }
 
 /// What parses must print, and what is printed must parse to the same.

@@ -51,13 +51,24 @@ fn captures_of_others_count_as_another_tool_counts_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A capture that a script makes, of so many packets.
+fn made(path: &Path, packets: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/make_capture.py");
+    assert!(Command::new(script).arg(path).args(["--packets", packets]).status().expect("python3").success());
+}
+
+/// Exit code, standard output and standard error of weir.
+fn weir(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_weir")).args(arguments).output().expect("weir");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
 #[test]
 fn a_capture_can_come_compressed_from_standard_input_and_be_asked() {
     let scratch = tempfile::tempdir().expect("a folder");
     let plain = scratch.path().join("a.pcap");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/make_capture.py");
-    let made = Command::new(script).arg(&plain).args(["--packets", "3000"]).status().expect("python3");
-    assert!(made.success());
+    made(&plain, "3000");
     let plain = plain.to_str().expect("a name");
     let whole = read(&["--json", plain]).0;
     assert!(whole.contains("\"frames\":3000"), "{whole}");
@@ -100,8 +111,7 @@ fn what_is_wrong_with_a_file_or_a_word_is_said() {
 fn sessions_that_match_are_stored_for_weir_run_to_serve() {
     let scratch = tempfile::tempdir().expect("a folder");
     let capture = scratch.path().join("a.pcap");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/make_capture.py");
-    assert!(Command::new(script).arg(&capture).args(["--packets", "3000"]).status().expect("python3").success());
+    made(&capture, "3000");
     let data = scratch.path().join("kept");
     let (capture, data_text) = (capture.to_str().expect("a name"), data.to_str().expect("a name"));
     let (said, code, ..) = read(&["--json", "--filter", "SRVPORT==53", "--data", data_text, capture]);
@@ -155,5 +165,102 @@ fn what_cannot_be_read_is_told_once_and_without_empty_tables() {
         let replay = ["run", "--data", path, "--listen", "127.0.0.1:0", "--replay", &file];
         let output = Command::new(env!("CARGO_BIN_EXE_weir")).args(replay).output().expect("weir");
         assert_eq!(output.status.code(), Some(1), "a replay of what cannot be read serves nothing");
+    }
+}
+
+#[test]
+fn a_capture_stored_twice_counts_twice_only_where_that_is_wished() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let (first, copy, other) =
+        (scratch.path().join("a.pcap"), scratch.path().join("b.pcap"), scratch.path().join("c.pcap"));
+    made(&first, "3000");
+    std::fs::copy(&first, &copy).expect("copied");
+    made(&other, "2000");
+    let data = scratch.path().join("kept");
+    let [first, copy, other, data] = [&first, &copy, &other, &data].map(|path| path.to_str().expect("a name"));
+    let packets = |said: &str| {
+        said.lines().find_map(|line| line.strip_prefix("TCP")?.rsplit("  ").next()?.replace(' ', "").parse().ok())
+    };
+    let table = ["--group-by", "IPROTOCOL", "--filter", "PROTO==TCP"];
+    let stored = |more: &[&str]| weir(&[&["read", "--data", data, "--group-by", "IPROTOCOL"], more].concat());
+
+    let (code, once, told) = stored(&[first]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("sessions stored in") && told.contains(&format!("run --data {data}")), "{told}");
+    assert!(told.contains("start_time=1700000000&end_time="), "{told}");
+    let once: u64 = packets(&once).expect("TCP");
+
+    let (code, said, told) = stored(&[copy]);
+    assert_eq!((code, said.as_str()), (Some(1), ""), "{told}");
+    assert!(told.contains("b.pcap: not stored") && told.contains("as ") && told.contains("a.pcap"), "{told}");
+    assert!(told.contains("--again"), "{told}");
+
+    let (code, said, told) = stored(&["--again", copy]);
+    assert_eq!((code, packets(&said)), (Some(0), Some(2 * once)), "{told}");
+
+    let filtered = [&["read", "--data", data, other], &table[..]].concat();
+    assert_eq!(weir(&filtered).0, Some(0));
+    let (code, _, told) = weir(&filtered);
+    assert!(code == Some(1) && told.contains("--again"), "with a filter too: {told}");
+    let (code, _, told) = weir(&["read", "--again", other]);
+    assert!(code == Some(2) && told.contains("--data"), "{told}");
+}
+
+#[test]
+fn reading_that_is_stopped_leaves_a_note_that_a_part_may_be_stored() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let (capture, data) = (scratch.path().join("a.pcap"), scratch.path().join("kept"));
+    made(&capture, "60000");
+    let [capture, data] = [&capture, &data].map(|path| path.to_str().expect("a name"));
+    let mut reading = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["read", "--json", "--data", data, capture])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("weir");
+    let note = Path::new(data).join("captures.json");
+    common::eventually("the capture is noted", || note.exists().then_some(()));
+    reading.kill().expect("killed");
+    reading.wait().expect("its end");
+    let (code, _, told) = weir(&["read", "--data", data, capture]);
+    assert!(code == Some(1) && told.contains("a part of it may be there"), "{code:?} {told}");
+}
+
+#[test]
+fn a_capture_without_frames_is_said_to_have_none() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let path = |name: &str, bytes: &[u8]| {
+        let path = scratch.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path.to_str().expect("a name").to_owned()
+    };
+    let header = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0];
+    let (nothing, cut) = (path("nothing.pcap", b""), path("cut.pcap", &header[..10]));
+    let (frameless, data) = (path("frameless.pcap", &header), scratch.path().join("kept"));
+    let data = data.to_str().expect("a name");
+    let (code, said, told) = weir(&["read", &nothing]);
+    assert_eq!((code, said.as_str()), (Some(1), ""));
+    assert_eq!(told, format!("weir: {nothing}: it is empty: not even the header of a capture is in it\n"));
+    assert!(weir(&["read", &cut]).2.contains("the capture is cut"));
+    let (code, said, told) = weir(&["read", &frameless]);
+    assert_eq!((code, said.as_str()), (Some(0), ""), "whoever wrote it saw no packets; that is no failure");
+    assert_eq!(told, format!("weir: {frameless}: there are no frames in it\n"));
+    for (file, why) in [(&nothing, "it is empty"), (&frameless, "there are no frames in it")] {
+        let (code, said, told) = weir(&["run", "--data", data, "--listen", "127.0.0.1:0", "--replay", file]);
+        assert_eq!((code, said.as_str()), (Some(1), ""), "nothing is served");
+        assert!(told.contains(&format!("--replay {file}: {why}")), "{told}");
+    }
+}
+
+#[test]
+fn a_data_folder_that_is_none_is_said_to_be_none() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let capture = scratch.path().join("a.pcap");
+    made(&capture, "100");
+    let capture = capture.to_str().expect("a name");
+    for command in [&["read", "--data", capture, capture][..], &["run", "--data", capture]] {
+        let (code, _, told) = weir(command);
+        assert_eq!(code, Some(1));
+        assert_eq!(told, format!("weir: data folder {capture}: is a file, and a folder is needed\n"));
     }
 }

@@ -8,6 +8,7 @@ mod read;
 mod replay;
 mod run;
 mod setting;
+mod stored;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -3,36 +3,36 @@
 //! Counting needs no store. A table, a filter or `--data` do: sessions go through a store of their own, in the data folder or
 //! in a scratch folder that is removed in the end, and questions are answered from it as `weir run` would.
 
-use std::collections::HashSet;
+mod folder;
+mod keeper;
+mod print;
+
 use std::fmt::{self, Write as _};
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{IsTerminal, Read};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use super::intake::{self, Frame};
-use super::{Exit, chain, complain, geo, say, setting};
+use super::stored::Identity;
+use super::{Exit, chain, complain, say, setting};
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
-use crate::cli;
-use crate::enrich::Enricher;
 use crate::filter::Filter;
-use crate::flow::{FlowRecord, Meter, MeterConfig, Source, Tally};
+use crate::flow::{Meter, Source, Tally};
 use crate::io::capture_file::{CaptureError, Reader};
-use crate::io::disk::{Lock, OsDisk};
-use crate::io::signals::Signals;
-use crate::query::{Answer, CountBy, GroupBy, Limits, Question, Run, Step, Table, TableQuestion, What};
-use crate::store::{self, Columns, Order, Store};
+use crate::query::{CountBy, GroupBy, TableQuestion};
 use crate::wire::{LinkType, Tunnels};
+use crate::{cli, config};
+use folder::Folder;
+use keeper::Keeper;
+use print::grouped;
 
 /// Frames between two looks at the records that wait.
 const BATCH: u64 = 512;
-/// How a command ends that the user has stopped, as shells report it.
-const STOPPED: i32 = 130;
 /// Rows of the tables of a summary.
 const SUMMARY_ROWS: usize = 5;
 
@@ -65,47 +65,67 @@ fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
     let table = table_question(options)?;
     let wants_answers = filter.is_some() || table.is_some() || !options.json;
 
-    let mut config = MeterConfig { first_id: time::now().micros(), ..MeterConfig::default() };
+    let mut folder = options.data.as_deref().map(|path| Folder::open(path, options.again)).transpose()?;
+    let config = match &folder {
+        Some(folder) => folder.config().clone(),
+        None => config::load(None, &[]).map_err(failure)?.config,
+    };
+    let filter = filter.map(|filter| filter.with_internal(Arc::clone(&config.filter.internal)));
+    let mut meter = setting::meter_config(&config, time::now());
     if let Some(flows) = options.flows {
-        config.capacity = flows;
+        meter.capacity = flows;
     }
-    let keeper = match &options.data {
-        Some(folder) if filter.is_none() => Some(Keeper::open(folder)?),
+    let keeper = match &mut folder {
+        Some(folder) if filter.is_none() => {
+            folder.note_at_once();
+            Some(folder.keeper()?)
+        }
         Some(_) => Some(Keeper::scratch()?),
         None if wants_answers => Some(Keeper::scratch()?),
         None => None,
     };
+    let is_inner = options.tunnels.as_deref().map_or(config.capture.inner_tunnels, |word| word == "inner");
     let mut reading = Reading {
-        meter: Meter::new(&config, HashKey::random()),
+        meter: Meter::new(&meter, HashKey::random()),
         tally: Tally::default(),
-        tunnels: if options.tunnels.as_deref() == Some("inner") { Tunnels::Inner } else { Tunnels::Outer },
+        tunnels: if is_inner { Tunnels::Inner } else { Tunnels::Outer },
         keeper,
+        folder,
     };
     let mut exit = Exit::Success;
     for file in &options.files {
-        if let Err(error) = reading.file(file) {
-            complain(&format!("weir: {}: {}", file.display(), chain(&error)));
-            // What stands before the cut counts.
-            if !matches!(&error, Refusal::Capture(error) if error.is_cut()) {
-                exit = Exit::Failure;
+        let before = reading.tally.frames();
+        match reading.file(file) {
+            Ok(()) if reading.tally.frames() == before => {
+                complain(&format!("weir: {}: there are no frames in it", file.display()));
+            }
+            Ok(()) => {}
+            Err(error) => {
+                complain(&format!("weir: {}: {}", file.display(), chain(&error)));
+                // What stands before the cut counts.
+                if !matches!(&error, Refusal::Capture(error) if error.is_cut()) {
+                    exit = Exit::Failure;
+                }
             }
         }
     }
-    reading.finish();
-    if exit != Exit::Success && reading.tally.frames() == 0 && !options.json {
+    let is_durable = reading.finish();
+    if reading.tally.frames() == 0 && !options.json {
         // Empty tables would only hide what was said.
         return Ok((String::new(), exit));
     }
 
     let sessions = match (&filter, &reading.keeper) {
-        (Some(filter), Some(keeper)) => {
-            if let Some(folder) = &options.data {
-                keeper.copy_matching(filter, &mut Keeper::open(folder)?)?;
-            }
-            keeper.count(filter)?
-        }
+        (Some(filter), Some(keeper)) => keeper.count(filter)?,
         _ => reading.meter.counters().created,
     };
+    if let Some(mut folder) = reading.folder.take() {
+        let stored = match (&filter, &reading.keeper) {
+            (Some(filter), Some(keeper)) => folder.store_matching(filter, keeper, sessions)?,
+            (_, keeper) => folder.finish(is_durable, keeper.as_ref().and_then(Keeper::oldest), sessions)?,
+        };
+        complain(&stored);
+    }
     let text = match (&table, &reading.keeper) {
         (Some(question), Some(keeper)) => keeper.table(question, filter.as_ref())?,
         _ if options.json => format!("{}\n", reading.json(sessions)),
@@ -149,14 +169,20 @@ struct Reading {
     tally: Tally,
     tunnels: Tunnels,
     keeper: Option<Keeper>,
+    /// Where the sessions are stored in the end, if anywhere.
+    folder: Option<Folder>,
 }
 
 impl Reading {
     fn file(&mut self, path: &Path) -> Result<(), Refusal> {
+        let mut identity = None;
         let (input, length): (Box<dyn Read>, u64) = if path == Path::new("-") {
             (Box::new(std::io::stdin()), 0)
         } else {
             let file = File::open(path).map_err(Refusal::Open)?;
+            if self.folder.is_some() {
+                identity = Identity::of(&file).map_err(Refusal::Open)?;
+            }
             let length = file.metadata().map_or(0, |meta| meta.len());
             (Box::new(file), length)
         };
@@ -165,8 +191,24 @@ impl Reading {
         if let Some(link) = reader.file_link().filter(|link| !LinkType(*link).is_known()) {
             return Err(Refusal::Link(link));
         }
+        if let Some(folder) = &mut self.folder {
+            folder.admit(path, identity)?;
+        }
+        let mut span = None;
+        let end = self.frames(&mut reader, &mut span);
+        if let Some(folder) = &mut self.folder {
+            folder.spans(span.unwrap_or_default());
+        }
+        bar.finish_and_clear();
+        end.map_err(Refusal::Capture)
+    }
+
+    /// All frames of a capture; the first and the last moment of those that could be read.
+    fn frames(&mut self, reader: &mut Reader, span: &mut Option<(Time, Time)>) -> Result<(), CaptureError> {
         let mut since = 0;
         while let Some(frame) = reader.next()? {
+            let (first, last) = span.get_or_insert((frame.time, frame.time));
+            (*first, *last) = (frame.time.min(*first), frame.time.max(*last));
             let source = Source { if_index: frame.interface, mtu: 0 };
             let frame = Frame {
                 time: frame.time,
@@ -182,7 +224,6 @@ impl Reading {
                 self.drain();
             }
         }
-        bar.finish_and_clear();
         Ok(())
     }
 
@@ -193,7 +234,8 @@ impl Reading {
         }
     }
 
-    fn finish(&mut self) {
+    /// Ends all sessions; says whether those that were stored are durable.
+    fn finish(&mut self) -> bool {
         loop {
             let done = self.meter.finish();
             self.drain();
@@ -201,9 +243,7 @@ impl Reading {
                 break;
             }
         }
-        if let Some(keeper) = &mut self.keeper {
-            keeper.flush();
-        }
+        self.keeper.as_mut().is_none_or(Keeper::flush)
     }
 
     fn json(&self, sessions: u64) -> Value {
@@ -264,211 +304,6 @@ impl Reading {
     }
 }
 
-/// A store that sessions go to, and what it needs.
-struct Keeper {
-    store: Store,
-    enricher: Enricher,
-    /// The latest moment seen: the clock of a capture file is that of its packets.
-    now: Time,
-    key: HashKey,
-    _lock: Option<Lock>,
-    _scratch: Option<Scratch>,
-}
-
-impl Keeper {
-    fn open(folder: &Path) -> Result<Self, Stop> {
-        let disk = OsDisk::open(folder).map_err(|error| failure(format!("{}: {error}", folder.display())))?;
-        let lock = setting::lock(&disk, folder).map_err(failure)?;
-        Self::on(disk, Some(lock), None)
-    }
-
-    fn scratch() -> Result<Self, Stop> {
-        let name = format!("weir-read-{}-{}", std::process::id(), time::now().micros());
-        let path = std::env::temp_dir().join(name);
-        let wrong = |error| failure(format!("{}: {error}", path.display()));
-        let scratch = Scratch::new(path.clone()).map_err(wrong)?;
-        let disk = OsDisk::open(&path).map_err(wrong)?;
-        Self::on(disk, None, Some(scratch))
-    }
-
-    fn on(disk: OsDisk, lock: Option<Lock>, scratch: Option<Scratch>) -> Result<Self, Stop> {
-        let key = HashKey::random();
-        let mut enricher = Enricher::new(key);
-        geo::take(&mut enricher, geo::read(&disk));
-        let settings = match scratch {
-            Some(_) => store::Settings { budget_bytes: u64::MAX, ..store::Settings::default() },
-            None => setting::store_settings(&setting::load_config(&disk, &[]).map_err(failure)?.config),
-        };
-        let (store, recovery) =
-            Store::open(Arc::new(disk), settings, Time::ZERO).map_err(|error| failure(chain(&error)))?;
-        for damage in recovery.damaged {
-            log::warn!("store: {damage}");
-        }
-        Ok(Self { store, enricher, now: Time::ZERO, key, _lock: lock, _scratch: scratch })
-    }
-
-    fn take(&mut self, records: Vec<FlowRecord>, meter: &Meter) {
-        for mut record in records {
-            let name = meter.hosts().name(record.last, record.key.server);
-            self.enricher.annotate(&mut record, name.map(AsRef::as_ref));
-            self.append(&record);
-        }
-        self.turn();
-    }
-
-    fn append(&mut self, record: &FlowRecord) {
-        self.now = self.now.max(record.last);
-        self.store.append(self.now, record);
-    }
-
-    fn turn(&mut self) {
-        self.store.tick(self.now);
-        if let Some(job) = self.store.take_sync(self.now) {
-            let result = job.run();
-            self.store.synced(self.now, result);
-        }
-    }
-
-    /// Makes everything durable.
-    fn flush(&mut self) {
-        self.turn();
-        // The second removes what the first made superfluous.
-        for _ in 0..2 {
-            let Some(job) = self.store.take_final_sync(self.now) else { return };
-            let result = job.run();
-            if let Some(error) = result.error() {
-                log::error!("store: {error}");
-            }
-            self.store.synced(self.now, result);
-        }
-    }
-
-    /// Answers a question over everything that is in the store. `page` gets the sessions of a listing.
-    fn ask(&self, what: What, filter: Option<&Filter>, mut page: impl FnMut(Vec<FlowRecord>)) -> Result<Answer, Stop> {
-        let question = Question { from: Time::ZERO, to: Time::MAX, filter: filter.cloned(), user_filter: None, what };
-        let mut run = Run::new(question, Limits::default(), self.key, &self.store)
-            .map_err(|error| Stop(error.to_string(), Exit::Usage))?;
-        loop {
-            match run.step(Time::ZERO, &self.store) {
-                Step::Busy => {}
-                Step::Sessions(sessions) => page(sessions),
-                Step::Done(answer) => return Ok(answer),
-            }
-        }
-    }
-
-    fn count(&self, filter: &Filter) -> Result<u64, Stop> {
-        match self.ask(What::Count, Some(filter), drop)? {
-            Answer::Count(sessions) => Ok(sessions),
-            _ => Err(failure("a count was answered by something else")),
-        }
-    }
-
-    fn table(&self, question: &TableQuestion, filter: Option<&Filter>) -> Result<String, Stop> {
-        match self.ask(What::Table(question.clone()), filter, drop)? {
-            Answer::Table(table) => Ok(printed(question, &table)),
-            _ => Err(failure("a ranking was answered by something else")),
-        }
-    }
-
-    /// Appends every update of the sessions that match to another store.
-    fn copy_matching(&self, filter: &Filter, to: &mut Self) -> Result<(), Stop> {
-        let mut wanted = HashSet::new();
-        let all = What::Sessions { first: 0 };
-        self.ask(all, Some(filter), |sessions| wanted.extend(sessions.iter().map(|session| session.id)))?;
-        let mut scan = self.store.scan(Time::ZERO..Time::MAX, Columns::ALL, Order::Forward);
-        while let Some(batch) = scan.next(&self.store, &|_| false) {
-            let batch = batch.map_err(failure)?;
-            for row in batch.rows() {
-                let record = row.to_record();
-                if wanted.contains(&record.id) {
-                    to.append(&record);
-                }
-            }
-            to.turn();
-        }
-        to.flush();
-        Ok(())
-    }
-}
-
-/// A folder of our own that is removed in the end, also where the user stops us before.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(path: PathBuf) -> std::io::Result<Self> {
-        let mut signals = Signals::listen()?;
-        // Never one that is there already: the folder for temporary files is everybody's.
-        DirBuilder::new().mode(0o700).create(&path)?;
-        let scratch = Self(path.clone());
-        #[expect(clippy::disallowed_methods, reason = "reading blocks this thread; another has to wait for the user")]
-        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            async_io::block_on(signals.next());
-            // Reading may make another file meanwhile.
-            while std::fs::remove_dir_all(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::DirectoryNotEmpty) {}
-            std::process::exit(STOPPED);
-        })?;
-        Ok(scratch)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            log::warn!("{}: {error}", self.0.display());
-        }
-    }
-}
-
-/// A ranking as text: entity, rank, bytes, packets.
-fn printed(question: &TableQuestion, table: &Table) -> String {
-    let head = [
-        question.group_by.title().to_owned(),
-        question.count_by.title_with(question.direction, question.unique),
-        "BYTES".to_owned(),
-        "PACKETS".to_owned(),
-    ];
-    let rows = table.rows.iter().map(|row| {
-        let entity = row.key.map_or_else(|| "OTHER".to_owned(), |key| key.to_string());
-        [entity, grouped(row.rank), grouped(row.bytes), grouped(row.packets)]
-    });
-    let lines: Vec<[String; 4]> = std::iter::once(head).chain(rows).collect();
-    // The rank is one of the other columns more often than not.
-    let shown = if matches!(question.count_by, CountBy::Bytes | CountBy::Packets) {
-        [0, 2, 3].as_slice()
-    } else {
-        &[0, 1, 2, 3]
-    };
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..4).map(width).collect();
-    let mut text = String::new();
-    for line in &lines {
-        for &column in shown {
-            // Writing to a string cannot fail.
-            let _ = match column {
-                0 => write!(text, "{:<1$}", line[0], widths[0]),
-                _ => write!(text, "  {:>1$}", line[column], widths[column]),
-            };
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-    }
-    text
-}
-
-/// Digits in groups of three.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Why a file cannot be read to its end.
 #[derive(Debug)]
 enum Refusal {
@@ -476,6 +311,10 @@ enum Refusal {
     Capture(CaptureError),
     /// Its link type says nothing to anybody.
     Link(u32),
+    /// It was stored before: the data folder, and when.
+    Stored(String),
+    /// It cannot be noted as stored.
+    Note(std::io::Error),
 }
 
 impl From<CaptureError> for Refusal {
@@ -490,6 +329,10 @@ impl fmt::Display for Refusal {
             Self::Open(error) => error.fmt(f),
             Self::Capture(error) => error.fmt(f),
             Self::Link(number) => write!(f, "link type {number} is unknown: none of its frames can be read"),
+            Self::Stored(when) => {
+                write!(f, "not stored in {when}; --again stores it all the same, and counts it twice")
+            }
+            Self::Note(error) => write!(f, "cannot be stored: {error}"),
         }
     }
 }
@@ -500,7 +343,8 @@ impl std::error::Error for Refusal {
             // Displayed above; only what is behind it remains.
             Self::Open(error) => error.source(),
             Self::Capture(error) => error.source(),
-            Self::Link(_) => None,
+            Self::Link(_) | Self::Stored(_) => None,
+            Self::Note(error) => error.source(),
         }
     }
 }
@@ -515,16 +359,5 @@ fn progress_bar(path: &Path, length: u64) -> ProgressBar {
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_come_in_threes() {
-        let shown = [0, 7, 999, 1000, 1_234_567].map(grouped);
-        assert_eq!(shown, ["0", "7", "999", "1 000", "1 234 567"]);
     }
 }

@@ -23,9 +23,20 @@ const SHORTEST_ROUND: Duration = Duration::from_secs(1);
 /// Frames fed before others get a turn.
 const BATCH: u32 = 512;
 
-/// Whether the file is there and begins as a capture does.
-pub fn check(path: &Path) -> Result<(), CaptureError> {
-    Reader::open(File::open(path)?).map(drop)
+/// Whether the file is a capture with a frame in it at least; what is wrong otherwise.
+pub fn check(path: &Path) -> Result<(), String> {
+    let first = File::open(path).map_err(CaptureError::from).and_then(Reader::open).and_then(|mut reader| {
+        let link = reader.file_link();
+        Ok((link, reader.next()?.is_some()))
+    });
+    match first {
+        Ok((Some(link), _)) if !LinkType(link).is_known() => {
+            Err(format!("link type {link} is unknown: none of its frames can be read"))
+        }
+        Ok((_, true)) => Ok(()),
+        Ok((_, false)) => Err("there are no frames in it".to_owned()),
+        Err(error) => Err(chain(&error)),
+    }
 }
 
 /// Feeds the file for ever.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use smol::LocalExecutor;
 
 use super::keep::Keeper;
+use super::stored::{self, Captures};
 use super::{Exit, capture, chain, complain, geo, replay, say, setting};
 use crate::api::{Api, Parts, World};
 use crate::auth::{Auth, SetupCode};
@@ -21,7 +22,6 @@ use crate::dialect::Router;
 use crate::enrich::Enricher;
 use crate::flow::Meter;
 use crate::http::{Door, Redirect, Server};
-use crate::io::disk::OsDisk;
 use crate::io::offload::Offload;
 use crate::io::signals::{Signal, Signals};
 use crate::io::tls::{self, Tls};
@@ -50,12 +50,11 @@ pub fn main(options: &cli::Run) -> Exit {
 fn start(options: &cli::Run) -> Result<(), String> {
     logger::start(log::LevelFilter::Info);
     if let Some(file) = &options.replay {
-        replay::check(file).map_err(|e| format!("--replay {}: {}", file.display(), chain(&e)))?;
+        replay::check(file).map_err(|e| format!("--replay {}: {e}", file.display()))?;
     }
-    let disk = OsDisk::open(&options.data).map_err(|e| format!("{}: {e}", options.data.display()))?;
-    let _lock = setting::lock(&disk, &options.data)?;
+    let (disk, _lock) = setting::open_data(&options.data)?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
-    let loaded = setting::load_config(&*disk, &given(options))?;
+    let loaded = setting::load_config(&*disk, &options.data, &given(options))?;
     logger::start(level(&loaded.config));
 
     let executor = Rc::new(LocalExecutor::new());
@@ -148,7 +147,10 @@ fn build(
     let secret = HashKey::random();
     let mut enricher = Enricher::new(secret);
     geo::take(&mut enricher, geo::read(&**disk));
-    let rollup_store = setting::open_rollups(&options.data, config, now);
+    let mut rollup_store = setting::open_rollups(&options.data, config, now);
+    if let Some(store) = &mut rollup_store {
+        store.set_uncounted(uncounted(&**disk));
+    }
     // What the rollups count already ends where they resume; without them nothing is missed.
     let resume = rollup_store.as_ref().map_or(Time::MAX, RollupStore::resume_from);
     let missed = store.scan(resume..Time::MAX, Columns::ALL, Order::Forward);
@@ -163,6 +165,17 @@ fn build(
         damaged: recovery.damaged,
     };
     Ok((Rc::new(World::new(now, parts)), code, missed, resume))
+}
+
+/// Where captures lie that were stored while weir did not run.
+fn uncounted(disk: &dyn Disk) -> Vec<(Time, Time)> {
+    match Captures::load(disk) {
+        Ok(captures) => captures.stretches().collect(),
+        Err(error) => {
+            log::warn!("{}: {error}; the history answers all questions", stored::FILE);
+            vec![(Time::ZERO, Time::MAX)]
+        }
+    }
 }
 
 /// All listeners, and of each whether it only redirects.
@@ -230,7 +243,7 @@ fn reload(ours: &Running<'_>) {
         Ok(()) => log::info!("reload: certificate with SHA-256 fingerprint {}", tls.fingerprint()),
         Err(error) => log::error!("reload: the certificate in use stays: {}", chain(&error)),
     }
-    let loaded = match setting::load_config(&***disk, &given(options)) {
+    let loaded = match setting::load_config(&***disk, &options.data, &given(options)) {
         Ok(loaded) => loaded,
         Err(error) => {
             log::error!("reload: the config in force stays: {error}");

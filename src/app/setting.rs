@@ -1,5 +1,6 @@
 //! From the data folder and the config to what the parts want to know; shared by the commands.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::Value;
@@ -7,11 +8,12 @@ use serde_json::Value;
 use crate::auth;
 use crate::base::Time;
 use crate::base::disk::Disk;
-use crate::config::{self, Config, Loaded, versions};
+use crate::config::{self, Config, ConfigError, Loaded, Origin, versions};
 use crate::flow::MeterConfig;
 use crate::http;
 use crate::io::disk::{Lock, OsDisk};
 use crate::io::net;
+use crate::schema::Fault;
 use crate::store::Found;
 use crate::store::rollups::RollupStore;
 use crate::store::{self, rollups};
@@ -19,16 +21,47 @@ use crate::store::{self, rollups};
 /// The rollups' folder in the data folder.
 const ROLLUPS: &str = "rollups";
 
-/// Keeps other processes out of the data folder.
-pub fn lock(disk: &OsDisk, folder: &Path) -> Result<Lock, String> {
-    let lock = disk.try_lock().map_err(|e| format!("{}: {e}", folder.display()))?;
-    lock.ok_or_else(|| format!("another weir works in {}; stop it or choose another --data", folder.display()))
+/// Opens the data folder and keeps other processes out of it.
+pub fn open_data(folder: &Path) -> Result<(OsDisk, Lock), String> {
+    let wrong = |error: std::io::Error| {
+        let way_out = match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                "; everything weir keeps is written there: --data names another folder"
+            }
+            _ => "",
+        };
+        format!("data folder {}: {error}{way_out}", folder.display())
+    };
+    let disk = OsDisk::open(folder).map_err(wrong)?;
+    match disk.try_lock().map_err(wrong)? {
+        Some(lock) => Ok((disk, lock)),
+        None => Err(format!("another weir works in {}; stop it or choose another --data", folder.display())),
+    }
 }
 
 /// The config file of the data folder under what the command line says.
-pub fn load_config(disk: &dyn Disk, given: &[(&str, Value)]) -> Result<Loaded, String> {
-    let file = versions::read(disk).map_err(|e| format!("{}: {e}", versions::FILE))?;
-    config::load(file.as_deref(), given).map_err(|e| e.to_string())
+pub fn load_config(disk: &dyn Disk, folder: &Path, given: &[(&str, Value)]) -> Result<Loaded, String> {
+    let path = folder.join(versions::FILE);
+    let file = versions::read(disk).map_err(|e| format!("{}: {e}", path.display()))?;
+    let told = |(origin, fault): &(Origin, Fault)| match origin {
+        Origin::File => format!("{}: {fault}", path.display()),
+        Origin::CommandLine => format!("{}: {}", option_of(&fault.path), fault.problem),
+        // The profiles themselves are part of the program: what is wrong is the name.
+        Origin::Board | Origin::Default => fault.problem.to_string(),
+    };
+    let lines = |error: ConfigError| error.faults.iter().map(told).collect::<Vec<_>>().join("\n");
+    config::load(file.as_deref(), given).map_err(lines)
+}
+
+/// The option of `weir run` that stands for a leaf.
+fn option_of(path: &str) -> &str {
+    match path.split('[').next() {
+        Some("board") => "--board",
+        Some("log.level") => "--log",
+        Some("http.listen") => "--listen",
+        Some("capture.interfaces") => "--interface",
+        _ => path,
+    }
 }
 
 pub fn store_settings(config: &Config) -> store::Settings {

@@ -51,6 +51,8 @@ pub struct Read {
     pub json: bool,
     /// Also store the sessions here.
     pub data: Option<PathBuf>,
+    /// Store captures there that were stored before.
+    pub again: bool,
     /// Keep only sessions that match.
     pub filter: Option<String>,
     /// Print a table grouped by this word.
@@ -105,6 +107,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
             files: many(m, "FILE"),
             json: m.get_flag("json"),
             data: one(m, "data"),
+            again: m.get_flag("again"),
             filter: one(m, "filter"),
             group_by: one(m, "group-by"),
             count_by: one(m, "count-by"),
@@ -181,6 +184,7 @@ fn program() -> Clap {
         )
         .arg(flag("json").help("Print one JSON object"))
         .arg(data().help("Also store the sessions here, for `weir run --data DIR` to serve"))
+        .arg(flag("again").requires("data").help("Store captures that were stored there before, and count them again"))
         .arg(option("filter", "EXPR").help("Keep the sessions that match, such as 'SRVPORT==443 && BYTES>10000'"))
         .arg(
             option("group-by", "WORD")
@@ -214,7 +218,7 @@ fn program() -> Clap {
                 .value_parser(value_parser!(u32).range(1..=MAX_FLOWS))
                 .help("Sessions held at once [default: 65536]"),
         )
-        .arg(log);
+        .arg(log.help("How much to log to standard error [default: warn]"));
     let setup = Clap::new("setup")
         .about("Set the administrator's password (user admin), whether weir runs or not")
         .arg(data().help(format!("The folder that `weir run` uses [default: {DEFAULT_DATA}]")))

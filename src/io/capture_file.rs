@@ -43,6 +43,8 @@ use pcapng::Pcapng;
 pub const MAX_FRAME: usize = 256 * 1024;
 /// Interfaces of one pcapng section, at most (16 bytes each).
 pub const MAX_INTERFACES: usize = 65_536;
+/// Nothing at all.
+const EMPTY: CaptureError = CaptureError { offset: 0, fault: Fault::Empty };
 /// Base-2 logarithm of the largest zstd window: 32 MiB, which covers levels 1 to 20.
 const ZSTD_WINDOW_LOG: u32 = 25;
 
@@ -82,7 +84,8 @@ impl Reader {
     pub fn open(from: impl Read + 'static) -> Result<Self, CaptureError> {
         let mut input = Input::new(Box::new(from));
         // Both magic numbers are also the least that any capture has.
-        match *input.need::<4>()? {
+        let Some(first) = input.need_or_end::<4>()? else { return Err(EMPTY) };
+        match *first {
             [0x1f, 0x8b, ..] => {
                 let packed = input.into_read();
                 input = Input::new(Box::new(flate2::read::MultiGzDecoder::new(packed)));
@@ -94,7 +97,7 @@ impl Reader {
             }
             _ => {}
         }
-        let magic = *input.need::<4>()?;
+        let Some(&magic) = input.need_or_end::<4>()? else { return Err(EMPTY) };
         let format = if magic == pcapng::SECTION_HEADER.to_be_bytes() {
             Format::Pcapng(Pcapng::default())
         } else {
@@ -154,6 +157,8 @@ pub struct CaptureError {
 pub enum Fault {
     /// The input cannot be read, or its compression is damaged.
     Read(io::Error),
+    /// Not a single byte.
+    Empty,
     /// Neither pcap nor pcapng: the first four bytes.
     NotACapture([u8; 4]),
     /// A version we do not know: major, minor.
@@ -196,9 +201,12 @@ impl CaptureError {
 
 impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at byte {}: ", self.offset)?;
+        if !matches!(self.fault, Fault::Empty) {
+            write!(f, "at byte {}: ", self.offset)?;
+        }
         match &self.fault {
             Fault::Read(_) => f.write_str("cannot read"),
+            Fault::Empty => f.write_str("it is empty: not even the header of a capture is in it"),
             Fault::NotACapture([a, b, c, d]) => {
                 write!(f, "neither pcap nor pcapng (begins with {a:02x} {b:02x} {c:02x} {d:02x})")
             }

@@ -50,8 +50,12 @@ impl OsDisk {
     /// Where it cannot be made.
     pub fn open(root: &Path) -> io::Result<Self> {
         let disk = Self { root: root.to_owned() };
-        disk.create_folder(Path::new(""))?;
-        Ok(disk)
+        match disk.create_folder(Path::new("")) {
+            Err(_) if fs::metadata(root).is_ok_and(|meta| !meta.is_dir()) => {
+                Err(io::Error::new(io::ErrorKind::NotADirectory, "is a file, and a folder is needed"))
+            }
+            made => made.map(|()| disk),
+        }
     }
 
     /// Locks the folder against other processes that ask; `None` where another has it.

@@ -1,7 +1,8 @@
 //! The planner, and a ranking answered from the rollups.
 //!
 //! The history is exact and takes any question, so it answers unless it cannot: it does not reach back to where the
-//! range begins, or there is more than [`LONG`] to scan. Then the rollups answer a ranking without filters (they know no sessions) by bytes, bits or
+//! range begins, or there is more than [`LONG`] to scan that the rollups counted as well (they do not know what was put
+//! into the history behind them). Then the rollups answer a ranking without filters (they know no sessions) by bytes, bits or
 //! packets of an entity that they count in the same way as the history does. Not so `VLAN`, `IF` and `EXPIF`, which the
 //! history counts at both ends where there are two, and `QOS`, where rollups have the upper six bits alone.
 //!
@@ -114,7 +115,8 @@ impl Rolled {
         live: impl FnOnce(&mut dyn FnMut(&FlowRecord)),
     ) -> Result<Option<Self>, DatabaseError> {
         let Some(begins) = kept.begins()? else { return Ok(None) };
-        if !is_for_rollups((from, to.min(now)), store.oldest(), begins) {
+        let is_uncounted = kept.is_uncounted(from, to);
+        if !is_for_rollups((from, to.min(now)), store.oldest(), begins, is_uncounted) {
             return Ok(None);
         }
         let Some((start, end)) = kept.whole(now, from, to) else { return Ok(None) };
@@ -313,14 +315,19 @@ impl Measure {
     }
 }
 
-/// Whether the rollups are to answer a range, with the history kept since `oldest` and the rollups as
-/// [`RollupStore::begins`] says.
-fn is_for_rollups((from, to): (Time, Time), oldest: Option<Time>, (start, sure): (Time, Time)) -> bool {
+/// Whether the rollups are to answer a range, with the history kept since `oldest`, and the rollups as
+/// [`RollupStore::begins`] and [`RollupStore::is_uncounted`] say.
+fn is_for_rollups(
+    (from, to): (Time, Time),
+    oldest: Option<Time>,
+    (start, sure): (Time, Time),
+    is_uncounted: bool,
+) -> bool {
     let Some(oldest) = oldest else { return true };
     // Only a window that is over by then is sure to hold what the history does not.
     let before_history = from < oldest && sure <= oldest;
     let in_both = from.max(oldest);
-    before_history || (start <= in_both && to.since(in_both) > LONG)
+    before_history || (start <= in_both && to.since(in_both) > LONG && !is_uncounted)
 }
 
 /// The dimension that counts the same as the question asks for, if one does.

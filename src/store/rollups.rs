@@ -109,6 +109,7 @@ pub struct RollupStore {
     stale: bool,
     fresh: Option<Fresh>,
     damaged: u64,
+    uncounted: Vec<(Time, Time)>,
 }
 
 /// The database that replaces one whose files became too large.
@@ -168,6 +169,7 @@ impl RollupStore {
             stale: true,
             fresh: None,
             damaged: 0,
+            uncounted: Vec::new(),
         };
         store.forget_uncounted()?;
         Ok((store, found))
@@ -198,6 +200,17 @@ impl RollupStore {
     #[must_use]
     pub const fn resume_from(&self) -> Time {
         self.marks.counted
+    }
+
+    /// Names stretches of time (first and last moment) of which the history was given something after they were counted.
+    pub fn set_uncounted(&mut self, stretches: Vec<(Time, Time)>) {
+        self.uncounted = stretches;
+    }
+
+    /// Whether the history may hold more of the range from `from` to before `to` than was ever counted here.
+    #[must_use]
+    pub fn is_uncounted(&self, from: Time, to: Time) -> bool {
+        self.uncounted.iter().any(|&(first, last)| first < to && from <= last)
     }
 
     /// Bytes of the files.

@@ -307,7 +307,7 @@ fn no_filter_nor_anything_else_that_the_rollups_do_not_count_alike_is_answered_f
 #[test]
 fn the_history_answers_what_it_holds_unless_that_is_long() {
     let day = 24 * HOUR;
-    let plan = |from, to, oldest, start, sure| is_for_rollups((at(from), at(to)), oldest, (at(start), at(sure)));
+    let plan = |from, to, oldest, start, sure| is_for_rollups((at(from), at(to)), oldest, (at(start), at(sure)), false);
     let oldest = Some(at(DAY));
     assert!(plan(DAY - HOUR, DAY + HOUR, oldest, DAY - day, DAY), "a window is over before the history begins");
     assert!(!plan(DAY - HOUR, DAY + HOUR, oldest, DAY - day, DAY + HOUR), "the first window may hold the same");
@@ -316,4 +316,8 @@ fn the_history_answers_what_it_holds_unless_that_is_long() {
     assert!(!plan(DAY, DAY + 3 * day, oldest, DAY + HOUR, DAY + 2 * HOUR), "the rollups begin later than the history");
     assert!(!plan(DAY - 90 * day, DAY + day, oldest, DAY, DAY + HOUR), "a long question to a young box");
     assert!(plan(DAY, DAY + HOUR, None, DAY, DAY + HOUR), "no history at all");
+    let begins = (at(DAY - day), at(DAY));
+    let uncounted = |from| is_for_rollups((at(from), at(DAY + 3 * day)), oldest, begins, true);
+    assert!(!uncounted(DAY), "the history was given something that the rollups never counted");
+    assert!(uncounted(DAY - HOUR), "where the history does not reach, what they counted is all there is");
 }

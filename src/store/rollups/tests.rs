@@ -424,3 +424,14 @@ fn flushes_wait_their_time_and_come_one_at_a_time() {
     store.flushed(due, &result);
     assert!(store.take_final_flush().is_some(), "what came during the flush");
 }
+
+#[test]
+fn a_range_is_uncounted_where_a_stretch_lies_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = RollupStore::open(folder.path(), Settings::default(), Time::ZERO).unwrap();
+    let at = Time::from_secs;
+    store.set_uncounted(vec![(at(10), at(20)), (at(50), at(50))]);
+    for (from, to, expected) in [(0, 10, false), (0, 11, true), (20, 30, true), (21, 50, false), (21, 51, true)] {
+        assert_eq!(store.is_uncounted(at(from), at(to)), expected, "{from} to {to}");
+    }
+}

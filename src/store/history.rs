@@ -13,7 +13,7 @@
 //! holds at most [`BATCH_ROWS`] rows of some 60 octets; twice that while the device refuses to write, then updates are
 //! counted as lost. The journal holds at most [`JOURNAL_PRESSURE`] and what one interval adds.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
@@ -22,26 +22,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::batch::{BATCH_ROWS, Batch, Columns};
+use super::batch::{BATCH_ROWS, Columns};
 use super::column::{Packer, Unpacker};
+use super::hour::{FileInfo, OpenHour};
+use super::journal::{self, JournalFile};
 use super::recovery::{Recovery, StoreError};
 use super::scan::{Order, Scan};
 use super::segment::{self, HOUR, hour_of};
 use super::summary::Clock;
-use super::{block, journal, row};
-use crate::base::disk::{Disk, File};
-use crate::base::{Cursor, Time};
+use crate::base::Time;
+use crate::base::disk::Disk;
 use crate::flow::FlowRecord;
 
-/// A journal file is left for a new one at this length.
-const JOURNAL_FILE: u64 = 256 << 10;
-/// Above this many octets of journal the rows that hold the oldest file are sealed early.
-const JOURNAL_PRESSURE: u64 = 4 << 20;
 /// How long after a refused write it is tried again.
-const RETRY: Duration = Duration::from_secs(1);
-/// What a device writes at least.
-const PAGE: u64 = 4096;
-
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 /// How the history is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -65,19 +59,6 @@ impl Default for Settings {
             read_only: false,
         }
     }
-}
-
-/// What a budget means.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Forecast {
-    /// Bytes of history and journal on disk now.
-    pub used_bytes: u64,
-    /// Bytes of history that a day makes, at the rate of the last 24 hours; 0 where nothing is known yet.
-    pub bytes_per_day: u64,
-    /// Days that fit in the budget at that rate; none where the rate is not known.
-    pub days: Option<f64>,
-    /// Bytes that a day writes to flash, journal included, measured since start; 0 where nothing is known yet.
-    pub flash_bytes_per_day: u64,
 }
 
 /// What went wrong since start.
@@ -133,115 +114,34 @@ impl SyncResult {
 pub struct Store {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) settings: Settings,
-    clock: Clock,
+    pub(super) clock: Clock,
     /// Hours with rows in RAM or not yet durable, oldest first.
     pub(super) hours: Vec<OpenHour>,
     /// All files of the history by name, which is also the order of time.
     pub(super) files: BTreeMap<String, FileInfo>,
     pub(super) journals: VecDeque<JournalFile>,
     pub(super) next_journal: u64,
-    packer: Packer,
+    pub(super) packer: Packer,
     /// For all scans: each reads one block at a time, and setting one up costs as much as a small block.
     pub(super) unpacker: RefCell<Unpacker>,
     /// When the oldest update that no taken sync covers was appended.
     pub(super) oldest_unsynced: Option<Time>,
-    in_flight: Option<InFlight>,
+    pub(super) in_flight: Option<InFlight>,
     /// Files to remove with the next sync; a forced one does not wait for the interval.
-    doomed: Vec<PathBuf>,
-    evicting: bool,
-    retry_at: Time,
-    trouble: Trouble,
-    opened: Time,
-    flash_bytes: u64,
-}
-
-/// An hour that still takes updates, or whose last blocks are not durable.
-#[derive(Debug)]
-pub(super) struct OpenHour {
-    pub(super) hour: Time,
-    pub(super) file: Option<Arc<dyn File>>,
-    /// Where the next block goes.
-    pub(super) end: u64,
-    /// Number of the first pending row: all before are in blocks.
-    pub(super) first_row: u64,
-    /// All rows before this are in synced blocks.
-    pub(super) synced: u64,
-    /// Rows not yet sealed.
-    pub(super) pending: Vec<u8>,
-    pub(super) pending_rows: u32,
-    /// Earliest and latest `last` of those.
-    pub(super) pending_times: (Time, Time),
-    /// How many octets and rows of `pending` the journal has.
-    journaled: (usize, u32),
-    /// Blocks were written since the last sync was taken.
-    pub(super) unsynced: bool,
-    /// The file was made since the last sync was taken.
-    created: bool,
-    closed: bool,
-}
-
-/// What no row has changed yet.
-const NO_TIMES: (Time, Time) = (Time::MAX, Time::ZERO);
-
-/// A file of the history.
-#[derive(Debug)]
-pub(super) struct FileInfo {
-    pub(super) hour: Time,
-    pub(super) len: u64,
-    /// Earliest and latest time in it, once somebody looked.
-    pub(super) times: Cell<Option<(Time, Time)>>,
-}
-
-/// A file of the journal.
-#[derive(Debug)]
-pub(super) struct JournalFile {
-    pub(super) number: u64,
-    pub(super) len: u64,
-    /// Open where this is the one being written.
-    pub(super) file: Option<Arc<dyn File>>,
-    /// Per hour the number after the last row it holds.
-    pub(super) ends: Vec<(Time, u64)>,
+    pub(super) doomed: Vec<PathBuf>,
+    pub(super) evicting: bool,
+    pub(super) retry_at: Time,
+    pub(super) trouble: Trouble,
+    pub(super) opened: Time,
+    pub(super) flash_bytes: u64,
 }
 
 #[derive(Debug)]
-struct InFlight {
+pub(super) struct InFlight {
     since: Option<Time>,
     /// Per hour the first row that was in no block when the job was taken.
     sealed: Vec<(Time, u64)>,
     doomed: Vec<PathBuf>,
-}
-
-impl OpenHour {
-    pub(super) fn new(hour: Time) -> Self {
-        Self {
-            hour,
-            file: None,
-            end: 0,
-            first_row: 0,
-            synced: 0,
-            pending: Vec::new(),
-            pending_rows: 0,
-            pending_times: NO_TIMES,
-            journaled: (0, 0),
-            unsynced: false,
-            created: false,
-            closed: false,
-        }
-    }
-
-    /// Takes a row.
-    pub(super) fn push(&mut self, record: &FlowRecord) {
-        row::put(&mut self.pending, record);
-        self.pending_rows += 1;
-        let (earliest, latest) = self.pending_times;
-        let last = record.last.min(row::LATEST);
-        self.pending_times = (earliest.min(last), latest.max(last));
-    }
-
-    /// The number after the last row.
-    pub(super) fn next_row(&self) -> u64 {
-        self.first_row + u64::from(self.pending_rows)
-    }
 }
 
 impl Store {
@@ -435,43 +335,10 @@ impl Store {
         self.settings = settings;
     }
 
-    /// What `budget_bytes` means at today's rate.
-    #[must_use]
-    pub fn forecast(&self, budget_bytes: u64, now: Time) -> Forecast {
-        let day = Duration::from_secs(86_400);
-        let recent = || self.files.values().filter(|info| info.hour + HOUR > now - day && info.hour <= now);
-        let begin = recent().map(|info| info.hour).min().unwrap_or(now).max(now - day);
-        let collected = now.since(begin).max(Duration::from_secs(600)).as_secs_f64();
-        let bytes: u64 = recent().map(|info| info.len).sum();
-        let per_day = bytes as f64 * day.as_secs_f64() / collected;
-        let journal: u64 = self.journals.iter().map(|journal| journal.len).sum();
-        let running = now.since(self.opened).as_secs_f64();
-        let flash = if running < 60.0 { 0.0 } else { self.flash_bytes as f64 * day.as_secs_f64() / running };
-        Forecast {
-            used_bytes: self.used(),
-            bytes_per_day: per_day as u64,
-            days: (bytes > 0).then(|| budget_bytes.saturating_sub(journal) as f64 / per_day),
-            flash_bytes_per_day: flash as u64,
-        }
-    }
-
-    /// The beginning of the oldest hour kept.
-    #[must_use]
-    pub fn oldest(&self) -> Option<Time> {
-        let files = self.files.values().map(|info| info.hour);
-        files.chain(self.hours.iter().map(|open| open.hour)).min()
-    }
-
     /// What went wrong since start.
     #[must_use]
     pub const fn trouble(&self) -> Trouble {
         self.trouble
-    }
-
-    /// Bytes on disk.
-    fn used(&self) -> u64 {
-        let files: u64 = self.files.values().map(|info| info.len).sum();
-        files + self.journals.iter().map(|journal| journal.len).sum::<u64>()
     }
 
     /// What the device has of a job is unknown: the rows in RAM are journaled again, the files synced again.
@@ -491,7 +358,7 @@ impl Store {
     }
 
     /// Whether an hour takes updates now.
-    fn takes(&self, hour: Time, now: Time) -> bool {
+    pub(super) fn takes(&self, hour: Time, now: Time) -> bool {
         let current = hour_of(now);
         hour == current || (hour + HOUR == current && now < current + self.settings.grace)
     }
@@ -502,168 +369,6 @@ impl Store {
             return Some(self.retry_at);
         }
         self.oldest_unsynced.map(|oldest| (oldest + self.settings.storage_interval * 4 / 5).max(self.retry_at))
-    }
-
-    /// The place of an hour in `hours`, opened where it was not.
-    pub(super) fn open_hour(&mut self, hour: Time) -> usize {
-        let found = self.hours.binary_search_by_key(&hour, |open| open.hour);
-        match found {
-            Ok(i) => {
-                self.hours[i].closed = false;
-                i
-            }
-            Err(i) => {
-                let mut open = OpenHour::new(hour);
-                if let Err(error) = self.continue_file(&mut open, &[]) {
-                    log::error!("{}: {error}", segment::name_of(hour));
-                }
-                self.hours.insert(i, open);
-                i
-            }
-        }
-    }
-
-    /// Seals what an hour has in RAM, at most [`BATCH_ROWS`] rows a block.
-    pub(super) fn seal(&mut self, i: usize) -> io::Result<()> {
-        while let Some(open) = self.hours.get(i).filter(|open| open.pending_rows > 0) {
-            let mut rows = Cursor::new(&open.pending);
-            let records: Vec<FlowRecord> =
-                (0..BATCH_ROWS.min(open.pending_rows as usize)).map_while(|_| row::read(&mut rows).ok()).collect();
-            let (sealed, octets) = (records.len() as u32, rows.offset());
-            if sealed > 0 {
-                self.write_block(i, records)?;
-            }
-            let open = &mut self.hours[i];
-            open.first_row += u64::from(sealed);
-            open.pending_rows -= sealed;
-            open.pending.drain(..octets);
-            open.journaled = (0, 0);
-            if open.pending_rows == 0 || sealed == 0 {
-                (open.pending_rows, open.pending_times) = (0, NO_TIMES);
-                open.pending.clear();
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes a block of records whose numbers begin at the hour's `first_row`.
-    pub(super) fn write_block(&mut self, i: usize, mut records: Vec<FlowRecord>) -> io::Result<()> {
-        let Some(open) = self.hours.get_mut(i) else { return Ok(()) };
-        let late = records.iter().any(|r| hour_of(r.last) != open.hour);
-        records.sort_by_key(|r| (r.key.protocol, r.key.server_port, r.key.server, r.key.client));
-        let batch = Batch::from_records(&records, Columns::ALL);
-        let mut bytes = if open.end == 0 { segment::file_header(open.hour).to_vec() } else { Vec::new() };
-        bytes.extend(block::encode(&batch, open.first_row, late, self.clock, &mut self.packer));
-        let name = segment::name_of(open.hour);
-        let file = match &open.file {
-            Some(file) => Arc::clone(file),
-            None => {
-                let file = self.disk.open(&segment::path_of(open.hour), true)?;
-                open.created = true;
-                Arc::clone(open.file.insert(file))
-            }
-        };
-        file.write_at(&bytes, open.end)?;
-        open.end += bytes.len() as u64;
-        open.unsynced = true;
-        self.flash_bytes += bytes.len() as u64;
-        let times = batch.times();
-        let info =
-            self.files.entry(name).or_insert(FileInfo { hour: open.hour, len: 0, times: Cell::new(Some(times)) });
-        info.len = open.end;
-        info.times.set(info.times.get().map(|(a, b)| (a.min(times.0), b.max(times.1))));
-        Ok(())
-    }
-
-    fn seal_or_retry(&mut self, i: usize, now: Time) {
-        match self.seal(i) {
-            Ok(()) => {
-                self.oldest_unsynced.get_or_insert(now);
-            }
-            Err(error) => self.refused(&error, now),
-        }
-    }
-
-    /// A write was refused: tried again later; where the disk is full, with one old file less.
-    fn refused(&mut self, error: &io::Error, now: Time) {
-        self.trouble.failed_writes += 1;
-        self.retry_at = now + RETRY;
-        log::error!("cannot write the history, trying again: {error}");
-        if error.kind() == io::ErrorKind::StorageFull {
-            self.evict_oldest();
-        }
-    }
-
-    /// Forgets the oldest file that is not being written.
-    fn evict_oldest(&mut self) {
-        let open = |info: &FileInfo| self.hours.iter().any(|open| open.hour == info.hour);
-        let Some(name) = self.files.iter().find(|(_, info)| !open(info)).map(|(name, _)| name.clone()) else { return };
-        self.files.remove(&name);
-        self.doomed.push(Path::new(segment::FOLDER).join(name));
-        self.evicting = true;
-    }
-
-    /// Seals the rows that hold the oldest journal file, where the journal is too long.
-    fn relieve_journal(&mut self, now: Time) {
-        if self.journals.iter().map(|journal| journal.len).sum::<u64>() <= JOURNAL_PRESSURE {
-            return;
-        }
-        let Some(oldest) = self.journals.front() else { return };
-        let held = |open: &OpenHour| oldest.ends.iter().any(|(hour, end)| *hour == open.hour && open.first_row < *end);
-        let holding: Vec<usize> = (0..self.hours.len()).filter(|&i| held(&self.hours[i])).collect();
-        holding.into_iter().for_each(|i| self.seal_or_retry(i, now));
-    }
-
-    /// Writes the rows that the journal does not have; gives the file to sync, and whether it is new.
-    fn write_journal(&mut self) -> io::Result<Option<(Arc<dyn File>, bool)>> {
-        let mut bytes = Vec::new();
-        let mut ends = Vec::new();
-        for open in &self.hours {
-            let (octets, rows) = open.journaled;
-            if let Some(fresh) = open.pending.get(octets..).filter(|fresh| !fresh.is_empty()) {
-                let first = open.first_row + u64::from(rows);
-                journal::put_group(&mut bytes, open.hour, first, open.pending_rows - rows, fresh);
-                ends.push((open.hour, open.next_row()));
-            }
-        }
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let current = self.journals.back().filter(|journal| journal.len < JOURNAL_FILE && journal.file.is_some());
-        let created = current.is_none();
-        if created {
-            let number = self.next_journal;
-            let file = self.disk.open(&journal::path_of(number), true)?;
-            file.write_at(&journal::FILE_MAGIC, 0)?;
-            self.next_journal += 1;
-            let len = journal::FILE_MAGIC.len() as u64;
-            self.journals.iter_mut().for_each(|journal| journal.file = None);
-            self.journals.push_back(JournalFile { number, len, file: Some(file), ends: Vec::new() });
-        }
-        let Some(journal) = self.journals.back_mut() else { return Ok(None) };
-        let Some(file) = journal.file.clone() else { return Ok(None) };
-        file.write_at(&bytes, journal.len)?;
-        journal.len += bytes.len() as u64;
-        journal.ends.retain(|(hour, _)| !ends.iter().any(|(newer, _)| newer == hour));
-        journal.ends.extend(ends);
-        self.flash_bytes += (bytes.len() as u64).next_multiple_of(PAGE);
-        for open in &mut self.hours {
-            open.journaled = (open.pending.len(), open.pending_rows);
-        }
-        Ok(Some((file, created)))
-    }
-
-    /// Forgets the journal files whose rows are all in synced blocks.
-    pub(super) fn drop_journals(&mut self) {
-        let hours = &self.hours;
-        let needed = |journal: &JournalFile| {
-            let unsealed = |hour: Time, end: u64| hours.iter().any(|open| open.hour == hour && open.synced < end);
-            journal.ends.iter().any(|(hour, end)| unsealed(*hour, *end))
-        };
-        let (kept, done) = std::mem::take(&mut self.journals).into_iter().partition(needed);
-        self.journals = kept;
-        let done: VecDeque<JournalFile> = done;
-        self.doomed.extend(done.iter().map(|journal| journal::path_of(journal.number)));
     }
 
     /// Learns the earliest and latest time in a file.

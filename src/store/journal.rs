@@ -15,8 +15,10 @@
 //! [`super::segment`]). All little-endian; rows as in [`super::row`]. A bad group is stepped over to the next good one.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::row;
+use crate::base::disk::File;
 use crate::base::{Cursor, Time};
 use crate::flow::FlowRecord;
 
@@ -37,6 +39,17 @@ pub(super) fn path_of(number: u64) -> PathBuf {
 /// The number of a file name; none where it is not one of ours.
 pub(super) fn number_of_name(name: &str) -> Option<u64> {
     if name.len() == 16 { u64::from_str_radix(name, 16).ok() } else { None }
+}
+
+/// A file of the journal.
+#[derive(Debug)]
+pub(super) struct JournalFile {
+    pub(super) number: u64,
+    pub(super) len: u64,
+    /// Open where this is the one being written.
+    pub(super) file: Option<Arc<dyn File>>,
+    /// Per hour the number after the last row it holds.
+    pub(super) ends: Vec<(Time, u64)>,
 }
 
 /// Appends a group.

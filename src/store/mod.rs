@@ -13,22 +13,26 @@
 
 mod batch;
 mod block;
+mod budget;
 mod column;
 mod database;
 mod history;
+mod hour;
 mod journal;
 mod recovery;
 pub mod rollups;
 mod row;
 mod scan;
+mod seal;
 mod segment;
 pub mod state;
 mod summary;
 mod waiting;
 
 pub use batch::{BATCH_ROWS, Batch, Columns, DictColumn, Row};
+pub use budget::Forecast;
 pub use database::{DatabaseError, FlushJob, FlushResult, Found};
-pub use history::{Forecast, Settings, Store, SyncJob, SyncResult, Trouble};
+pub use history::{Settings, Store, SyncJob, SyncResult, Trouble};
 pub use journal::fuzz_journal;
 pub use recovery::{Recovery, StoreError};
 pub use rollups::RollupStore;

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use super::block::{self, with_needed};
 use super::column::Unpacker;
-use super::history::{FileInfo, JournalFile, OpenHour, Store};
-use super::journal::{self, Group};
+use super::history::Store;
+use super::hour::{FileInfo, OpenHour};
+use super::journal::{self, Group, JournalFile};
 use super::segment::{self, FILE_HEADER, Piece, Place, Walk, read_at};
 use super::summary::{Damage, DamagedBlock};
 use super::{BATCH_ROWS, Columns};

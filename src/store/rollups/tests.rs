@@ -1,5 +1,7 @@
 use std::collections::HashMap;
+use std::fs;
 
+use super::renew::{fresh_folder, old_folder};
 use super::*;
 use crate::base::Ip;
 use crate::base::lru::HashKey;

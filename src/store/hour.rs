@@ -1,0 +1,79 @@
+//! An hour that takes updates: the rows that are in no block yet, and how far it is durable.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::row;
+use crate::base::Time;
+use crate::base::disk::File;
+use crate::flow::FlowRecord;
+
+/// An hour that still takes updates, or whose last blocks are not durable.
+#[derive(Debug)]
+pub(super) struct OpenHour {
+    pub(super) hour: Time,
+    pub(super) file: Option<Arc<dyn File>>,
+    /// Where the next block goes.
+    pub(super) end: u64,
+    /// Number of the first pending row: all before are in blocks.
+    pub(super) first_row: u64,
+    /// All rows before this are in synced blocks.
+    pub(super) synced: u64,
+    /// Rows not yet sealed.
+    pub(super) pending: Vec<u8>,
+    pub(super) pending_rows: u32,
+    /// Earliest and latest `last` of those.
+    pub(super) pending_times: (Time, Time),
+    /// How many octets and rows of `pending` the journal has.
+    pub(super) journaled: (usize, u32),
+    /// Blocks were written since the last sync was taken.
+    pub(super) unsynced: bool,
+    /// The file was made since the last sync was taken.
+    pub(super) created: bool,
+    pub(super) closed: bool,
+}
+
+/// What no row has changed yet.
+pub(super) const NO_TIMES: (Time, Time) = (Time::MAX, Time::ZERO);
+
+/// A file of the history.
+#[derive(Debug)]
+pub(super) struct FileInfo {
+    pub(super) hour: Time,
+    pub(super) len: u64,
+    /// Earliest and latest time in it, once somebody looked.
+    pub(super) times: Cell<Option<(Time, Time)>>,
+}
+
+impl OpenHour {
+    pub(super) fn new(hour: Time) -> Self {
+        Self {
+            hour,
+            file: None,
+            end: 0,
+            first_row: 0,
+            synced: 0,
+            pending: Vec::new(),
+            pending_rows: 0,
+            pending_times: NO_TIMES,
+            journaled: (0, 0),
+            unsynced: false,
+            created: false,
+            closed: false,
+        }
+    }
+
+    /// Takes a row.
+    pub(super) fn push(&mut self, record: &FlowRecord) {
+        row::put(&mut self.pending, record);
+        self.pending_rows += 1;
+        let (earliest, latest) = self.pending_times;
+        let last = record.last.min(row::LATEST);
+        self.pending_times = (earliest.min(last), latest.max(last));
+    }
+
+    /// The number after the last row.
+    pub(super) fn next_row(&self) -> u64 {
+        self.first_row + u64::from(self.pending_rows)
+    }
+}

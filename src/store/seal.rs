@@ -1,0 +1,180 @@
+//! Writing: rows to the journal, and from RAM to blocks.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use super::batch::{BATCH_ROWS, Batch, Columns};
+use super::history::{RETRY, Store};
+use super::hour::{FileInfo, NO_TIMES, OpenHour};
+use super::journal::JournalFile;
+use super::segment::{self, hour_of};
+use super::{block, journal, row};
+use crate::base::disk::File;
+use crate::base::{Cursor, Time};
+use crate::flow::FlowRecord;
+
+/// A journal file is left for a new one at this length.
+const JOURNAL_FILE: u64 = 256 << 10;
+
+/// Above this many octets of journal the rows that hold the oldest file are sealed early.
+const JOURNAL_PRESSURE: u64 = 4 << 20;
+
+/// What a device writes at least.
+const PAGE: u64 = 4096;
+
+impl Store {
+    /// The place of an hour in `hours`, opened where it was not.
+    pub(super) fn open_hour(&mut self, hour: Time) -> usize {
+        let found = self.hours.binary_search_by_key(&hour, |open| open.hour);
+        match found {
+            Ok(i) => {
+                self.hours[i].closed = false;
+                i
+            }
+            Err(i) => {
+                let mut open = OpenHour::new(hour);
+                if let Err(error) = self.continue_file(&mut open, &[]) {
+                    log::error!("{}: {error}", segment::name_of(hour));
+                }
+                self.hours.insert(i, open);
+                i
+            }
+        }
+    }
+
+    /// Seals what an hour has in RAM, at most [`BATCH_ROWS`] rows a block.
+    pub(super) fn seal(&mut self, i: usize) -> io::Result<()> {
+        while let Some(open) = self.hours.get(i).filter(|open| open.pending_rows > 0) {
+            let mut rows = Cursor::new(&open.pending);
+            let records: Vec<FlowRecord> =
+                (0..BATCH_ROWS.min(open.pending_rows as usize)).map_while(|_| row::read(&mut rows).ok()).collect();
+            let (sealed, octets) = (records.len() as u32, rows.offset());
+            if sealed > 0 {
+                self.write_block(i, records)?;
+            }
+            let open = &mut self.hours[i];
+            open.first_row += u64::from(sealed);
+            open.pending_rows -= sealed;
+            open.pending.drain(..octets);
+            open.journaled = (0, 0);
+            if open.pending_rows == 0 || sealed == 0 {
+                (open.pending_rows, open.pending_times) = (0, NO_TIMES);
+                open.pending.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a block of records whose numbers begin at the hour's `first_row`.
+    pub(super) fn write_block(&mut self, i: usize, mut records: Vec<FlowRecord>) -> io::Result<()> {
+        let Some(open) = self.hours.get_mut(i) else { return Ok(()) };
+        let late = records.iter().any(|r| hour_of(r.last) != open.hour);
+        records.sort_by_key(|r| (r.key.protocol, r.key.server_port, r.key.server, r.key.client));
+        let batch = Batch::from_records(&records, Columns::ALL);
+        let mut bytes = if open.end == 0 { segment::file_header(open.hour).to_vec() } else { Vec::new() };
+        bytes.extend(block::encode(&batch, open.first_row, late, self.clock, &mut self.packer));
+        let name = segment::name_of(open.hour);
+        let file = match &open.file {
+            Some(file) => Arc::clone(file),
+            None => {
+                let file = self.disk.open(&segment::path_of(open.hour), true)?;
+                open.created = true;
+                Arc::clone(open.file.insert(file))
+            }
+        };
+        file.write_at(&bytes, open.end)?;
+        open.end += bytes.len() as u64;
+        open.unsynced = true;
+        self.flash_bytes += bytes.len() as u64;
+        let times = batch.times();
+        let info =
+            self.files.entry(name).or_insert(FileInfo { hour: open.hour, len: 0, times: Cell::new(Some(times)) });
+        info.len = open.end;
+        info.times.set(info.times.get().map(|(a, b)| (a.min(times.0), b.max(times.1))));
+        Ok(())
+    }
+
+    pub(super) fn seal_or_retry(&mut self, i: usize, now: Time) {
+        match self.seal(i) {
+            Ok(()) => {
+                self.oldest_unsynced.get_or_insert(now);
+            }
+            Err(error) => self.refused(&error, now),
+        }
+    }
+
+    /// A write was refused: tried again later; where the disk is full, with one old file less.
+    pub(super) fn refused(&mut self, error: &io::Error, now: Time) {
+        self.trouble.failed_writes += 1;
+        self.retry_at = now + RETRY;
+        log::error!("cannot write the history, trying again: {error}");
+        if error.kind() == io::ErrorKind::StorageFull {
+            self.evict_oldest();
+        }
+    }
+
+    /// Seals the rows that hold the oldest journal file, where the journal is too long.
+    pub(super) fn relieve_journal(&mut self, now: Time) {
+        if self.journals.iter().map(|journal| journal.len).sum::<u64>() <= JOURNAL_PRESSURE {
+            return;
+        }
+        let Some(oldest) = self.journals.front() else { return };
+        let held = |open: &OpenHour| oldest.ends.iter().any(|(hour, end)| *hour == open.hour && open.first_row < *end);
+        let holding: Vec<usize> = (0..self.hours.len()).filter(|&i| held(&self.hours[i])).collect();
+        holding.into_iter().for_each(|i| self.seal_or_retry(i, now));
+    }
+
+    /// Writes the rows that the journal does not have; gives the file to sync, and whether it is new.
+    pub(super) fn write_journal(&mut self) -> io::Result<Option<(Arc<dyn File>, bool)>> {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for open in &self.hours {
+            let (octets, rows) = open.journaled;
+            if let Some(fresh) = open.pending.get(octets..).filter(|fresh| !fresh.is_empty()) {
+                let first = open.first_row + u64::from(rows);
+                journal::put_group(&mut bytes, open.hour, first, open.pending_rows - rows, fresh);
+                ends.push((open.hour, open.next_row()));
+            }
+        }
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let current = self.journals.back().filter(|journal| journal.len < JOURNAL_FILE && journal.file.is_some());
+        let created = current.is_none();
+        if created {
+            let number = self.next_journal;
+            let file = self.disk.open(&journal::path_of(number), true)?;
+            file.write_at(&journal::FILE_MAGIC, 0)?;
+            self.next_journal += 1;
+            let len = journal::FILE_MAGIC.len() as u64;
+            self.journals.iter_mut().for_each(|journal| journal.file = None);
+            self.journals.push_back(JournalFile { number, len, file: Some(file), ends: Vec::new() });
+        }
+        let Some(journal) = self.journals.back_mut() else { return Ok(None) };
+        let Some(file) = journal.file.clone() else { return Ok(None) };
+        file.write_at(&bytes, journal.len)?;
+        journal.len += bytes.len() as u64;
+        journal.ends.retain(|(hour, _)| !ends.iter().any(|(newer, _)| newer == hour));
+        journal.ends.extend(ends);
+        self.flash_bytes += (bytes.len() as u64).next_multiple_of(PAGE);
+        for open in &mut self.hours {
+            open.journaled = (open.pending.len(), open.pending_rows);
+        }
+        Ok(Some((file, created)))
+    }
+
+    /// Forgets the journal files whose rows are all in synced blocks.
+    pub(super) fn drop_journals(&mut self) {
+        let hours = &self.hours;
+        let needed = |journal: &JournalFile| {
+            let unsealed = |hour: Time, end: u64| hours.iter().any(|open| open.hour == hour && open.synced < end);
+            journal.ends.iter().any(|(hour, end)| unsealed(*hour, *end))
+        };
+        let (kept, done) = std::mem::take(&mut self.journals).into_iter().partition(needed);
+        self.journals = kept;
+        let done: VecDeque<JournalFile> = done;
+        self.doomed.extend(done.iter().map(|journal| journal::path_of(journal.number)));
+    }
+}

@@ -1,0 +1,195 @@
+//! Files whose bytes are not those that were written.
+
+use super::*;
+
+#[test]
+fn a_flipped_byte_costs_its_block_only_and_is_reported_with_its_minutes() {
+    let disk = SimDisk::new();
+    let (store, records) = sealed(&disk, 3);
+    drop(store);
+    let name = file_name(START);
+    let path = Path::new(&name);
+    let len = disk.open(path, false).unwrap().len().unwrap();
+    let now = START + Duration::from_secs(7200);
+    for k in 0..300 {
+        let offset = k * len / 300;
+        disk.flip(path, offset, 1 << (k % 8)).unwrap();
+        let (store, _) = open(&disk, now);
+        let (found, damaged) = scan_all(&store, if k % 2 == 0 { Order::Forward } else { Order::Backward });
+        let found = sorted(found);
+        if offset < 32 {
+            assert_eq!((&found, damaged.len()), (&records, 0), "offset {offset}: the file header costs nothing");
+        } else {
+            let [block] = damaged.as_slice() else { panic!("offset {offset}: {damaged:?}") };
+            assert!(block.bytes.contains(&offset), "{block}");
+            assert_eq!(found.len(), 2 * BATCH_ROWS, "offset {offset}");
+            let lost: Vec<_> =
+                records.iter().filter(|r| found.binary_search_by_key(&r.id, |f| f.id).is_err()).collect();
+            let (first, last) = (lost[0].last, lost[lost.len() - 1].last);
+            assert!(block.times.0 <= first && last <= block.times.1, "{block} should cover {first} to {last}");
+            let slack = Duration::from_secs(if block.rows.is_some() { 0 } else { 3600 });
+            assert!(block.times.1.since(block.times.0) <= last.since(first) + slack);
+            let mut scan = store.scan(block.times.1 + Duration::from_secs(1)..Time::MAX, Columns::ID, Order::Forward);
+            while let Some(found) = scan.next(&store, &|_| false) {
+                assert!(found.is_ok(), "not reported where it cannot matter");
+            }
+        }
+        disk.flip(path, offset, 1 << (k % 8)).unwrap();
+    }
+}
+
+#[test]
+fn a_cut_tail_costs_its_block_only_and_appending_goes_on_after_it() {
+    let whole = SimDisk::new();
+    let (store, records) = sealed(&whole, 3);
+    drop(store);
+    let name = file_name(START);
+    let bytes = {
+        let file = whole.open(Path::new(&name), false).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        let _ = file.read_at(&mut bytes, 0).unwrap();
+        bytes
+    };
+    for cut in [30, 1000, 20_000] {
+        let disk = SimDisk::new();
+        disk.create_folder(Path::new("sessions")).unwrap();
+        let file = disk.open(Path::new(&name), true).unwrap();
+        file.write_at(&bytes[..bytes.len() - cut], 0).unwrap();
+        let now = START + Duration::from_secs(1500);
+        let (mut store, _) = open(&disk, now);
+        let (found, damaged) = scan_all(&store, Order::Forward);
+        assert_eq!(sorted(found), records[..2 * BATCH_ROWS]);
+        let [block] = damaged.as_slice() else { panic!("{damaged:?}") };
+        assert_eq!(block.times, (records[2 * BATCH_ROWS].last, records[3 * BATCH_ROWS - 1].last));
+        assert_eq!((block.damage, block.rows), (Damage::Truncated, Some(4096)));
+
+        // The hour goes on: its new block is found, the lost one still reported.
+        store.append(now, &record(1_000_000, now));
+        store.tick(now + Duration::from_secs(7200));
+        sync(&mut store, now + Duration::from_secs(7200));
+        let (store, _) = open(&disk, now + Duration::from_secs(7200));
+        for order in [Order::Forward, Order::Backward] {
+            let (found, damaged) = scan_all(&store, order);
+            assert_eq!(found.len(), 2 * BATCH_ROWS + 1);
+            assert_eq!(damaged.len(), 1);
+            assert_eq!(damaged[0].times, block.times);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_journal_group_costs_that_group_only() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    for id in 0..30 {
+        store.append(START, &record(id, START));
+        if id % 10 == 9 {
+            sync(&mut store, START);
+        }
+    }
+    let name = disk.list(Path::new("journal")).unwrap().pop().unwrap().0;
+    let path = Path::new("journal").join(name);
+    let len = disk.open(&path, false).unwrap().len().unwrap();
+    disk.flip(&path, len / 2, 0x10).unwrap();
+    let (mut store, recovery) = open(&disk, START);
+    assert_eq!(recovery.recovered, 20);
+    let ids: Vec<_> = sorted(scan_all(&store, Order::Forward).0).iter().map(|r| r.id).collect();
+    assert_eq!(ids, (0..10).chain(20..30).collect::<Vec<_>>());
+    // What does not join was sealed at once; a second crash brings nothing twice.
+    store.append(START, &record(30, START));
+    sync(&mut store, START);
+    let (store, _) = open(&disk, START);
+    assert_eq!(scan_all(&store, Order::Forward).0.len(), 21);
+}
+
+#[test]
+fn another_version_is_refused_politely_and_left_alone() {
+    let disk = SimDisk::new();
+    disk.create_folder(Path::new("sessions")).unwrap();
+    let name = file_name(START);
+    let mut header = segment::file_header(START);
+    header[8] = 9;
+    let checksum = crc32c::crc32c(&header[..28]);
+    header[28..].copy_from_slice(&checksum.to_le_bytes());
+    let file = disk.open(Path::new(&name), true).unwrap();
+    file.write_at(&header, 0).unwrap();
+    file.write_at(b"from the future", 32).unwrap();
+
+    let (mut store, _) = open(&disk, START);
+    let (found, damaged) = scan_all(&store, Order::Forward);
+    assert_eq!((found.len(), damaged.len()), (0, 1));
+    assert_eq!(damaged[0].damage, Damage::Version(9));
+    assert_eq!(damaged[0].times, (START, START + Duration::from_secs(3600)));
+    assert!(damaged[0].to_string().contains("format version 9 is not known here"), "{}", damaged[0]);
+
+    // The same hour can be written all the same.
+    store.append(START, &record(1, START));
+    store.tick(START + Duration::from_secs(7200));
+    sync(&mut store, START + Duration::from_secs(7200));
+    let (store, _) = open(&disk, START + Duration::from_secs(7200));
+    let (found, damaged) = scan_all(&store, Order::Forward);
+    assert_eq!((found.len(), damaged.len()), (1, 1));
+    let names: Vec<_> = disk.list(Path::new("sessions")).unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), 2);
+    assert!(names[1].ends_with(".flows-v9"), "{names:?}");
+}
+
+#[test]
+fn an_empty_or_foreign_file_disturbs_nobody() {
+    let disk = SimDisk::new();
+    for folder in ["sessions", "journal"] {
+        disk.create_folder(Path::new(folder)).unwrap();
+        for name in ["2026-11-22T18.flows", "2026-11-22T25.flows", "notes.txt", "0000000000000007", "ü"] {
+            disk.open(&Path::new(folder).join(name), true).unwrap();
+        }
+    }
+    let (mut store, recovery) = open(&disk, START);
+    assert_eq!(recovery, Recovery::default());
+    let hour: Time = Time::from_secs(1_795_370_400);
+    assert_eq!(file_name(hour), "sessions/2026-11-22T18.flows");
+    store.append(hour, &record(1, hour));
+    sync(&mut store, hour);
+    store.tick(hour + Duration::from_secs(7200));
+    sync(&mut store, hour + Duration::from_secs(7200));
+    let (store, _) = open(&disk, hour);
+    assert_eq!(scan_all(&store, Order::Forward), (vec![record(1, hour)], vec![]));
+}
+
+/// The file of an hour with two small blocks, and a journal: where fuzzing begins.
+fn corpus() -> (Vec<u8>, Vec<u8>) {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    extremes().iter().for_each(|r| store.append(START, r));
+    sync(&mut store, START);
+    let read = |path: &Path| {
+        let file = disk.open(path, false).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        let _ = file.read_at(&mut bytes, 0).unwrap();
+        bytes
+    };
+    let journal = read(Path::new("journal/0000000000000000"));
+    store.tick(START + Duration::from_secs(7200));
+    (0..200).for_each(|id| store.append(START, &record(id, START)));
+    store.tick(START + Duration::from_secs(7200));
+    sync(&mut store, START + Duration::from_secs(7200));
+    (read(Path::new(&file_name(START))), journal)
+}
+
+#[test]
+fn no_bytes_make_reading_panic() {
+    let (segment, journal) = corpus();
+    fuzz_segment(&segment);
+    fuzz_journal(&journal);
+    let mut dice = Dice(5);
+    for _ in 0..200 {
+        for (bytes, fuzz) in [(&segment, fuzz_segment as fn(&[u8])), (&journal, fuzz_journal as fn(&[u8]))] {
+            let mut bytes = bytes.clone();
+            for _ in 0..=dice.below(3) {
+                let at = dice.below(bytes.len() as u64) as usize;
+                bytes[at] = dice.next() as u8;
+            }
+            bytes.truncate(bytes.len() - dice.below(2) as usize * dice.below(bytes.len() as u64) as usize);
+            fuzz(&bytes);
+        }
+    }
+}

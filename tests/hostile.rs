@@ -24,7 +24,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 use tiny_http::Method;
 use weir::base::time::monotonic;
-use weir::http::local::call;
+use weir::http::client::call;
 
 const INSIDE: &str = "WEIR_TEST_INSIDE_NAMESPACE";
 const PASSWORD: &str = "the password of a good client";

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::cli::call::CallFailure;
 use crate::cli::{self, Command};
 
 /// How the program ended; converted to the process's exit code in one place.
@@ -25,6 +26,10 @@ pub enum Exit {
     Failure,
     /// The arguments make no sense.
     Usage,
+    /// The caller may not do that.
+    Refused,
+    /// What was asked for does not exist.
+    Absent,
 }
 
 impl From<Exit> for ExitCode {
@@ -33,6 +38,8 @@ impl From<Exit> for ExitCode {
             Exit::Success => Self::from(0),
             Exit::Failure => Self::from(1),
             Exit::Usage => Self::from(2),
+            Exit::Refused => Self::from(3),
+            Exit::Absent => Self::from(4),
         }
     }
 }
@@ -50,6 +57,19 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
                 Exit::Failure
             }
         },
+        Ok(Command::Call(what)) => match cli::call::run(&what) {
+            Ok(result) => say(&result),
+            Err(failure) => {
+                complain(&format!("weir: {failure}"));
+                match failure {
+                    CallFailure::Usage(_) => Exit::Usage,
+                    CallFailure::Refused(_) => Exit::Refused,
+                    CallFailure::Absent(_) => Exit::Absent,
+                    CallFailure::Broken(_) => Exit::Failure,
+                }
+            }
+        },
+        Ok(Command::Print(text)) => say(&text),
         Err(stop) if stop.wrong => {
             complain(stop.text.trim_end());
             Exit::Usage

@@ -1,6 +1,11 @@
 //! Floor 8: the command line. Arguments become a [`Command`]; what a command does is the composition root's.
 
+pub mod call;
+pub mod complete;
+pub mod output;
 pub mod setup;
+pub mod tree;
+pub mod usage;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -15,7 +20,7 @@ pub const DEFAULT_DATA: &str = "weir-data";
 const MAX_FLOWS: i64 = 16 << 20;
 
 /// One parsed command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Capture and serve.
     Run(Run),
@@ -23,6 +28,10 @@ pub enum Command {
     Read(Read),
     /// Set the administrator's password.
     Setup(Setup),
+    /// Call an operation of a running weir.
+    Call(Box<call::Call>),
+    /// Print this and be done.
+    Print(String),
 }
 
 /// `weir run`. An option that was not given leaves the config file's value in force.
@@ -99,6 +108,11 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
     if first.is_none_or(|a| a.starts_with('-') && !own.contains(&a.as_str())) {
         arguments.insert(arguments.len().min(1), "run".into());
     }
+    if let Some(word) = arguments.get(1).and_then(|word| word.to_str())
+        && call::WORDS.contains(&word)
+    {
+        return Ok(Command::Call(Box::new(call::parse(word, &arguments[2..])?)));
+    }
     let matches = program()
         .try_get_matches_from(arguments)
         .map_err(|e| Stop { wrong: e.use_stderr(), text: e.render().to_string() })?;
@@ -118,6 +132,10 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
             log: one(m, "log"),
         })),
         Some(("setup", m)) => Ok(Command::Setup(Setup { data: data(m), password_stdin: m.get_flag("password-stdin") })),
+        Some(("completion", m)) => {
+            Ok(Command::Print(complete::script(&one::<String>(m, "SHELL").unwrap_or_default()).to_owned()))
+        }
+        Some(("complete", m)) => Ok(Command::Print(complete::print(&many::<String>(m, "WORD")))),
         Some((_, m)) => Ok(Command::Run(Run {
             data: data(m),
             listen: many(m, "listen"),
@@ -223,12 +241,20 @@ fn program() -> Clap {
         .about("Set the administrator's password (user admin), whether weir runs or not")
         .arg(data().help(format!("The folder that `weir run` uses [default: {DEFAULT_DATA}]")))
         .arg(flag("password-stdin").help("Read the password from standard input instead of asking for it"));
+    let completion = Clap::new("completion").about("Print a script that completes weir's words in a shell").arg(
+        Arg::new("SHELL").required(true).value_parser(PossibleValuesParser::new(complete::SHELLS)).help("The shell"),
+    );
+    let complete = Clap::new("complete")
+        .hide(true)
+        .arg(Arg::new("WORD").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true));
     Clap::new("weir")
         .about("Measures the flows that pass this box, keeps them, and answers questions about them over HTTPS")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .max_term_width(100)
         .subcommands([run, read, setup])
+        .subcommands(call::commands())
+        .subcommands([completion, complete])
 }
 
 fn option(name: &'static str, value: &'static str) -> Arg {

@@ -21,7 +21,7 @@ use super::Setup;
 use crate::auth::{ADMINISTRATOR, Auth, From, Refusal, Settings, password, users};
 use crate::base::disk::Disk;
 use crate::base::time;
-use crate::http::local::{CallError, call};
+use crate::http::client::{CallError, call};
 use crate::io::disk::OsDisk;
 use crate::schema::registry::LONGEST_PASSWORD;
 

@@ -12,7 +12,7 @@
 //! body that the service allowed; writing, one piece of the body, however slow the reader is. Every wait has a deadline.
 //!
 //! The logic ([`head`], [`chunked`], [`connection`], [`reply`], [`seats`]) takes bytes and times and is tested without I/O; only
-//! [`serve`], [`gate`] and [`local`] are async.
+//! [`serve`], [`gate`] and [`client`] are async.
 //!
 //! # Decisions
 //!
@@ -26,11 +26,12 @@
 //! - HEAD reaches the service as GET, so that no dialect can answer the two differently.
 
 pub mod chunked;
+pub mod client;
 pub mod connection;
 pub mod gate;
 pub mod head;
 pub mod limits;
-pub mod local;
+
 pub mod redirect;
 pub mod reply;
 pub mod seats;

@@ -11,5 +11,6 @@ pub mod logger;
 pub mod net;
 pub mod offload;
 pub mod packet_ring;
+pub mod pinned;
 pub mod signals;
 pub mod tls;

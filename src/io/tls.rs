@@ -202,7 +202,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 /// SHA-256 in pairs of capital hexadecimal digits with colons between. The hash is the one that rustls brings.
-fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+pub(super) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     let SupportedCipherSuite::Tls13(suite) = ring::cipher_suite::TLS13_AES_128_GCM_SHA256 else {
         return String::new();
     };

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tiny_http::Method;
 use weir::http::Limits;
-use weir::http::local::{CallError, call};
+use weir::http::client::{CallError, call};
 
 use crate::world::World;
 

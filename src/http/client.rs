@@ -1,4 +1,4 @@
-//! A client for the local socket: what `weir setup` and the command line use to talk to a running weir.
+//! A client: what `weir setup` and the command line use to talk to a running weir, over its local socket or TLS.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use async_io::Async;
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tiny_http::Method;
 
 use super::chunked::Decoder;
@@ -20,7 +20,7 @@ const MAX_HEADERS: usize = 64;
 pub enum CallError {
     /// Nobody listens at the socket: weir does not run on this data folder.
     NotRunning(io::Error),
-    /// The socket says no: it is another user's, or the connection broke.
+    /// The connection could not be made, or it broke.
     Io(io::Error),
     /// What came is no whole HTTP answer.
     Broken(&'static str),
@@ -30,7 +30,7 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRunning(_) => f.write_str("weir is not running on this data folder"),
-            Self::Io(error) => write!(f, "the local socket: {error}"),
+            Self::Io(error) => write!(f, "the connection to weir: {error}"),
             Self::Broken(what) => write!(f, "the answer of weir: {what}"),
         }
     }
@@ -43,22 +43,49 @@ impl std::error::Error for CallError {}
 /// # Errors
 /// [`CallError`]; a status that is no success is an answer, not an error.
 pub async fn call(socket: &Path, method: &Method, target: &str, body: &[u8]) -> Result<(u16, Vec<u8>), CallError> {
-    if !target.starts_with('/') || !target.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(CallError::Broken("asked for a target that is no path"));
-    }
-    let mut stream = Async::<UnixStream>::connect(socket).await.map_err(|error| match error.kind() {
+    let stream = Async::<UnixStream>::connect(socket).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => CallError::NotRunning(error),
         _ => CallError::Io(error),
     })?;
+    exchange(stream, "localhost", None, method, target, body).await
+}
+
+/// Makes one call over a connection, which ends with it. `authorization` is the value of the header field of that name.
+///
+/// # Errors
+/// As for [`call`].
+pub async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+    authorization: Option<&str>,
+    method: &Method,
+    target: &str,
+    body: &[u8],
+) -> Result<(u16, Vec<u8>), CallError> {
+    let is_graphic = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
+    if !target.starts_with('/') || !is_graphic(target) || !is_graphic(host) {
+        return Err(CallError::Broken("asked for a target that is no path"));
+    }
+    let credential = match authorization {
+        Some(value) if value.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) => {
+            format!("Authorization: {value}\r\n")
+        }
+        Some(_) => return Err(CallError::Broken("asked with a credential that no header field can carry")),
+        None => String::new(),
+    };
     let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
     let mut request = format!(
-        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{kind}Content-Length: {}\r\n\r\n",
+        "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{credential}{kind}Content-Length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();
     request.extend_from_slice(body);
-    // A refusal may come, and the socket close, before all is sent: then its answer counts, not the failed write.
-    let sent = stream.write_all(&request).await;
+    // A refusal may come, and the connection close, before all is sent: then its answer counts, not the failed write.
+    let sent = async {
+        stream.write_all(&request).await?;
+        stream.flush().await
+    }
+    .await;
     let mut answer = Vec::new();
     let read = (&mut stream).take(MAX_ANSWER as u64).read_to_end(&mut answer).await;
     match parse(&answer) {

@@ -1,0 +1,129 @@
+//! The tree of paths that the table of operations spans: what `ls`, completion and usage walk.
+
+use std::collections::BTreeMap;
+
+use crate::schema::registry::operations;
+use crate::schema::{Operation, Verb};
+
+/// The verbs in the order in which they are shown.
+pub const VERBS: [Verb; 4] = [Verb::Get, Verb::Set, Verb::Create, Verb::Delete];
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Node {
+    operations: [Option<&'static Operation>; 4],
+    /// Whether there are paths below it.
+    pub is_folder: bool,
+}
+
+impl Node {
+    /// What a verb does here.
+    #[must_use]
+    pub fn operation(&self, verb: Verb) -> Option<&'static Operation> {
+        VERBS.iter().position(|v| *v == verb).and_then(|at| self.operations[at])
+    }
+
+    /// Everything that can be done here.
+    pub fn operations(&self) -> impl Iterator<Item = &'static Operation> {
+        self.operations.into_iter().flatten()
+    }
+
+    /// `Drwcd`: folder, get, set, create, delete; `-` for what there is not.
+    #[must_use]
+    pub fn capabilities(&self) -> String {
+        let letters = VERBS.iter().zip("rwcd".chars());
+        let verbs = letters.map(|(verb, letter)| if self.operation(*verb).is_some() { letter } else { '-' });
+        std::iter::once(if self.is_folder { 'D' } else { '-' }).chain(verbs).collect()
+    }
+
+    fn add(&mut self, operation: &'static Operation) {
+        if let Some(at) = VERBS.iter().position(|verb| *verb == operation.verb) {
+            self.operations[at] = Some(operation);
+        }
+    }
+}
+
+/// A path as the tree has it: one `/` before each segment, none at the end; the root is empty.
+#[must_use]
+pub fn normal(path: &str) -> String {
+    path.split('/').filter(|segment| !segment.is_empty()).fold(String::new(), |all, segment| all + "/" + segment)
+}
+
+/// What is at a path; `None` where there is nothing. A literal segment goes before a parameter.
+#[must_use]
+pub fn node(path: &str) -> Option<Node> {
+    let path = normal(path);
+    let given: Vec<&str> = path.split('/').skip(1).collect();
+    let mut found: Option<Node> = path.is_empty().then(Node::default);
+    for literal in [true, false] {
+        for operation in operations() {
+            let template: Vec<&str> = operation.path.split('/').skip(1).collect();
+            if template.len() < given.len() || !fits(&template[..given.len()], &given, literal) {
+                continue;
+            }
+            let node = found.get_or_insert_default();
+            if template.len() > given.len() {
+                node.is_folder = true;
+            } else if node.operation(operation.verb).is_none() {
+                node.add(operation);
+            }
+        }
+    }
+    found
+}
+
+/// The segments that can follow a path, with what is there; a parameter as `{name}`.
+#[must_use]
+pub fn children(path: &str) -> BTreeMap<&'static str, Node> {
+    let path = normal(path);
+    let given: Vec<&str> = path.split('/').skip(1).collect();
+    let mut found: BTreeMap<&'static str, Node> = BTreeMap::new();
+    for operation in operations() {
+        let template: Vec<&'static str> = operation.path.split('/').skip(1).collect();
+        if let Some(next) = template.get(given.len()).filter(|_| fits(&template[..given.len()], &given, false)) {
+            let node = found.entry(next).or_default();
+            if template.len() == given.len() + 1 {
+                node.add(operation);
+            } else {
+                node.is_folder = true;
+            }
+        }
+    }
+    found
+}
+
+fn fits(template: &[&str], given: &[&str], literal: bool) -> bool {
+    template.iter().zip(given).all(|(part, segment)| part == segment || (!literal && part.starts_with('{')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_as_people_type_them() {
+        assert_eq!(normal("flows//table/"), "/flows/table");
+        assert_eq!(normal("/"), "");
+    }
+
+    #[test]
+    fn every_operation_is_found_at_its_path_and_each_parent_lists_the_next_segment() {
+        for operation in operations() {
+            assert_eq!(node(operation.path).unwrap().operation(operation.verb).unwrap().name, operation.name);
+            let segments: Vec<&str> = operation.path.split('/').skip(1).collect();
+            for depth in 0..segments.len() {
+                let parent = segments[..depth].join("/");
+                assert!(node(&parent).unwrap().is_folder, "{parent}");
+                assert!(children(&parent).contains_key(segments[depth]), "{} below {parent}", segments[depth]);
+            }
+        }
+    }
+
+    #[test]
+    fn capabilities_tell_what_can_be_done() {
+        assert_eq!(node("/flows").unwrap().capabilities(), "D----");
+        assert_eq!(node("/version").unwrap().capabilities(), "-r---");
+        assert_eq!(node("").unwrap().capabilities(), "D----");
+        assert!(node("/nothing/here").is_none());
+    }
+}

@@ -71,7 +71,7 @@ fn until_set_up_nobody_gets_in_but_over_the_local_socket() {
         assert_eq!(login(&mut auth, at(0), stranger(), credential).0, Err(Refusal::NotSetUp));
     }
     for uid in [0, OWN_UID] {
-        assert_eq!(login(&mut auth, at(0), From::Local(uid), Credential::None).0.unwrap().user, "admin");
+        assert_eq!(login(&mut auth, at(0), From::Local(uid), Credential::None).0.unwrap().user.as_ref(), "admin");
     }
     assert_eq!(login(&mut auth, at(0), From::Local(1_000), Credential::None).0, Err(Refusal::NoCredential));
     assert!(Refusal::NotSetUp.to_string().contains("weir setup"), "says what to do");

@@ -118,7 +118,11 @@ impl Questions {
 }
 
 impl Asked {
-    fn begin(world: &Rc<World>, now: Time, question: Question) -> Result<Self, Failure> {
+    /// Begins to answer a question. The one way to ask: here what the caller may see is ANDed into it.
+    fn begin(call: &Call, question: Question) -> Result<Self, Failure> {
+        let (world, now) = (call.world(), call.now);
+        let user_filter = call.identity.and_then(|identity| identity.filter().cloned());
+        let question = Question { user_filter, ..question };
         let mut asked = Self { seat: Seat::take(world, &question.what)?, question, work: None };
         if asked.seat.may_work() {
             asked.work = Some(asked.begin_work(now)?);
@@ -181,7 +185,7 @@ impl Asked {
             Some(Work::Rollups(rolled)) => rolled.honesty().clone(),
             None => Honesty::default(),
         };
-        honesty::to_json(&honesty, &self.seat.world)
+        honesty::to_json(&honesty, &self.seat.world, self.question.user_filter.is_some())
     }
 }
 
@@ -238,5 +242,5 @@ fn ask(call: &Call, (from, to): (Time, Time), what: What) -> Result<Outcome, Fai
         _ => None,
     };
     let question = Question { from, to, filter, user_filter: None, what };
-    Ok(Outcome::Asked(Box::new(Asked::begin(call.world(), call.now, question)?)))
+    Ok(Outcome::Asked(Box::new(Asked::begin(call, question)?)))
 }

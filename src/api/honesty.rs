@@ -1,7 +1,10 @@
 //! The honesty object: how far an answer can be trusted.
 //!
 //! The query says what it left out itself; what capture lost before, and why the sum may differ from what was on the wire,
-//! is added here. Capture's counters run since the start.
+//! is added here. Capture's counters run since the start. To a user who may not see all flows nothing is said that counts
+//! flows beyond theirs: what capture lost, and how much history was read or skipped.
+
+use std::fmt::Write as _;
 
 use super::World;
 use crate::base::Time;
@@ -10,7 +13,7 @@ use crate::query::{Honesty, Source};
 /// As the text of a JSON object; times are RFC 3339. Written out by hand because every answer has one: a tree of it would
 /// cost more than a small answer itself.
 #[must_use]
-pub fn to_json(honesty: &Honesty, world: &World) -> String {
+pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String {
     let capture = world.capture.borrow();
     let meter = world.meter.borrow().counters();
     let lost = world.store.borrow().trouble().lost_updates;
@@ -22,27 +25,34 @@ pub fn to_json(honesty: &Honesty, world: &World) -> String {
     let moment = |time: Option<Time>| time.map_or_else(|| "null".to_owned(), |time| format!("\"{time}\""));
     let (kept_from, cut_short) = (moment(honesty.kept_from), moment(honesty.cut_short));
     let drops = capture.drops();
-    format!(
+    let mut text = format!(
         "{{\"source\":\"{source}\",\"degraded\":{},\"kept_from\":{kept_from},\"gaps\":[{}],\"more_gaps\":{},\"updates\":{},\
-         \"updates_still_captured\":{},\"sampled\":{},\"blocks_read\":{},\"blocks_skipped\":{},\"rank_error\":{},\
-         \"distinct_sample\":{},\"series_spread\":{},\"ids_forgotten\":{},\"cut_short_before\":{cut_short},\
-         \"kernel_drops\":{drops},\"ring_freezes\":{},\"packets_merged_by_offload\":{},\"sessions_evicted\":{},\
-         \"own_packets_left_out\":{},\"updates_lost\":{lost}}}",
+         \"updates_still_captured\":{},\"sampled\":{},\"rank_error\":{},\"distinct_sample\":{},\"series_spread\":{},\
+         \"ids_forgotten\":{},\"cut_short_before\":{cut_short}",
         honesty.degraded() || drops > 0 || meter.evicted > 0 || lost > 0,
         gaps.join(","),
         honesty.more_gaps,
         honesty.updates,
         honesty.live,
         honesty.sampled,
-        honesty.blocks,
-        honesty.skipped,
         honesty.rank_error,
         honesty.distinct_sample,
         honesty.series_spread,
         honesty.ids_forgotten,
-        capture.freezes(),
-        meter.merged,
-        meter.evicted,
-        capture.own_left_out,
-    )
+    );
+    if !is_restricted {
+        _ = write!(
+            text,
+            ",\"blocks_read\":{},\"blocks_skipped\":{},\"kernel_drops\":{drops},\"ring_freezes\":{},\
+             \"packets_merged_by_offload\":{},\"sessions_evicted\":{},\"own_packets_left_out\":{},\"updates_lost\":{lost}",
+            honesty.blocks,
+            honesty.skipped,
+            capture.freezes(),
+            meter.merged,
+            meter.evicted,
+            capture.own_left_out,
+        );
+    }
+    text.push('}');
+    text
 }

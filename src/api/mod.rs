@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 pub use flows::{Asked, MOST_LISTINGS, MOST_RANKINGS, MOST_WAITING};
 pub use world::{Parts, World};
 
-use crate::auth::{Credential, From, Identity, Refusal, Step};
+use crate::auth::{Change, Credential, From, Identity, Means, Refusal, Step};
 use crate::base::{Connection, Time};
 use crate::schema::{Access, Fault, Operation, fill_defaults, verify};
 
@@ -199,7 +199,11 @@ impl Api {
         }
         let api = Rc::clone(self);
         self.identified(now, from, credential, move |now, identity| {
-            if !identity.may(operation.access) {
+            if operation.changes && identity.means == (Means::Ticket { csrf: false }) {
+                let refusal = api.world.auth.borrow_mut().forged(now, from, &identity.user);
+                return Failure::Refused(refusal).into();
+            }
+            if !identity.may(operation.access, operation.acl_path()) {
                 let refusal = api.world.auth.borrow_mut().forbidden(now, from, &identity.user, operation.name);
                 return Failure::Refused(refusal).into();
             }
@@ -257,7 +261,7 @@ impl Api {
         let Some(handler) = handler(operation.name) else {
             return Failure::Broken(format!("the operation {} has no handler", operation.name)).into();
         };
-        let outcome = handler(&Call { api: self, now, from, identity, parameters: &parameters });
+        let outcome = handler(&Call { api: self, now, from, identity, operation, parameters: &parameters });
         if cfg!(debug_assertions)
             && let Some(result) = outcome.result()
         {
@@ -278,8 +282,8 @@ struct Call<'a> {
     now: Time,
     from: From,
     /// Who calls; `None` where an open operation did not ask.
-    #[expect(dead_code, reason = "who calls matters to the operations of the next commits")]
     identity: Option<&'a Identity>,
+    operation: &'static Operation,
     parameters: &'a Value,
 }
 
@@ -288,9 +292,43 @@ impl Call<'_> {
         &self.api.world
     }
 
+    /// Writes into the audit log what the call changed; `null` stands for what was not there, or is not any more.
+    #[expect(dead_code, reason = "the operations of the next commits change things")]
+    fn changed(&self, target: &str, before: &Value, after: &Value) {
+        self.author().changed(self.now, target, before, after);
+    }
+
+    /// Who changes something, for what goes on after the call returned.
+    fn author(&self) -> Author {
+        let (user, means) = match self.identity {
+            Some(identity) => (Rc::clone(&identity.user), identity.means.to_string()),
+            None => ("-".into(), "-".to_owned()),
+        };
+        Author { world: Rc::clone(self.world()), user, means, from: self.from, operation: self.operation.name }
+    }
+
     /// A parameter that is text; empty where it is absent.
     fn text(&self, name: &str) -> &str {
         self.parameters[name].as_str().unwrap_or_default()
+    }
+}
+
+/// Who changes something, and by which operation.
+#[derive(Debug, Clone)]
+struct Author {
+    world: Rc<World>,
+    user: Rc<str>,
+    means: String,
+    from: From,
+    operation: &'static str,
+}
+
+impl Author {
+    /// Writes a change into the audit log.
+    fn changed(&self, now: Time, target: &str, before: &Value, after: &Value) {
+        let Self { world, user, means, from, operation } = self;
+        let change = Change { user, means, from: *from, operation, target, before, after };
+        world.auth.borrow_mut().changed(now, &change);
     }
 }
 

@@ -33,6 +33,14 @@ impl BootKey {
     }
 }
 
+/// Sixteen octets that follow from some bytes, without a key.
+pub(super) fn plain(bytes: &[u8]) -> [u8; 16] {
+    let digest = BootKey([0; 32]).digest(&[bytes]);
+    let mut short = [0; 16];
+    short.copy_from_slice(&digest[..16]);
+    short
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

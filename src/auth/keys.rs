@@ -1,6 +1,7 @@
 //! Session keys: 128 random bits as 32 hexadecimal digits, alive for an hour after each use, kept as digests.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::digest::BootKey;
@@ -17,7 +18,7 @@ pub(super) struct SessionKeys {
 
 #[derive(Debug)]
 struct Session {
-    user: String,
+    user: Rc<str>,
     used: Time,
 }
 
@@ -35,12 +36,12 @@ impl SessionKeys {
         getrandom::fill(&mut bytes)?;
         let key: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         self.drop_expired(now);
-        self.alive.insert(boot_key.digest(&[key.as_bytes()]), Session { user: user.to_owned(), used: now });
+        self.alive.insert(boot_key.digest(&[key.as_bytes()]), Session { user: user.into(), used: now });
         Ok(key)
     }
 
     /// The user of a key that is alive; counts as a use.
-    pub(super) fn find(&mut self, now: Time, boot_key: &BootKey, key: &str) -> Option<&str> {
+    pub(super) fn find(&mut self, now: Time, boot_key: &BootKey, key: &str) -> Option<&Rc<str>> {
         self.drop_expired(now);
         let session = self.alive.get(&boot_key.digest(&[key.as_bytes()]))?;
         session.used = now;
@@ -52,7 +53,7 @@ impl SessionKeys {
     }
 
     pub(super) fn revoke_user(&mut self, user: &str) {
-        self.alive.retain(|_, session| session.user != user);
+        self.alive.retain(|_, session| *session.user != *user);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -92,8 +93,8 @@ mod tests {
     fn each_use_keeps_a_key_alive_and_an_hour_without_ends_it() {
         let (mut keys, boot) = (SessionKeys::new(4, HOUR), BootKey::random().unwrap());
         let key = keys.create(at(0), &boot, "admin").unwrap();
-        assert_eq!(keys.find(at(3_599), &boot, &key), Some("admin"));
-        assert_eq!(keys.find(at(3_599 + 3_599), &boot, &key), Some("admin"), "slid");
+        assert_eq!(keys.find(at(3_599), &boot, &key).map(|user| &**user), Some("admin"));
+        assert_eq!(keys.find(at(3_599 + 3_599), &boot, &key).map(|user| &**user), Some("admin"), "slid");
         assert_eq!(keys.find(at(3_599 + 3_599 + 3_600), &boot, &key), None);
         assert_eq!(keys.len(), 0);
     }

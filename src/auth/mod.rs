@@ -13,31 +13,44 @@
 //! end with the process.
 
 mod audit;
+mod credential;
 mod digest;
+mod identity;
 mod keys;
+pub mod names;
 pub mod password;
+pub mod privileges;
+mod refusal;
 mod remembered;
+pub mod rights;
 mod setup;
 pub mod throttle;
 pub mod users;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use audit::Audit;
+pub use audit::Change;
+pub use credential::{Credential, From};
 use digest::BootKey;
+pub use identity::{Identity, Means};
 use keys::SessionKeys;
+pub use refusal::Refusal;
 use remembered::Remembered;
+use rights::{Grants, Rights};
 pub use setup::SetupCode;
 use setup::SetupGate;
 use throttle::Throttle;
-use users::{Role, Users};
+use users::Users;
 
-use crate::base::disk::Disk;
-use crate::base::{Ip, Time};
-use crate::schema::Access;
+use crate::base::Time;
+use crate::base::disk::{Disk, replace};
 
 /// The administrator's user name.
 pub const ADMINISTRATOR: &str = "admin";
@@ -52,129 +65,6 @@ pub struct Settings {
     /// The uid we run as: over the local socket it acts as administrator, like root.
     pub own_uid: u32,
 }
-
-/// Where a call comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// Over the network.
-    Address(Ip),
-    /// Over the local socket, from a process of this uid.
-    Local(u32),
-}
-
-impl fmt::Display for From {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(ip) => ip.fmt(f),
-            Self::Local(uid) => write!(f, "uid {uid}"),
-        }
-    }
-}
-
-/// What a caller shows to prove who they are.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Credential {
-    /// Nothing.
-    None,
-    /// Name and password: HTTP Basic, or the words of a login call.
-    Password {
-        /// User name.
-        user: String,
-        /// Password.
-        password: String,
-    },
-    /// A session key.
-    Key(String),
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("None"),
-            Self::Password { user, .. } => write!(f, "Password({user:?})"),
-            Self::Key(_) => f.write_str("Key"),
-        }
-    }
-}
-
-/// Someone who proved who they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// User name; [`ADMINISTRATOR`] over the local socket.
-    pub user: String,
-    /// What they may do.
-    pub role: Role,
-}
-
-impl Identity {
-    /// Whether they may call an operation of that access.
-    #[must_use]
-    pub fn may(&self, access: Access) -> bool {
-        match access {
-            Access::Open | Access::User => true,
-            Access::Privilege(name) => self.role.has(name),
-            Access::Administrator => self.role == Role::Administrator,
-        }
-    }
-}
-
-/// Why someone is not let in. The words are for the caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// No administrator has a password yet.
-    NotSetUp,
-    /// The users' file cannot be read; only the local socket is served.
-    UsersUnreadable,
-    /// Nothing was shown.
-    NoCredential,
-    /// What was shown is wrong, unknown or has expired.
-    Wrong,
-    /// Too many wrong tries.
-    Throttled {
-        /// When the next try is taken.
-        wait: Duration,
-    },
-    /// The hashing queue is full.
-    Busy,
-    /// Known, but without the right.
-    Forbidden,
-    /// Set-up by code is over: there is an administrator.
-    AlreadySetUp,
-    /// The password does not follow the rules; which.
-    WeakPassword(String),
-    /// It could not be stored; the log says why.
-    NotStored,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotSetUp => f.write_str(
-                "This box is not set up yet: set the administrator's password with 'weir setup' on the box itself, or by a \
-                 POST of {\"code\": .., \"password\": ..} to /api2/json/setup with the set-up code that weir printed when it \
-                 started",
-            ),
-            Self::UsersUnreadable => {
-                f.write_str("The list of users cannot be read: run 'weir setup' on the box itself to make a new one")
-            }
-            Self::NoCredential => f.write_str(
-                "Credentials are missing: send HTTP Basic authentication, or the header 'ftsessionkey' with a key from \
-                 /flowtraq/api/v3/sessionkey",
-            ),
-            Self::Wrong => f.write_str("Provided credentials were rejected or session key has expired"),
-            Self::Throttled { wait } => {
-                write!(f, "Too many failed logins: try again in {} s", wait.as_secs_f64().ceil().max(1.0))
-            }
-            Self::Busy => f.write_str("Too many logins at once: try again in a moment"),
-            Self::Forbidden => f.write_str("This user may not do that"),
-            Self::AlreadySetUp => f.write_str("The administrator's password is set already: 'weir setup' on the box changes it"),
-            Self::WeakPassword(rule) => f.write_str(rule),
-            Self::NotStored => f.write_str("The password could not be stored: the log says why"),
-        }
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 /// What [`Auth::begin`] says.
 #[derive(Debug)]
@@ -232,8 +122,8 @@ impl Saving {
     /// Splits into the ticket, which stays, and the work, which waits for the device.
     pub fn into_parts(self) -> (Unsaved, impl FnOnce() -> io::Result<()> + Send + 'static) {
         let Self { ticket, disk } = self;
-        let users = ticket.users.clone();
-        (ticket, move || users.save(&*disk))
+        let text = ticket.users.to_text();
+        (ticket, move || replace(&*disk, Path::new(users::FILE), text.as_bytes()))
     }
 }
 
@@ -241,7 +131,8 @@ impl Saving {
 #[derive(Debug)]
 pub struct Unsaved {
     users: Users,
-    from: From,
+    /// Where the set-up came from, where it is one.
+    set_up: Option<From>,
 }
 
 /// How many entries each bounded table holds, and how many made room for others.
@@ -268,6 +159,12 @@ pub struct Auth {
     settings: Settings,
     boot_key: BootKey,
     users: Result<Users, String>,
+    /// Whether there is an administrator; worked out with each change of the users.
+    is_set_up: bool,
+    /// Rights of those who called since the last change of the users, so that a call costs a look-up.
+    rights: BTreeMap<Rc<str>, Rc<Rights>>,
+    /// Who calls over the local socket.
+    local: Identity,
     gate: SetupGate,
     keys: SessionKeys,
     remembered: Remembered,
@@ -301,11 +198,16 @@ impl Auth {
         };
         let keys = SessionKeys::new(settings.keys, settings.key_age);
         let (remembered, throttle, audit) = (Remembered::default(), Throttle::default(), Audit::default());
+        let everything = Rights::new(Grants::everything(), None, 0);
+        let local = Identity { user: ADMINISTRATOR.into(), means: Means::Local, rights: Rc::new(everything) };
         let auth = Self {
             disk,
             settings,
             boot_key,
             users,
+            is_set_up: set_up,
+            rights: BTreeMap::new(),
+            local,
             gate,
             keys,
             remembered,
@@ -336,48 +238,57 @@ impl Auth {
 
     /// Whether there is an administrator with a password.
     #[must_use]
-    pub fn is_set_up(&self) -> bool {
-        self.users.as_ref().is_ok_and(Users::has_administrator)
+    pub const fn is_set_up(&self) -> bool {
+        self.is_set_up
     }
 
     /// Begins to find out who calls.
     pub fn begin(&mut self, now: Time, from: From, credential: Credential) -> Step {
-        let now = self.steady(now);
         if let (From::Local(uid), Credential::None) = (from, &credential) {
             if uid == 0 || uid == self.settings.own_uid {
-                return Step::Known(Identity { user: ADMINISTRATOR.to_owned(), role: Role::Administrator });
+                return Step::Known(self.local.clone());
             }
             return self.refuse(now, from, "-", Refusal::NoCredential);
         }
         match &self.users {
             Err(_) => return self.refuse(now, from, "-", Refusal::UsersUnreadable),
-            Ok(users) if !users.has_administrator() => return self.refuse(now, from, "-", Refusal::NotSetUp),
+            Ok(_) if !self.is_set_up => return self.refuse(now, from, "-", Refusal::NotSetUp),
             Ok(_) => {}
         }
         match credential {
             Credential::None => self.refuse(now, from, "-", Refusal::NoCredential),
             Credential::Key(key) => {
-                let user = self.keys.find(now, &self.boot_key, &key).map(str::to_owned);
-                match user.and_then(|user| self.identity(&user)) {
+                let user = self.keys.find(self.steady(now), &self.boot_key, &key).map(Rc::clone);
+                match user.and_then(|user| self.identity(now, &user, Means::Session)) {
                     Some(identity) => Step::Known(identity),
                     None => self.refuse(now, from, "-", Refusal::Wrong),
                 }
             }
-            Credential::Password { user, password } => self.begin_password(now, from, user, password),
+            Credential::Password { user, password } => {
+                self.begin_password(now, from, names::bare(&user).to_owned(), password)
+            }
+            // None of these is handed out yet.
+            Credential::Ticket { .. } | Credential::Token(_) | Credential::ApiKey(_) | Credential::Bearer(_) => {
+                self.refuse(now, from, "-", Refusal::Wrong)
+            }
         }
     }
 
     fn begin_password(&mut self, now: Time, from: From, user: String, password: String) -> Step {
         let digest = self.boot_key.digest(&[user.as_bytes(), password.as_bytes()]);
-        if let Some(identity) = self.remembered.find(now, &digest).map(str::to_owned).and_then(|u| self.identity(&u)) {
+        let steady = self.steady(now);
+        if self.remembered.find(steady, &digest).is_some()
+            && let Some(identity) = self.identity(now, &user, Means::Password)
+        {
             return Step::Known(identity);
         }
-        if let Err(wait) = self.throttle.charge(now, from, &user) {
+        if let Err(wait) = self.throttle.charge(steady, from, &user) {
             return self.refuse(now, from, &user, Refusal::Throttled { wait });
         }
         let known = self.users.as_ref().ok().and_then(|users| users.find(&user));
         // An unknown user costs the same work, so that time does not tell who exists.
-        let hash = known.map_or(password::NOBODY, |user| &user.hash).to_owned();
+        let hash = known.map(|user| user.hash.as_str()).filter(|hash| !hash.is_empty());
+        let hash = hash.unwrap_or(password::NOBODY).to_owned();
         let generation = known.map_or(0, |user| user.generation);
         Step::Verify(Check { ticket: Ticket { user, from, digest, generation }, hash, password })
     }
@@ -387,18 +298,21 @@ impl Auth {
     /// # Errors
     /// The refusal.
     pub fn finish(&mut self, now: Time, ticket: Ticket, verified: Option<bool>) -> Result<Identity, Refusal> {
-        let now = self.steady(now);
+        let steady = self.steady(now);
         let Ticket { user, from, digest, generation } = ticket;
         let Some(verified) = verified else {
-            self.throttle.refund(now, from, &user);
+            self.throttle.refund(steady, from, &user);
             return Err(self.refused(now, from, &user, Refusal::Busy));
         };
         let same =
             self.users.as_ref().ok().and_then(|users| users.find(&user)).is_some_and(|u| u.generation == generation);
-        match self.identity(&user).filter(|_| verified && same) {
+        match self.identity(now, &user, Means::Password).filter(|_| verified && same) {
             Some(identity) => {
-                self.throttle.succeeded(now, from, &user);
-                self.remembered.insert(now, digest, &user);
+                self.throttle.succeeded(steady, from, &user);
+                self.remembered.insert(steady, digest, &user);
+                if let Some(user) = self.users.as_mut().ok().and_then(|users| users.by_name.get_mut(&user)) {
+                    user.last_login = now;
+                }
                 Ok(identity)
             }
             None => Err(self.refused(now, from, &user, Refusal::Wrong)),
@@ -410,8 +324,7 @@ impl Auth {
     /// # Errors
     /// That the operating system gives no random numbers.
     pub fn create_key(&mut self, now: Time, from: From, identity: &Identity) -> io::Result<String> {
-        let now = self.steady(now);
-        let key = self.keys.create(now, &self.boot_key, &identity.user)?;
+        let key = self.keys.create(self.steady(now), &self.boot_key, &identity.user)?;
         self.audit.line(now, format_args!("session key made: user {:?} from {from}", identity.user));
         Ok(key)
     }
@@ -427,19 +340,19 @@ impl Auth {
     /// # Errors
     /// The refusal.
     pub fn begin_setup(&mut self, now: Time, from: From, code: Option<&str>, password: &str) -> Result<(), Refusal> {
-        let now = self.steady(now);
+        let steady = self.steady(now);
         let trusted = matches!(from, From::Local(uid) if uid == 0 || uid == self.settings.own_uid);
         if !trusted {
             if !self.gate.is_open() {
                 return Err(self.refused(now, from, ADMINISTRATOR, Refusal::AlreadySetUp));
             }
-            if let Err(wait) = self.throttle.charge(now, from, ADMINISTRATOR) {
+            if let Err(wait) = self.throttle.charge(steady, from, ADMINISTRATOR) {
                 return Err(self.refused(now, from, ADMINISTRATOR, Refusal::Throttled { wait }));
             }
             if !code.is_some_and(|code| self.gate.accepts(&self.boot_key, code)) {
                 return Err(self.refused(now, from, ADMINISTRATOR, Refusal::Wrong));
             }
-            self.throttle.refund(now, from, ADMINISTRATOR);
+            self.throttle.refund(steady, from, ADMINISTRATOR);
         }
         password::check_rules(password, ADMINISTRATOR).map_err(Refusal::WeakPassword)
     }
@@ -457,27 +370,81 @@ impl Auth {
             return Err(self.refused(now, from, ADMINISTRATOR, Refusal::Busy));
         }
         let mut users = self.users.clone().unwrap_or_default();
-        users.set(ADMINISTRATOR, Role::Administrator, hash, now);
-        Ok(Saving { ticket: Unsaved { users, from }, disk: Arc::clone(&self.disk) })
+        if let Err(error) = users.rescue(ADMINISTRATOR, hash, now) {
+            self.saving = false;
+            log::error!("users: no random numbers: {error}");
+            return Err(Refusal::NotStored);
+        }
+        Ok(self.saving(users, Some(from)))
     }
 
-    /// Ends what [`Auth::finish_setup`] began: `written` is what the work said, or why it was not done. Must be called.
+    /// Begins to change the users: `edit` works on a copy, which is in force when [`Auth::saved`] says so. `author` is who
+    /// changes them.
+    ///
+    /// # Errors
+    /// What `edit` says; that another change is being written; that nobody would be left who may do everything, or that
+    /// the author would take that right away from themselves.
+    pub fn change<T>(
+        &mut self,
+        author: &str,
+        edit: impl FnOnce(&mut Users) -> Result<T, Refusal>,
+    ) -> Result<(T, Saving), Refusal> {
+        let Ok(before) = &self.users else { return Err(Refusal::UsersUnreadable) };
+        if self.saving {
+            return Err(Refusal::Busy);
+        }
+        let mut users = before.clone();
+        let made = edit(&mut users)?;
+        if before.is_administrator(author) && !users.is_administrator(author) {
+            return Err(Refusal::Rule("Nobody can take away their own administrator's rights".to_owned()));
+        }
+        if self.is_set_up && !users.has_administrator() {
+            return Err(Refusal::Rule("The last administrator cannot be removed, disabled or given an end".to_owned()));
+        }
+        Ok((made, self.saving(users, None)))
+    }
+
+    fn saving(&mut self, users: Users, set_up: Option<From>) -> Saving {
+        self.saving = true;
+        Saving { ticket: Unsaved { users, set_up }, disk: Arc::clone(&self.disk) }
+    }
+
+    /// Ends what [`Auth::finish_setup`] or [`Auth::change`] began: `written` is what the work said, or why it was not done.
+    /// Must be called.
     ///
     /// # Errors
     /// That it could not be written: nothing changed.
     pub fn saved(&mut self, now: Time, ticket: Unsaved, written: io::Result<()>) -> Result<(), Refusal> {
-        let Unsaved { users, from } = ticket;
+        let Unsaved { mut users, set_up } = ticket;
         self.saving = false;
         if let Err(error) = written {
             log::error!("users: cannot be written: {error}");
             return Err(Refusal::NotStored);
         }
+        let before = std::mem::replace(&mut self.users, Ok(Users::default())).unwrap_or_default();
+        for (name, was) in &before.by_name {
+            match users.by_name.get_mut(name) {
+                Some(is) if is.enabled && is.hash == was.hash && is.id == was.id => {}
+                _ => self.forget(name),
+            }
+            if let Some(is) = users.by_name.get_mut(name) {
+                is.last_login = was.last_login;
+            }
+        }
+        self.is_set_up = users.has_administrator();
         self.users = Ok(users);
-        self.gate = SetupGate::closed();
-        self.keys.revoke_user(ADMINISTRATOR);
-        self.remembered.forget_user(ADMINISTRATOR);
-        self.audit.line(now, format_args!("password set: user {ADMINISTRATOR:?} from {from}"));
+        self.rights.clear();
+        if let Some(from) = set_up {
+            self.gate = SetupGate::closed();
+            self.audit.line(now, format_args!("password set: user {ADMINISTRATOR:?} from {from}"));
+        }
         Ok(())
+    }
+
+    /// Ends what a user is known by: keys, and passwords verified a moment ago.
+    fn forget(&mut self, user: &str) {
+        self.keys.revoke_user(user);
+        self.remembered.forget_user(user);
     }
 
     /// Counts and logs that a known user may not do something.
@@ -487,9 +454,14 @@ impl Auth {
         Refusal::Forbidden
     }
 
+    /// Counts and logs that a ticket came without its token against forged requests.
+    pub fn forged(&mut self, now: Time, from: From, user: &str) -> Refusal {
+        self.refused(now, from, user, Refusal::Csrf)
+    }
+
     /// Logs a change that someone made.
-    pub fn changed(&mut self, now: Time, from: From, user: &str, what: fmt::Arguments<'_>) {
-        self.audit.line(now, format_args!("changed: user {user:?} from {from}: {what}"));
+    pub fn changed(&mut self, now: Time, change: &Change<'_>) {
+        self.audit.change(now, change);
     }
 
     /// How full the tables are.
@@ -505,9 +477,21 @@ impl Auth {
         }
     }
 
-    fn identity(&self, user: &str) -> Option<Identity> {
-        let found = self.users.as_ref().ok()?.find(user)?;
-        Some(Identity { user: user.to_owned(), role: found.role })
+    /// A user who came in by these means, where they are welcome.
+    fn identity(&mut self, now: Time, user: &str, means: Means) -> Option<Identity> {
+        let users = self.users.as_ref().ok()?;
+        if !users.find(user)?.is_welcome(now) {
+            return None;
+        }
+        let (name, rights) = match self.rights.get_key_value(user) {
+            Some((name, rights)) => (Rc::clone(name), Rc::clone(rights)),
+            None => {
+                let (name, rights): (Rc<str>, _) = (user.into(), Rc::new(users.rights(user)));
+                self.rights.insert(Rc::clone(&name), Rc::clone(&rights));
+                (name, rights)
+            }
+        };
+        Some(Identity { user: name, means, rights })
     }
 
     fn refuse(&mut self, now: Time, from: From, user: &str, why: Refusal) -> Step {

@@ -71,7 +71,7 @@ fn failure_reply(failure: &Failure) -> Reply {
             let seconds = wait.as_secs() + 1;
             return reply::with_retry(failed(429, &failure.to_string(), errors), seconds);
         }
-        Failure::Refused(Refusal::NoCredential | Refusal::Wrong) => 401,
+        Failure::Refused(Refusal::NoCredential | Refusal::Wrong | Refusal::Csrf) => 401,
         Failure::Refused(Refusal::Busy) | Failure::Busy(_) => 503,
         Failure::Refused(Refusal::NotStored) | Failure::Broken(_) => 500,
         Failure::Refused(Refusal::WeakPassword(rule)) => {

@@ -91,6 +91,31 @@ pub const FLOWS_READ: &str = "Flows.Read";
 /// The privilege to read how the box itself does.
 pub const SYSTEM_AUDIT: &str = "Sys.Audit";
 
+/// The privilege to change the config, certificates and the box itself.
+pub const SYSTEM_MODIFY: &str = "Sys.Modify";
+/// The privilege to make, change and remove users and what they log in with.
+pub const USER_MODIFY: &str = "User.Modify";
+/// The privilege to say who may do what.
+pub const PERMISSIONS_MODIFY: &str = "Permissions.Modify";
+/// The privilege to read traffic groups, and preferences of others.
+pub const OBJECTS_READ: &str = "Objects.Read";
+/// The privilege to change traffic groups, and preferences of others.
+pub const OBJECTS_MODIFY: &str = "Objects.Modify";
+/// The privilege to read what others did.
+pub const LOG_AUDIT: &str = "Log.Audit";
+
+/// All privileges.
+pub const PRIVILEGES: &[&str] = &[
+    FLOWS_READ,
+    SYSTEM_AUDIT,
+    SYSTEM_MODIFY,
+    USER_MODIFY,
+    PERMISSIONS_MODIFY,
+    OBJECTS_READ,
+    OBJECTS_MODIFY,
+    LOG_AUDIT,
+];
+
 /// The areas by name, in the order of the documentation.
 static AREAS: &[(&str, &[Operation])] =
     &[("system", system::OPERATIONS), ("access", access::OPERATIONS), ("flows", flows::OPERATIONS)];
@@ -114,7 +139,18 @@ pub fn find_path(verb: Verb, path: &str) -> Option<(&'static Operation, Vec<(&'s
     let literal = of_verb().find(|operation| operation.path == path).map(|operation| (operation, Vec::new()));
     literal.or_else(|| of_verb().find_map(|operation| Some((operation, operation.matches(path)?))))
 }
+
 impl Operation {
+    /// Where rights to call it are looked for: its path as far as that names no parameter.
+    #[must_use]
+    pub fn acl_path(&self) -> &'static str {
+        match self.path.find("/{") {
+            Some(0) => "/",
+            Some(end) => &self.path[..end],
+            None => self.path,
+        }
+    }
+
     fn to_json(&self) -> Value {
         let access = match self.access {
             Access::Open => "open",
@@ -213,6 +249,16 @@ mod tests {
         for operation in operations() {
             look(&operation.parameters, operation.name);
             look(&operation.result, operation.name);
+        }
+    }
+
+    #[test]
+    fn every_privilege_that_is_asked_for_is_listed() {
+        for operation in operations() {
+            if let Access::Privilege(name) = operation.access {
+                assert!(PRIVILEGES.contains(&name), "{}: {name}", operation.name);
+            }
+            assert!(operation.acl_path().starts_with('/') && !operation.acl_path().contains('{'));
         }
     }
 

@@ -1,0 +1,87 @@
+//! Someone who proved who they are, and how.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::rights::Rights;
+use crate::filter::Filter;
+use crate::schema::Access;
+
+/// Someone who proved who they are. Cheap to clone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// Bare user name; the administrator's over the local socket.
+    pub user: Rc<str>,
+    /// How they came in.
+    pub means: Means,
+    pub(super) rights: Rc<Rights>,
+}
+
+/// How someone came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Means {
+    /// Over the local socket.
+    Local,
+    /// With name and password.
+    Password,
+    /// With a session key.
+    Session,
+    /// With a signed ticket.
+    Ticket {
+        /// Whether the token against forged requests came with it and is right.
+        csrf: bool,
+    },
+    /// With the API token of this id.
+    Token(Rc<str>),
+    /// With the API key of this id.
+    ApiKey(Rc<str>),
+    /// With a signed access token of this session.
+    Bearer(Rc<str>),
+}
+
+/// The word of the audit log.
+impl fmt::Display for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Password => f.write_str("password"),
+            Self::Session => f.write_str("session"),
+            Self::Ticket { .. } => f.write_str("ticket"),
+            Self::Token(id) => write!(f, "token {id}"),
+            Self::ApiKey(id) => write!(f, "key {id}"),
+            Self::Bearer(id) => write!(f, "bearer {id}"),
+        }
+    }
+}
+
+impl Identity {
+    /// Whether they may call an operation of that access at that normal path of the access control list.
+    #[must_use]
+    pub fn may(&self, access: Access, path: &str) -> bool {
+        self.rights.may(access, path)
+    }
+
+    /// What they may do and see.
+    #[must_use]
+    pub fn rights(&self) -> &Rights {
+        &self.rights
+    }
+
+    /// Only flows that match are seen; ANDed into every question.
+    #[must_use]
+    pub fn filter(&self) -> Option<&Filter> {
+        self.rights.filter()
+    }
+
+    /// Whether there are flows that they may not see: then nothing that counts all flows is for them either.
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        self.rights.filter().is_some() || self.rights.partition() != 0
+    }
+
+    /// The partition (CID); 0 is all of them.
+    #[must_use]
+    pub fn partition(&self) -> u32 {
+        self.rights.partition()
+    }
+}

@@ -25,9 +25,14 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
     let moment = |time: Option<Time>| time.map_or_else(|| "null".to_owned(), |time| format!("\"{time}\""));
     let (kept_from, cut_short) = (moment(honesty.kept_from), moment(honesty.cut_short));
     let drops = capture.drops();
+    // What a user sees of a question tells nothing of the flows that are not theirs.
+    let read = match is_restricted {
+        true => String::new(),
+        false => format!(",\"blocks_read\":{},\"blocks_skipped\":{}", honesty.blocks, honesty.skipped),
+    };
     let mut text = format!(
         "{{\"source\":\"{source}\",\"degraded\":{},\"kept_from\":{kept_from},\"gaps\":[{}],\"more_gaps\":{},\"updates\":{},\
-         \"updates_still_captured\":{},\"sampled\":{},\"rank_error\":{},\"distinct_sample\":{},\"series_spread\":{},\
+         \"updates_still_captured\":{},\"sampled\":{}{read},\"rank_error\":{},\"distinct_sample\":{},\"series_spread\":{},\
          \"ids_forgotten\":{},\"cut_short_before\":{cut_short}",
         honesty.degraded() || drops > 0 || meter.evicted > 0 || lost > 0,
         gaps.join(","),
@@ -43,10 +48,8 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
     if !is_restricted {
         _ = write!(
             text,
-            ",\"blocks_read\":{},\"blocks_skipped\":{},\"kernel_drops\":{drops},\"ring_freezes\":{},\
+            ",\"kernel_drops\":{drops},\"ring_freezes\":{},\
              \"packets_merged_by_offload\":{},\"sessions_evicted\":{},\"own_packets_left_out\":{},\"updates_lost\":{lost}",
-            honesty.blocks,
-            honesty.skipped,
             capture.freezes(),
             meter.merged,
             meter.evicted,

@@ -2,9 +2,20 @@
 
 use serde_json::json;
 
-use super::{Call, Handler, Outcome, info};
+use super::{Call, Failure, Handler, Outcome, info};
+use crate::schema::tree;
 
-pub(super) static HANDLERS: &[(&str, Handler)] = &[("version", version), ("info", info)];
+pub(super) static HANDLERS: &[(&str, Handler)] = &[("index", index), ("version", version), ("info", info)];
+
+/// `index`
+fn index(call: &Call) -> Outcome {
+    let path = call.text("path");
+    let Some(children) = tree::children(path) else {
+        return Failure::NotFound(format!("There is nothing at {path}")).into();
+    };
+    let named = children.into_iter().filter(|name| !name.starts_with('{'));
+    Outcome::Done(named.map(|name| json!({ "subdir": name })).collect())
+}
 
 /// `version`
 fn version(_: &Call) -> Outcome {

@@ -28,7 +28,7 @@ use crate::io::pinned::{self, Fingerprint, PinError};
 use crate::schema::{Fault, Kind, Operation, Schema, Verb, from_text, verify};
 
 /// Where the native tree begins.
-const TREE: &str = "/api2/json";
+const TREE: &str = "/api2/rest";
 /// The port where `--host` names none.
 const PORT: u16 = 8443;
 /// The longest key file.

@@ -57,7 +57,7 @@ pub fn node(path: &str) -> Option<Node> {
     let mut found: Option<Node> = path.is_empty().then(Node::default);
     for literal in [true, false] {
         for operation in operations() {
-            let template: Vec<&str> = operation.path.split('/').skip(1).collect();
+            let template: Vec<&str> = segments(operation).collect();
             if template.len() < given.len() || !fits(&template[..given.len()], &given, literal) {
                 continue;
             }
@@ -79,7 +79,7 @@ pub fn children(path: &str) -> BTreeMap<&'static str, Node> {
     let given: Vec<&str> = path.split('/').skip(1).collect();
     let mut found: BTreeMap<&'static str, Node> = BTreeMap::new();
     for operation in operations() {
-        let template: Vec<&'static str> = operation.path.split('/').skip(1).collect();
+        let template: Vec<&'static str> = segments(operation).collect();
         if let Some(next) = template.get(given.len()).filter(|_| fits(&template[..given.len()], &given, false)) {
             let node = found.entry(next).or_default();
             if template.len() == given.len() + 1 {
@@ -90,6 +90,10 @@ pub fn children(path: &str) -> BTreeMap<&'static str, Node> {
         }
     }
     found
+}
+
+fn segments(operation: &Operation) -> impl Iterator<Item = &'static str> + use<> {
+    operation.path.split('/').filter(|segment| !segment.is_empty())
 }
 
 fn fits(template: &[&str], given: &[&str], literal: bool) -> bool {
@@ -110,7 +114,7 @@ mod tests {
     fn every_operation_is_found_at_its_path_and_each_parent_lists_the_next_segment() {
         for operation in operations() {
             assert_eq!(node(operation.path).unwrap().operation(operation.verb).unwrap().name, operation.name);
-            let segments: Vec<&str> = operation.path.split('/').skip(1).collect();
+            let segments: Vec<&str> = segments(operation).collect();
             for depth in 0..segments.len() {
                 let parent = segments[..depth].join("/");
                 assert!(node(&parent).unwrap().is_folder, "{parent}");
@@ -123,7 +127,7 @@ mod tests {
     fn capabilities_tell_what_can_be_done() {
         assert_eq!(node("/flows").unwrap().capabilities(), "D----");
         assert_eq!(node("/version").unwrap().capabilities(), "-r---");
-        assert_eq!(node("").unwrap().capabilities(), "D----");
+        assert_eq!(node("").unwrap().capabilities(), "Dr---");
         assert!(node("/nothing/here").is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tiny_http::{Header, Method, StatusCode};
 
@@ -171,6 +172,14 @@ pub enum Chunk {
 pub enum Answer {
     /// The reply.
     Reply(Reply),
+    /// The reply, but not before the client has waited: guessing credentials shall be slow. Meanwhile its connection may be
+    /// ended for another one.
+    Later {
+        /// How long.
+        wait: Duration,
+        /// The reply, small.
+        reply: Reply,
+    },
     /// Nothing to say yet: run `step` again after letting others run (a query that is still scanning).
     Busy(Box<dyn FnOnce(Time) -> Answer>),
     /// A password must be hashed first: run `work` on the hashing thread (queue of at most 8), then `resume` with its

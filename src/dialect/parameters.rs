@@ -10,7 +10,12 @@ const MOST: usize = 256;
 /// Names and values of a query string or urlencoded body (WHATWG URL, section 5.1), decoded; bad escapes stay as they are,
 /// bytes that are no UTF-8 become U+FFFD.
 pub(super) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    text.split('&').filter(|pair| !pair.is_empty()).take(MOST).map(|pair| {
+    pairs_between(text, &['&'])
+}
+
+/// The same with other separators.
+pub(super) fn pairs_between<'a>(text: &'a str, separators: &'a [char]) -> impl Iterator<Item = (String, String)> + 'a {
+    text.split(separators).filter(|pair| !pair.is_empty()).take(MOST).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(name, true), decode(value, true))
     })

@@ -16,7 +16,12 @@ pub(super) fn json(status: u16, value: &Value) -> Reply {
 
 /// A reply whose JSON is written already.
 pub(super) fn json_text(status: u16, text: String) -> Reply {
-    reply(status, JSON, Body::Full(text.into_bytes()))
+    json_bytes(status, text.into_bytes())
+}
+
+/// The same as octets.
+pub(super) fn json_bytes(status: u16, json: Vec<u8>) -> Reply {
+    reply(status, JSON, Body::Full(json))
 }
 
 /// A JSON reply that is made piece by piece. What fits in one piece and is made at once is sent with its length.

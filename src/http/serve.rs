@@ -420,6 +420,10 @@ impl Talk {
         loop {
             answer = match answer {
                 Answer::Reply(reply) => return Ok(reply),
+                Answer::Later { wait, reply } => {
+                    self.hold_back(wait).await?;
+                    return Ok(reply);
+                }
                 Answer::Busy(step) => {
                     self.let_others_run().await?;
                     step(time::now())
@@ -456,6 +460,14 @@ impl Talk {
         };
         executor.spawn(job).detach();
         told.recv().await.map_err(|_| ended())
+    }
+
+    /// Lets the client wait. It counts as one that waits for nothing: whoever needs its seat gets it.
+    async fn hold_back(&self, wait: Duration) -> Result<(), End> {
+        self.seat.enter(Phase::Waiting, None);
+        let mut timer = Timer::after(wait);
+        let over = |cx: &mut Context<'_>| Pin::new(&mut timer).poll(cx).map(|_| Ok(()));
+        poll_fn(with(&self.seat, over)).await
     }
 
     /// Lets others run, and notices when the client went away meanwhile: nobody waits for the answer then.

@@ -10,6 +10,7 @@
 pub mod format;
 mod pattern;
 pub mod registry;
+pub mod tree;
 mod verify;
 
 pub use format::Format;

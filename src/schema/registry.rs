@@ -182,7 +182,7 @@ impl Operation {
 }
 
 /// The name of the parameter that a segment of a path template stands for.
-fn parameter(segment: &str) -> Option<&str> {
+pub(super) fn parameter(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 

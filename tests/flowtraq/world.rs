@@ -137,7 +137,7 @@ impl Box_ {
             .call(now, Request { method, path, query, headers, body, peer, connection: Connection::begin() });
         loop {
             answer = match answer {
-                Answer::Reply(reply) => return got(now, reply),
+                Answer::Reply(reply) | Answer::Later { reply, .. } => return got(now, reply),
                 Answer::Busy(step) => step(now),
                 Answer::Hash { work, resume } => resume(now, work()),
                 Answer::Save { work, resume } => resume(now, work()),

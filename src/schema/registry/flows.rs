@@ -91,8 +91,79 @@ const START_TIME: Property =
 const END_TIME: Property = Property::optional("end_time", Schema::formatted(Format::Moment, "Where the range ends."));
 const FILTER: Property =
     Property::optional("filter", Schema::text(LONGEST_FILTER, "Which sessions count, in the filter language."));
-const ROW: Schema = Schema::map(&Schema::text(65_536, "A column."), "A session: its columns by name.");
-const TABLE_ROW: Schema = Schema::map(&Schema::any("A column."), "A ranked entry: its columns by name.");
+const COUNT: Schema = Schema::integer(0, i64::MAX, "How many.");
+const PORT: Schema = Schema::integer(0, 65_535, "A port; for ICMP, type times 256 and code at the server.");
+const VLAN: Schema = Schema::integer(1, 4_095, "A VLAN's number.");
+const ADDRESS: Schema = Schema::formatted(Format::Ip, "An address.");
+const MOMENT: Schema = Schema::formatted(Format::DateTime, "When, in UTC.");
+const NUMBER: Schema = Schema::integer(0, u32::MAX as i64, "A number.");
+
+/// A session: what is not known of it is left away.
+const SESSION: Schema = Schema::object(
+    &[
+        Property::required("id", Schema::integer(0, i64::MAX, "Its id: unique on this box, never used again.")),
+        Property::required("client", ADDRESS),
+        Property::optional("client_port", PORT),
+        Property::required("server", ADDRESS),
+        Property::optional("server_port", PORT),
+        Property::required("protocol", Schema::text(32, "IP protocol: its name, or its number where it has none.")),
+        Property::optional("server_name", Schema::text(253, "The server's name as the client called it.")),
+        Property::optional("application", Schema::text(64, "What is spoken.")),
+        Property::required("client_packets", COUNT),
+        Property::required("client_bytes", COUNT),
+        Property::required("server_packets", COUNT),
+        Property::required("server_bytes", COUNT),
+        Property::required("start", MOMENT),
+        Property::required("last", MOMENT),
+        Property::required("seconds", Schema::number(0.0, 1e12, "From its first packet to its last.")),
+        Property::required("updates", COUNT),
+        Property::optional(
+            "end",
+            Schema::word(
+                &["tcp", "idle", "too-long", "evicted", "shutdown", "exporter"],
+                "Why it ended, where it has.",
+            ),
+        ),
+        Property::optional("tcp_flags", Schema::text(8, "Flags seen, a letter each, FIN first: FSRPAUEC.")),
+        Property::required("tos", Schema::integer(0, 255, "Type of service of the client's first packet.")),
+        Property::optional("rtt_micros", NUMBER),
+        Property::optional("vlan", VLAN),
+        Property::optional("inner_vlan", VLAN),
+        Property::optional("client_mac", Schema::formatted(Format::Mac, "The client's side.")),
+        Property::optional("server_mac", Schema::formatted(Format::Mac, "The server's side.")),
+        Property::optional("client_country", Schema::text(2, "ISO 3166.")),
+        Property::optional("server_country", Schema::text(2, "ISO 3166.")),
+        Property::optional("client_as", NUMBER),
+        Property::optional("server_as", NUMBER),
+        Property::optional("client_mask", Schema::integer(1, 128, "Prefix length of its netblock.")),
+        Property::optional("server_mask", Schema::integer(1, 128, "Prefix length of its netblock.")),
+        Property::optional("client_group", NUMBER),
+        Property::optional("server_group", NUMBER),
+        Property::optional("exporter", ADDRESS),
+        Property::required("flow_version", Schema::integer(0, 255, "Of the export; 0 for what this box captured.")),
+        Property::required("partition", NUMBER),
+        Property::required("sampling", Schema::integer(1, u32::MAX as i64, "One packet in this many was sampled.")),
+        Property::required("if_in", NUMBER),
+        Property::optional("if_out", NUMBER),
+    ],
+    "A session.",
+);
+
+/// A row of a ranking.
+const RANKED: Schema = Schema::object(
+    &[
+        Property::optional("entity", Schema::text(1_024, "What the row stands for; absent in the row of all others.")),
+        Property::required("others", Schema::boolean("Whether this is all that the rows before left out.")),
+        Property::required("rank", COUNT),
+        Property::required("bytes", COUNT),
+        Property::required("packets", COUNT),
+        Property::required(
+            "series",
+            Schema::array(&COUNT, MOST_BUCKETS as usize, "The rank in equal parts of the range."),
+        ),
+    ],
+    "A ranked entity.",
+);
 
 /// The operations.
 pub(super) static OPERATIONS: &[Operation] = &[
@@ -114,7 +185,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
             ],
             "Which sessions.",
         ),
-        result: Schema::array(&ROW, usize::MAX, "The sessions, each by its last update in the range."),
+        result: Schema::array(&SESSION, usize::MAX, "The sessions, each by its last update in the range."),
         access: Access::Privilege(FLOWS_READ),
         changes: false,
         streams: true,
@@ -173,7 +244,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
             ],
             "What to rank.",
         ),
-        result: Schema::array(&TABLE_ROW, MOST_ROWS as usize + 1, "The rows in order of rank."),
+        result: Schema::array(&RANKED, MOST_ROWS as usize + 1, "The rows in order of rank."),
         access: Access::Privilege(FLOWS_READ),
         changes: false,
         streams: false,

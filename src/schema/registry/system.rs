@@ -1,12 +1,35 @@
 //! The box itself.
 
 use super::{Access, Operation, SMALL_BODY, SYSTEM_AUDIT, Verb};
-use crate::schema::{Property, Schema};
+use crate::schema::{Default, Property, Schema};
 
 const SECTION: Schema = Schema::map(&Schema::any("A value or a list of values."), "A section.");
 
+const CHILD: Schema =
+    Schema::object(&[Property::required("subdir", Schema::text(64, "The next segment."))], "A path below.");
+
 /// The operations.
 pub(super) static OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "index",
+        verb: Verb::Get,
+        path: "/",
+        description: "What stands below a path of the tree.",
+        parameters: Schema::object(
+            &[Property::optional("path", Schema::text(256, "The path.").default(Default::Text("/")))],
+            "Which path.",
+        ),
+        result: Schema::array(
+            &CHILD,
+            1_024,
+            "The names of what stands there; things that have names of their own are listed \
+                                              by the path itself.",
+        ),
+        access: Access::User,
+        changes: false,
+        streams: false,
+        body_limit: SMALL_BODY,
+    },
     Operation {
         name: "version",
         verb: Verb::Get,

@@ -85,3 +85,52 @@ fn the_limits_of_http_are_those_that_the_config_says() {
     drop(first);
     common::eventually("the next one is served", || status(&[]).0.then_some(()));
 }
+
+/// Exit code and standard error of a `weir run` that does not come up.
+fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = common::run(env!("CARGO_BIN_EXE_weir"), &[&["run"], arguments].concat());
+    (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+}
+
+#[test]
+fn what_is_wrong_with_the_config_is_said_with_the_file_and_the_path_or_the_option() {
+    let data = tempfile::tempdir().unwrap();
+    let (file, folder) = (data.path().join("config.json"), data.path().to_str().unwrap());
+    let name = file.display();
+    std::fs::write(&file, r#"{"http": {"listen": "[::]:8443", "conections": 9}}"#).unwrap();
+    let (code, told) = refused(&["--data", folder]);
+    assert_eq!(code, Some(1));
+    assert!(told.contains(&format!("{name}: http.listen: ")), "{told}");
+    assert!(told.contains(&format!("{name}: http.conections: is not known here; did you mean 'http.connections'?")));
+    std::fs::write(&file, "{\n \"log\": }").unwrap();
+    assert!(
+        refused(&["--data", folder]).1.contains(&format!("{name}: the value is not JSON: expected value at line 2"))
+    );
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(
+        refused(&["--data", folder, "--board", "toaster"]).1,
+        "weir: there is no board 'toaster'; there are: base, rpi-armv6\n"
+    );
+    let (_, told) = refused(&["--data", folder, "--interface", "a/b"]);
+    assert!(told.starts_with("weir: --interface: is not of format"), "{told}");
+}
+
+#[test]
+fn a_config_that_was_broken_while_weir_ran_changes_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let weir = Weir::start_in(data.path(), None, &["--interface", "lo"]);
+    std::fs::write(data.path().join("config.json"), "{").unwrap();
+    weir.signal("HUP");
+    common::eventually("the log says so", || weir.log().contains("the config in force stays: ").then_some(()));
+    assert!(weir.log().contains("config.json: the value is not JSON"), "{}", weir.log());
+}
+
+#[test]
+fn a_port_that_is_taken_and_a_folder_that_is_in_use_are_said_to_be() {
+    let weir = Weir::start(None, &["--interface", "lo"]);
+    let (listen, other) = (format!("127.0.0.1:{}", weir.port), tempfile::tempdir().unwrap());
+    let (code, told) = refused(&["--data", other.path().to_str().unwrap(), "--listen", &listen]);
+    assert!(code == Some(1) && told.contains(&listen) && told.contains("another program"), "{told}");
+    let (code, told) = refused(&["--data", weir.data.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    assert!(code == Some(1) && told.contains("another weir works in"), "{told}");
+}

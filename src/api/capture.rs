@@ -13,6 +13,10 @@ const MOST_GONE: usize = 32;
 pub struct Capture {
     /// Interfaces that are captured on, and some that were since the start.
     pub interfaces: Vec<Interface>,
+    /// Interfaces that are left out, each with the one at which its frames are captured.
+    pub left_out: Vec<(String, String)>,
+    /// Pairs of interfaces captured on that may show the same frames, which count twice then.
+    pub shared: Vec<(String, String)>,
     /// Frames dropped and times the ring was full, of those forgotten.
     forgotten: (u64, u64),
     /// Where packets come from in place of interfaces, such as a file that is replayed.
@@ -79,6 +83,18 @@ impl Capture {
             *forgotten = (forgotten.0 + interface.drops, forgotten.1 + interface.freezes);
             false
         });
+    }
+
+    /// The interfaces left out, for `info`.
+    #[must_use]
+    pub fn left_out_json(&self) -> Value {
+        self.left_out.iter().map(|(name, at)| json!({ "NAME": name, "CAPTURED AT": at })).collect()
+    }
+
+    /// The pairs that may show the same frames, as JSON text.
+    #[must_use]
+    pub fn shared_json(&self) -> String {
+        self.shared.iter().map(|(a, b)| json!([a, b])).collect::<Value>().to_string()
     }
 
     /// The interfaces for `info`.

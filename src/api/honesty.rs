@@ -34,7 +34,7 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
         "{{\"source\":\"{source}\",\"degraded\":{},\"kept_from\":{kept_from},\"gaps\":[{}],\"more_gaps\":{},\"updates\":{},\
          \"updates_still_captured\":{},\"sampled\":{}{read},\"rank_error\":{},\"distinct_sample\":{},\"series_spread\":{},\
          \"ids_forgotten\":{},\"cut_short_before\":{cut_short}",
-        honesty.degraded() || drops > 0 || meter.evicted > 0 || lost > 0,
+        honesty.degraded() || drops > 0 || !capture.shared.is_empty() || meter.evicted > 0 || lost > 0,
         gaps.join(","),
         honesty.more_gaps,
         honesty.updates,
@@ -49,11 +49,13 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
         _ = write!(
             text,
             ",\"kernel_drops\":{drops},\"ring_freezes\":{},\
-             \"packets_merged_by_offload\":{},\"sessions_evicted\":{},\"own_packets_left_out\":{},\"updates_lost\":{lost}",
+             \"packets_merged_by_offload\":{},\"sessions_evicted\":{},\"own_packets_left_out\":{},\
+             \"interfaces_that_show_the_same\":{},\"updates_lost\":{lost}",
             capture.freezes(),
             meter.merged,
             meter.evicted,
             capture.own_left_out,
+            capture.shared_json(),
         );
     }
     text.push('}');

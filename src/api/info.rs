@@ -97,6 +97,7 @@ fn basic(world: &World, now: Time) -> Value {
         "BOARD": config.config.board,
         "CAPTURE": capture.trouble.as_deref().or(capture.replay.as_deref()).unwrap_or("OK"),
         "INTERFACES": capture.interfaces_json(),
+        "INTERFACES LEFT OUT": capture.left_out_json(),
         "KERNEL DROPS": capture.drops(),
         "RING FREEZES": capture.freezes(),
         "OWN PACKETS LEFT OUT": capture.own_left_out,

@@ -1,4 +1,7 @@
 //! Live capture: a ring for each interface that is wanted and up, whatever happens to the interfaces.
+//!
+//! Interfaces that are named are captured as they are named. Where none is, all that are up are, loopback too (each packet
+//! once), but those whose frames are seen at another one: [`Interfaces::seen_at`] says where.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,7 +15,7 @@ use futures_lite::future::yield_now;
 use smol::{LocalExecutor, Task};
 
 use super::intake::{self, Frame};
-use super::keep;
+use super::{keep, setting};
 use crate::api::World;
 use crate::api::capture::Interface as Seen;
 use crate::base::{Ip, time};
@@ -50,10 +53,17 @@ async fn supervise(world: &Rc<World>, executor: &Weak<LocalExecutor<'static>>) -
     let mut rings: BTreeMap<u32, Task<()>> = BTreeMap::new();
     loop {
         let mut retry = false;
-        rings.retain(|index, task| !task.is_finished() && interfaces.by_index(*index).is_some());
+        let is_elsewhere = |index| wanted.is_empty() && interfaces.seen_at(index) != index;
+        rings.retain(|index, task| {
+            !task.is_finished() && interfaces.by_index(*index).is_some() && !is_elsewhere(*index)
+        });
         world.capture.borrow_mut().note_gone(|index| interfaces.by_index(index).is_none());
+        note_left_out(world, &interfaces, wanted.is_empty());
         for interface in interfaces.all() {
-            let is_wanted = if wanted.is_empty() { interface.up } else { wanted.contains(&interface.name) };
+            let is_wanted = match wanted.as_slice() {
+                [] => interface.up && !is_elsewhere(interface.index),
+                names => names.contains(&interface.name),
+            };
             note(world, interface, is_wanted || rings.contains_key(&interface.index));
             // A named interface that is down has its ring already: not a frame is missed when it comes up.
             if !is_wanted || rings.contains_key(&interface.index) {
@@ -78,6 +88,7 @@ async fn supervise(world: &Rc<World>, executor: &Weak<LocalExecutor<'static>>) -
                 }
             }
         }
+        note_shared(world, &interfaces, &rings.keys().copied().collect::<Vec<_>>());
         let changed = interfaces.changed();
         if retry {
             let later = async {
@@ -92,8 +103,8 @@ async fn supervise(world: &Rc<World>, executor: &Weak<LocalExecutor<'static>>) -
 }
 
 /// What the user can do about a missing right, in one line.
-pub fn forbidden() -> String {
-    let program = std::env::current_exe().map_or_else(|_| "weir".to_owned(), |path| path.display().to_string());
+fn forbidden() -> String {
+    let program = setting::own_path();
     format!("no packets are captured without CAP_NET_RAW; to allow it: sudo setcap cap_net_raw+ep {program}")
 }
 
@@ -122,6 +133,10 @@ fn note(world: &World, interface: &Interface, is_captured: bool) {
         None => return,
     };
     let seen = &mut capture.interfaces[at];
+    if !is_captured {
+        seen.up = false;
+        return;
+    }
     if !seen.name.is_empty() && seen.name != interface.name {
         log::info!("capture: {} is now called {}", seen.name, interface.name);
     }
@@ -133,6 +148,32 @@ fn note(world: &World, interface: &Interface, is_captured: bool) {
     seen.mtu = interface.mtu;
     let merging = interface.merging();
     (seen.merges_received, seen.merges_sent) = (merging.received, merging.sent);
+}
+
+/// Says which interfaces are left out because what passes them is captured elsewhere.
+fn note_left_out(world: &World, interfaces: &Interfaces, captures_all: bool) {
+    let name = |index| interfaces.by_index(index).map(|interface| interface.name.clone());
+    let left_out = |interface: &Interface| {
+        let at = interfaces.seen_at(interface.index);
+        (at != interface.index).then(|| Some((interface.name.clone(), name(at)?))).flatten()
+    };
+    let all: Vec<_> = interfaces.all().filter(|interface| captures_all && interface.up).filter_map(left_out).collect();
+    let mut capture = world.capture.borrow_mut();
+    for (name, at) in all.iter().filter(|entry| !capture.left_out.contains(entry)) {
+        log::info!("capture: {name} is left out: its frames are captured at {at} (to capture it: --interface {name})");
+    }
+    capture.left_out = all;
+}
+
+/// Says which interfaces that are captured may show the same frames.
+fn note_shared(world: &World, interfaces: &Interfaces, captured: &[u32]) {
+    let name = |index| interfaces.by_index(index).map_or_else(String::new, |interface| interface.name.clone());
+    let shared: Vec<_> = interfaces.shared(captured).into_iter().map(|(a, b)| (name(a), name(b))).collect();
+    let mut capture = world.capture.borrow_mut();
+    for (a, b) in shared.iter().filter(|pair| !capture.shared.contains(pair)) {
+        log::warn!("capture: frames that pass both {a} and {b} count twice");
+    }
+    capture.shared = shared;
 }
 
 /// Takes frames out of one ring until its interface is gone.

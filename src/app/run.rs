@@ -1,16 +1,19 @@
 //! `weir run`: capture, keep, serve.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use async_io::Async;
 use serde_json::{Value, json};
 use smol::LocalExecutor;
 
 use super::keep::Keeper;
 use super::stored::{self, Captures};
 use super::{Exit, capture, chain, complain, geo, replay, say, setting};
+use crate::api::capture::Capture;
 use crate::api::{Api, Parts, World};
 use crate::auth::{Auth, SetupCode};
 use crate::base::disk::Disk;
@@ -182,12 +185,12 @@ fn uncounted(disk: &dyn Disk) -> Vec<(Time, Time)> {
 fn open_doors(options: &cli::Run, config: &Config, tls: &Rc<Tls>) -> Result<Vec<(Door, bool)>, String> {
     let mut doors = Vec::new();
     for address in &config.http.listen {
-        let listener = net::listen(*address).map_err(|e| format!("cannot listen on {address}: {e}"))?;
+        let listener = listen(*address)?;
         let tls = Rc::clone(tls);
         doors.push((Door::Tls(listener, Box::new(move || tls.acceptor())), false));
     }
     for address in &config.http.redirect {
-        let listener = net::listen(*address).map_err(|e| format!("cannot listen on {address}: {e}"))?;
+        let listener = listen(*address)?;
         doors.push((Door::Plain(listener), true));
     }
     let socket = options.data.join(SOCKET);
@@ -197,6 +200,24 @@ fn open_doors(options: &cli::Run, config: &Config, tls: &Rc<Tls>) -> Result<Vec<
         Err(error) => log::warn!("the local socket {}: {error}", socket.display()),
     }
     Ok(doors)
+}
+
+fn listen(address: SocketAddr) -> Result<Async<TcpListener>, String> {
+    net::listen(address).map_err(|error| {
+        let way_out = match error.kind() {
+            ErrorKind::PermissionDenied if address.port() < 1_024 => format!(
+                ": ports below 1024 need CAP_NET_BIND_SERVICE; to allow it: sudo setcap \
+                 cap_net_raw,cap_net_bind_service+ep {}",
+                setting::own_path()
+            ),
+            ErrorKind::AddrInUse => {
+                ": another program (or another weir) listens there; choose another --listen".to_owned()
+            }
+            ErrorKind::AddrNotAvailable => ": this box has no such address".to_owned(),
+            _ => String::new(),
+        };
+        format!("cannot listen on {address}: {error}{way_out}")
+    })
 }
 
 fn http_report(server: &Server) -> Value {
@@ -273,13 +294,7 @@ fn greeting(options: &cli::Run, world: &World, tls: &Tls, code: Option<&SetupCod
     let mut text = format!("weir {}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12} {value}\n"));
     line("data", &format!("{} (history up to {} MiB)", options.data.display(), config.storage.budget >> 20));
-    let names: BTreeSet<&str> = capture.interfaces.iter().map(|seen| seen.name.as_str()).collect();
-    match (&capture.trouble, &capture.replay) {
-        (Some(trouble), _) => line("capture", trouble),
-        (None, Some(file)) => line("capture", &format!("{file}, again and again")),
-        (None, None) if names.is_empty() => line("capture", "no interface is up yet"),
-        (None, None) => line("capture", &names.into_iter().collect::<Vec<_>>().join(", ")),
-    }
+    line("capture", &captured(&capture, &config.capture.interfaces));
     line("certificate", &format!("SHA-256 {}", tls.fingerprint()));
     if let Some(code) = code {
         line(
@@ -292,6 +307,23 @@ fn greeting(options: &cli::Run, world: &World, tls: &Tls, code: Option<&SetupCod
         line("serving", &format!("https://{address}/"));
     }
     text
+}
+
+/// What is captured, in one line: the trouble where nothing can be; interfaces that are not there yet are told apart.
+fn captured(capture: &Capture, wanted: &[String]) -> String {
+    if let Some(trouble) = &capture.trouble {
+        return trouble.clone();
+    }
+    if let Some(file) = &capture.replay {
+        return format!("{file}, again and again");
+    }
+    let seen: BTreeMap<&str, bool> = capture.interfaces.iter().map(|seen| (seen.name.as_str(), seen.up)).collect();
+    let told = |(name, up): (&&str, &bool)| if *up { (*name).to_owned() } else { format!("{name} (down)") };
+    let mut parts: Vec<String> = seen.iter().map(told).collect();
+    parts.extend(
+        wanted.iter().filter(|name| !seen.contains_key(name.as_str())).map(|name| format!("{name} (not there yet)")),
+    );
+    if parts.is_empty() { "no interface is up yet".to_owned() } else { parts.join(", ") }
 }
 
 /// Addresses a browser can be pointed at: a wildcard stands for all of ours.

@@ -53,6 +53,11 @@ pub fn load_config(disk: &dyn Disk, folder: &Path, given: &[(&str, Value)]) -> R
     config::load(file.as_deref(), given).map_err(lines)
 }
 
+/// This program's file, for commands that are shown to be typed.
+pub fn own_path() -> String {
+    std::env::current_exe().map_or_else(|_| "weir".to_owned(), |path| path.display().to_string())
+}
+
 /// The option of `weir run` that stands for a leaf.
 fn option_of(path: &str) -> &str {
     match path.split('[').next() {

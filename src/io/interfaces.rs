@@ -22,6 +22,8 @@
 //! Reading `/sys/class/net` at times: it shows the network namespace of who mounted it, and a name that was given to
 //! another interface between two looks would go unseen.
 
+mod overlap;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -55,12 +57,13 @@ const ATTRIBUTE_MASTER: u16 = 10;
 const ATTRIBUTE_INFO: u16 = 18;
 const ATTRIBUTE_LOWER_NAMESPACE: u16 = 37;
 const INFO_KIND: u16 = 1;
+const INFO_PORT_KIND: u16 = 4;
 const FLAG_UP: u32 = 0x1;
 const FLAG_LOOPBACK: u32 = 0x8;
 const FLAG_RUNNING: u32 = 0x40;
 
 /// One network interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Interface {
     /// Number of the interface; stays when it is renamed.
     pub index: u32,
@@ -76,8 +79,12 @@ pub struct Interface {
     pub loopback: bool,
     /// Index of the interface that its packets pass too: a VLAN's or tunnel's lower one. Capturing both sees them twice.
     pub lower: Option<u32>,
-    /// Index of the bridge or bond that this is a port of. Capturing both sees packets twice.
+    /// Index of the bridge, bond or team that this is a port of. Capturing both sees packets twice.
     pub master: Option<u32>,
+    /// Index of a veth's other end, where that is in this namespace.
+    pub peer: Option<u32>,
+    /// Index of the VRF that this belongs to, which shows its packets again.
+    pub vrf: Option<u32>,
 }
 
 impl Interface {
@@ -126,6 +133,19 @@ impl Interfaces {
     #[must_use]
     pub fn by_index(&self, index: u32) -> Option<&Interface> {
         self.known.get(&index)
+    }
+
+    /// Where the frames of an interface are to be captured so that none counts twice, as far as that can be told: itself, or
+    /// the index of another one.
+    #[must_use]
+    pub fn seen_at(&self, index: u32) -> u32 {
+        overlap::seen_at(&self.known, index)
+    }
+
+    /// Pairs among these interfaces that may show the same frame.
+    #[must_use]
+    pub fn shared(&self, captured: &[u32]) -> Vec<(u32, u32)> {
+        overlap::shared(&self.known, captured)
     }
 
     /// Waits until something is not as [`Interfaces::all`] said. May be cancelled.
@@ -194,7 +214,8 @@ fn apply(known: &mut BTreeMap<u32, Interface>, bytes: &[u8]) -> News {
     while let Ok((kind, body)) = message(&mut messages) {
         match kind {
             NEW_LINK => {
-                if let Ok(interface) = interface(body)
+                // A bridge tells of its ports in messages of the family AF_BRIDGE, which say less.
+                if let (Some(0), Ok(interface)) = (body.rest().first(), interface(body))
                     && (known.len() < MAX_INTERFACES || known.contains_key(&interface.index))
                 {
                     let before = known.insert(interface.index, interface.clone());
@@ -202,7 +223,7 @@ fn apply(known: &mut BTreeMap<u32, Interface>, bytes: &[u8]) -> News {
                 }
             }
             DELETE_LINK => {
-                // A bridge tells of a port that leaves it with the same message, of the family AF_BRIDGE.
+                // Of the family AF_BRIDGE: a port left its bridge and is still there.
                 if let (Some(0), Ok(interface)) = (body.rest().first(), interface(body)) {
                     news.changed |= known.remove(&interface.index).is_some();
                 }
@@ -244,28 +265,39 @@ fn interface(mut body: Cursor<'_>) -> Result<Interface, Truncated> {
         mtu: 0,
         up: flags & (FLAG_UP | FLAG_RUNNING) == FLAG_UP | FLAG_RUNNING,
         loopback: flags & FLAG_LOOPBACK != 0,
-        lower: None,
-        master: None,
+        ..Interface::default()
     };
-    let mut elsewhere = false;
+    let (mut elsewhere, mut is_veth, mut port_kind) = (false, false, String::new());
+    let (mut lower, mut master) = (None, None);
     while let Ok((kind, mut value)) = attribute(&mut body) {
         match kind {
             ATTRIBUTE_NAME => interface.name = text(value),
             ATTRIBUTE_MTU => interface.mtu = u32::from_ne_bytes(value.array()?),
-            ATTRIBUTE_LOWER => interface.lower = Some(u32::from_ne_bytes(value.array()?)),
-            ATTRIBUTE_MASTER => interface.master = Some(u32::from_ne_bytes(value.array()?)),
+            ATTRIBUTE_LOWER => lower = Some(u32::from_ne_bytes(value.array()?)),
+            ATTRIBUTE_MASTER => master = Some(u32::from_ne_bytes(value.array()?)),
             ATTRIBUTE_LOWER_NAMESPACE => elsewhere = true,
             ATTRIBUTE_INFO => {
                 while let Ok((kind, value)) = attribute(&mut value) {
-                    // A veth's peer is no lower interface: what is sent here is received there.
-                    elsewhere |= kind == INFO_KIND && text(value) == "veth";
+                    match kind {
+                        INFO_KIND => is_veth = text(value) == "veth",
+                        INFO_PORT_KIND => port_kind = text(value),
+                        _ => {}
+                    }
                 }
             }
             _ => {}
         }
     }
     // Some drivers name the interface itself, or none.
-    interface.lower = interface.lower.filter(|lower| !elsewhere && *lower != index && *lower != 0);
+    let lower = lower.filter(|lower| !elsewhere && *lower != index && *lower != 0);
+    // A veth's peer is no lower interface: what is sent here is received there.
+    (interface.lower, interface.peer) = if is_veth { (None, lower) } else { (lower, None) };
+    match port_kind.as_str() {
+        "bridge" | "bond" | "team" => interface.master = master,
+        "vrf" => interface.vrf = master,
+        // Others (Open vSwitch) have no interface that shows what passes the ports.
+        _ => {}
+    }
     Ok(interface)
 }
 
@@ -358,15 +390,45 @@ mod tests {
         let kind = |kind: &[u8]| attribute_of(ATTRIBUTE_INFO | 0x8000, &attribute_of(INFO_KIND, kind));
         let namespace = attribute_of(ATTRIBUTE_LOWER_NAMESPACE, &[0; 4]);
         for (attributes, expected) in [
-            (vec![lower.clone(), kind(b"vlan\0")], Some(3)),
-            (vec![lower.clone(), kind(b"veth\0")], None),
-            (vec![lower.clone(), namespace], None),
-            (vec![attribute_of(ATTRIBUTE_LOWER, &[0; 4])], None),
+            (vec![lower.clone(), kind(b"vlan\0")], (Some(3), None)),
+            (vec![lower.clone(), kind(b"veth\0")], (None, Some(3))),
+            (vec![lower.clone(), kind(b"veth\0"), namespace.clone()], (None, None)),
+            (vec![lower.clone(), namespace], (None, None)),
+            (vec![attribute_of(ATTRIBUTE_LOWER, &[0; 4])], (None, None)),
         ] {
             let mut known = BTreeMap::new();
             apply(&mut known, &link(NEW_LINK, 7, 0, &attributes));
-            assert_eq!(known[&7].lower, expected);
+            assert_eq!((known[&7].lower, known[&7].peer), expected);
         }
+    }
+
+    #[test]
+    fn a_master_counts_only_where_it_shows_what_passes_its_ports() {
+        let master = attribute_of(ATTRIBUTE_MASTER, &4u32.to_ne_bytes());
+        let kind = |kind: &[u8]| attribute_of(ATTRIBUTE_INFO | 0x8000, &attribute_of(INFO_PORT_KIND, kind));
+        for (port_kind, expected) in [
+            (&b"bridge\0"[..], (Some(4), None)),
+            (b"bond\0", (Some(4), None)),
+            (b"team\0", (Some(4), None)),
+            (b"vrf\0", (None, Some(4))),
+            (b"openvswitch\0", (None, None)),
+        ] {
+            let mut known = BTreeMap::new();
+            apply(&mut known, &link(NEW_LINK, 7, 0, &[master.clone(), kind(port_kind)]));
+            assert_eq!((known[&7].master, known[&7].vrf), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_bridge_says_of_a_port_does_not_take_the_place_of_what_the_port_says() {
+        let mut known = BTreeMap::new();
+        let attributes =
+            [attribute_of(ATTRIBUTE_NAME, b"eth0\0"), attribute_of(ATTRIBUTE_MTU, &9_000u32.to_ne_bytes())];
+        apply(&mut known, &link(NEW_LINK, 7, 0, &attributes));
+        let mut of_bridge = link(NEW_LINK, 7, 0, &[]);
+        of_bridge[16] = 7;
+        assert!(!apply(&mut known, &of_bridge).changed);
+        assert_eq!(known[&7].mtu, 9_000);
     }
 
     #[test]

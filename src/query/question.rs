@@ -84,18 +84,33 @@ pub enum BadQuestion {
     /// More buckets than [`MAX_BUCKETS`].
     TooManyBuckets,
     /// Rows times buckets would not fit in [`Limits::cells`].
-    TooManyCells,
+    TooManyCells {
+        /// Rows asked for.
+        rows: usize,
+        /// Buckets asked for, or meant where nobody says.
+        buckets: usize,
+        /// The limit.
+        cells: usize,
+    },
 }
 
 impl std::fmt::Display for BadQuestion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::EmptyRange => f.write_str("the time range must end after it begins"),
-            Self::UniqueOfWhat => f.write_str("count_by UNIQUE needs unique to name what is counted"),
+            Self::UniqueOfWhat => f.write_str(
+                "count_by=UNIQUE counts what unique names: a group_by word other than IPPAIR, IFPAIR, VLANPAIR and ASNPAIR",
+            ),
             Self::TooManyRows => write!(f, "rows may be at most {MAX_ROWS}"),
             Self::TooManyBuckets => write!(f, "time_series may be at most {MAX_BUCKETS}"),
-            Self::TooManyCells => {
-                f.write_str("rows times time_series is more than memory allows: ask for fewer of either")
+            Self::TooManyCells { rows, buckets, cells } => {
+                let (most_rows, most_buckets) = ((cells / buckets.max(&1)).saturating_sub(1), cells / (rows + 1));
+                write!(
+                    f,
+                    "rows={rows} with time_series={buckets}{} is more than {cells} values: ask for at most {most_rows} rows \
+                     with so many buckets, or time_series={most_buckets} with so many rows; time_series=0 leaves the series out",
+                    if *buckets == TableQuestion::default().buckets { " (the default)" } else { "" },
+                )
             }
         }
     }

@@ -287,7 +287,7 @@ fn check(table: &TableQuestion, limits: &Limits) -> Result<(), BadQuestion> {
         return Err(BadQuestion::TooManyBuckets);
     }
     if (table.rows + 1) * table.buckets > limits.cells {
-        return Err(BadQuestion::TooManyCells);
+        return Err(BadQuestion::TooManyCells { rows: table.rows, buckets: table.buckets, cells: limits.cells });
     }
     if table.count_by == CountBy::Unique && !table.unique.is_some_and(GroupBy::countable) {
         return Err(BadQuestion::UniqueOfWhat);

@@ -506,7 +506,26 @@ fn a_question_that_makes_no_sense_is_refused() {
     assert_eq!(refused(ALL, with(10, MAX_BUCKETS)), None);
     assert_eq!(refused(ALL, with(10, MAX_BUCKETS + 1)), Some(BadQuestion::TooManyBuckets));
     assert_eq!(refused(ALL, with(1_496, 175)), None);
-    assert_eq!(refused(ALL, with(1_497, 175)), Some(BadQuestion::TooManyCells));
+    let too_many = BadQuestion::TooManyCells { rows: 1_497, buckets: 175, cells: 262_144 };
+    assert_eq!(refused(ALL, with(1_497, 175)), Some(too_many));
+}
+
+#[test]
+fn too_many_cells_are_refused_with_the_limit_and_with_numbers_that_fit() {
+    let store = store(&[]);
+    let refused = |rows, buckets| {
+        let what = What::Table(TableQuestion { rows, buckets, ..table("IP", "BYTES", "", "") });
+        Run::new(question(ALL, "", what), Limits::default(), KEY, &store).err().map(|bad| bad.to_string())
+    };
+    assert_eq!(
+        refused(10_000, 175).unwrap(),
+        "rows=10000 with time_series=175 (the default) is more than 262144 values: ask for at most 1496 rows with so many \
+         buckets, or time_series=26 with so many rows; time_series=0 leaves the series out"
+    );
+    for (rows, buckets) in [(1_496, 175), (10_000, 26), (10_000, 0)] {
+        assert_eq!(refused(rows, buckets), None, "what it names is taken");
+    }
+    assert!(refused(10_000, 27).unwrap().contains("time_series=27 is more"));
 }
 
 /// Random numbers from a seed (an xorshift generator).

@@ -91,6 +91,8 @@ impl fmt::Display for Problem {
             Self::Unknown(Some(near)) => write!(f, "is not known here; did you mean '{near}'?"),
             Self::Unknown(None) => f.write_str("is not known here"),
             Self::Type { expected, got } => write!(f, "must be of type {expected}, not '{got}'"),
+            // A bound that only says what the type can hold would not help.
+            Self::Range { min, max, .. } if *max >= i64::MAX as f64 => write!(f, "must be {min} or more"),
             Self::Range { min, max, .. } => write!(f, "must be from {min} to {max}"),
             Self::Length { min, max, .. } => write!(f, "must have from {min} to {max} characters"),
             Self::Count { min, max, .. } => write!(f, "must have from {min} to {max} elements"),
@@ -345,6 +347,8 @@ mod tests {
             assert_eq!(faults(json!({ "rows": rows })).is_empty(), good, "{rows}");
         }
         assert_eq!(faults(json!({ "rows": u64::MAX })), ["rows: must be from 1 to 10"]);
+        let open = Schema::integer(0, i64::MAX, "Open above.");
+        assert_eq!(verify(&open, &json!(-1))[0].to_string(), "the value must be 0 or more");
         assert_eq!(faults(json!({ "rows": 1.5 })), ["rows: must be of type integer, not '1.5'"]);
         assert_eq!(faults(json!({ "rows": 1, "name": "äöüß" })), Vec::<String>::new(), "characters, not octets");
         assert_eq!(faults(json!({ "rows": 1, "ways": ["snd", "snd", "snd"] })).len(), 1);

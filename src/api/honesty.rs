@@ -16,7 +16,10 @@ use crate::query::{Honesty, Source};
 pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String {
     let capture = world.capture.borrow();
     let meter = world.meter.borrow().counters();
-    let lost = world.store.borrow().trouble().lost_updates;
+    let (lost, failing) = {
+        let store = world.store.borrow();
+        (store.trouble().lost_updates, store.failing().is_some())
+    };
     let source = match honesty.source {
         Source::History => "history",
         Source::Rollups => "rollups",
@@ -33,8 +36,8 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
     let mut text = format!(
         "{{\"source\":\"{source}\",\"degraded\":{},\"kept_from\":{kept_from},\"gaps\":[{}],\"more_gaps\":{},\"updates\":{},\
          \"updates_still_captured\":{},\"sampled\":{}{read},\"rank_error\":{},\"distinct_sample\":{},\"series_spread\":{},\
-         \"ids_forgotten\":{},\"cut_short_before\":{cut_short}",
-        honesty.degraded() || drops > 0 || !capture.shared.is_empty() || meter.evicted > 0 || lost > 0,
+         \"ids_forgotten\":{},\"cut_short_before\":{cut_short},\"storage_failing\":{failing}",
+        honesty.degraded() || drops > 0 || !capture.shared.is_empty() || meter.evicted > 0 || lost > 0 || failing,
         gaps.join(","),
         honesty.more_gaps,
         honesty.updates,

@@ -27,6 +27,7 @@ fn storage_performance(world: &World, now: Time) -> Value {
         "STORAGE INTERVAL SECONDS": config.config.storage.storageinterval.as_secs_f64(),
         "BYTES PER DAY": forecast.bytes_per_day,
         "FLASH BYTES PER DAY": forecast.flash_bytes_per_day,
+        "STORAGE": store.failing().unwrap_or("OK"),
         "UPDATES LOST": trouble.lost_updates,
         "UPDATES LATE": trouble.late_updates,
         "WRITES REFUSED": trouble.failed_writes,

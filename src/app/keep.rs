@@ -60,8 +60,8 @@ impl Keeper {
             let now = time::now();
             self.world.meter.borrow_mut().tick(now);
             records(&self.world, now);
-            self.world.store.borrow_mut().tick(now);
-            let more = self.rollups(now);
+            let unseen = self.world.store.borrow_mut().tick(now);
+            let more = self.rollups(now) || unseen;
             let pause = if more { SHORTEST_SLEEP } else { self.sleep(time::now()) };
             Timer::after(pause).await;
         }

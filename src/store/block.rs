@@ -5,8 +5,8 @@ mod columns;
 
 use super::batch::{BATCH_ROWS, Batch, Columns, Dict};
 use super::column::{Malformed, Packer, Unpacker};
-use super::summary::{BlockSummary, Clock, ClockState, ValueSet};
-use crate::base::cursor::{Cursor, put_varint, unzigzag, zigzag};
+use super::summary::{BlockSummary, Clock, ClockState, Damage, ValueSet};
+use crate::base::cursor::{Cursor, Truncated, put_varint, unzigzag, zigzag};
 use crate::base::{Ip, Time};
 use columns::{Reader, Writer};
 
@@ -76,25 +76,28 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads prefix and header. `Ok(None)` where `bytes` end before the header does.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, Damage> {
         let mut c = Cursor::new(bytes);
         if c.remaining() < PREFIX {
-            return if MAGIC.starts_with(bytes.get(..4).unwrap_or(bytes)) { Ok(None) } else { Err(Malformed) };
+            return if MAGIC.starts_with(bytes.get(..4).unwrap_or(bytes)) { Ok(None) } else { Err(Damage::Checksum) };
         }
         let prefix = c.rest();
-        if c.array()? != MAGIC {
-            return Err(Malformed);
+        let prefixed = |_: Truncated| Damage::Checksum;
+        let magic = c.array().map_err(prefixed)?;
+        let mut number = || c.array().map(u32::from_le_bytes).map_err(prefixed);
+        let (header, payload, checksum) = (number()? as usize, number()? as usize, number()?);
+        if magic != MAGIC || header > MAX_HEADER || payload > MAX_PAYLOAD {
+            return Err(Damage::Checksum);
         }
-        let (header, payload) = (u32::from_le_bytes(c.array()?) as usize, u32::from_le_bytes(c.array()?) as usize);
-        if header > MAX_HEADER || payload > MAX_PAYLOAD {
-            return Err(Malformed);
-        }
-        let checksum = u32::from_le_bytes(c.array()?);
-        let Ok(mut body) = c.sub(header) else { return Ok(None) };
-        let sum = crc32c::crc32c_append(crc32c::crc32c(prefix.get(..12).ok_or(Malformed)?), body.rest());
+        let Ok(body) = c.sub(header) else { return Ok(None) };
+        let sum = crc32c::crc32c_append(crc32c::crc32c(prefix.get(..12).unwrap_or_default()), body.rest());
         if sum != checksum {
-            return Err(Malformed);
+            return Err(Damage::Checksum);
         }
+        Self::parse_body(body, header, payload).map(Some).map_err(|Malformed| Damage::Malformed)
+    }
+
+    fn parse_body(mut body: Cursor<'_>, header: usize, payload: usize) -> Result<Self, Malformed> {
         let (summary, first_row) = read_summary(&mut body)?;
         let count = usize::try_from(body.varint()?).map_err(|_| Malformed)?;
         let mut directory = Vec::with_capacity(LAYOUT.len());
@@ -107,7 +110,7 @@ impl Header {
         if offset > payload || directory.len() < LAYOUT.len() {
             return Err(Malformed);
         }
-        Ok(Some(Self { summary, first_row, len: PREFIX + header, payload, directory }))
+        Ok(Self { summary, first_row, len: PREFIX + header, payload, directory })
     }
 
     /// Which octets of the payload hold these columns.
@@ -121,7 +124,7 @@ impl Header {
 
     /// Decodes columns from `payload`, which begins at `span(columns).start`. The columns must be closed under
     /// [`with_needed`].
-    pub(super) fn decode(&self, columns: Columns, payload: &[u8], unpacker: &mut Unpacker) -> Result<Batch, Malformed> {
+    pub(super) fn decode(&self, columns: Columns, payload: &[u8], unpacker: &mut Unpacker) -> Result<Batch, Damage> {
         let start = self.span(columns).start;
         let rows = self.summary.rows as usize;
         let mut batch = Batch { rows, columns, times: self.summary.times, ..Batch::default() };
@@ -129,15 +132,15 @@ impl Header {
             if !columns.has(*column) {
                 continue;
             }
-            let offset = offset.checked_sub(start).ok_or(Malformed)?;
-            let octets = payload.get(offset..offset + len).ok_or(Malformed)?;
+            let octets = offset.checked_sub(start).and_then(|offset| payload.get(offset..offset + len));
+            let octets = octets.ok_or(Damage::Truncated)?;
             if crc32c::crc32c(octets) != checksum {
-                return Err(Malformed);
+                return Err(Damage::Checksum);
             }
             let mut reader = Reader { unpacker, from: Cursor::new(octets), rows };
-            reader.column(k, &mut batch)?;
-            if !reader.from.is_empty() {
-                return Err(Malformed);
+            let read = reader.column(k, &mut batch);
+            if read.is_err() || !reader.from.is_empty() {
+                return Err(Damage::Malformed);
             }
         }
         Ok(batch)

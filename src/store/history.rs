@@ -28,7 +28,7 @@ use super::hour::{FileInfo, OpenHour};
 use super::journal::{self, JournalFile};
 use super::recovery::{Recovery, StoreError};
 use super::scan::{Order, Scan};
-use super::segment::{self, HOUR, hour_of};
+use super::segment::{self, HOUR, Walk, hour_of};
 use super::summary::Clock;
 use crate::base::Time;
 use crate::base::disk::Disk;
@@ -36,6 +36,8 @@ use crate::flow::FlowRecord;
 
 /// How long after a refused write it is tried again.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
+/// How many blocks of a file one tick looks at: each is a small read, some hundred microseconds of a slow card.
+const LOOK: usize = 16;
 /// How the history is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -129,11 +131,23 @@ pub struct Store {
     pub(super) in_flight: Option<InFlight>,
     /// Files to remove with the next sync; a forced one does not wait for the interval.
     pub(super) doomed: Vec<PathBuf>,
+    pub(super) looking: Option<Looking>,
     pub(super) evicting: bool,
     pub(super) retry_at: Time,
     pub(super) trouble: Trouble,
+    /// What the device said, since it last refused and until it takes a sync.
+    pub(super) failing: Option<String>,
     pub(super) opened: Time,
     pub(super) flash_bytes: u64,
+}
+
+/// How far a look at a file came.
+#[derive(Debug, Default)]
+pub(super) struct Looking {
+    name: String,
+    next: u64,
+    /// Earliest and latest time so far.
+    times: Option<(Time, Time)>,
 }
 
 #[derive(Debug)]
@@ -141,6 +155,8 @@ pub(super) struct InFlight {
     since: Option<Time>,
     /// Per hour the first row that was in no block when the job was taken.
     sealed: Vec<(Time, u64)>,
+    /// Per hour where the blocks end that the job covers.
+    written: Vec<(Time, u64)>,
     doomed: Vec<PathBuf>,
 }
 
@@ -165,9 +181,11 @@ impl Store {
             oldest_unsynced: None,
             in_flight: None,
             doomed: Vec::new(),
+            looking: None,
             evicting: false,
             retry_at: Time::ZERO,
             trouble: Trouble::default(),
+            failing: None,
             opened: now,
             flash_bytes: 0,
         };
@@ -201,11 +219,11 @@ impl Store {
         }
     }
 
-    /// Does what is due: seals hours that are over, keeps the budget (one file per call), looks at one file nobody has
-    /// looked at yet.
-    pub fn tick(&mut self, now: Time) {
+    /// Does what is due: seals hours that are over, keeps the budget (one file per call), looks at some blocks of a file
+    /// nobody has looked at yet. Says whether there is more to look at; call again soon then.
+    pub fn tick(&mut self, now: Time) -> bool {
         if self.settings.read_only {
-            return;
+            return false;
         }
         if now >= self.retry_at {
             for i in 0..self.hours.len() {
@@ -225,10 +243,7 @@ impl Store {
         if self.used() > self.settings.budget_bytes {
             self.evict_oldest();
         }
-        let unseen = self.files.iter().rev().find(|(_, info)| info.times.get().is_none() && info.len > 0);
-        if let Some((name, info)) = unseen {
-            self.look_at(name, info);
-        }
+        self.look_on()
     }
 
     /// When [`Store::tick`] or [`Store::take_sync`] has something to do next.
@@ -261,7 +276,8 @@ impl Store {
     fn sync_job(&mut self, now: Time) -> Option<SyncJob> {
         let mut files = Vec::new();
         let mut folders = Vec::new();
-        match self.write_journal() {
+        let rewritten = self.hours.iter().filter(|open| open.forgotten).try_for_each(OpenHour::rewrite);
+        match rewritten.and_then(|()| self.write_journal()) {
             Ok(Some((file, created))) => {
                 files.push(file);
                 if created {
@@ -275,6 +291,7 @@ impl Store {
             }
         }
         for open in &mut self.hours {
+            open.forgotten = false;
             if std::mem::take(&mut open.unsynced) {
                 files.extend(open.file.clone());
             }
@@ -289,7 +306,8 @@ impl Store {
             return None;
         }
         let sealed = self.hours.iter().map(|open| (open.hour, open.first_row)).collect();
-        self.in_flight = Some(InFlight { since, sealed, doomed: doomed.clone() });
+        let written = self.hours.iter().map(|open| (open.hour, open.end)).collect();
+        self.in_flight = Some(InFlight { since, sealed, written, doomed: doomed.clone() });
         let disk = Arc::clone(&self.disk);
         Some(SyncJob(Box::new(move || {
             SyncResult((|| {
@@ -305,10 +323,17 @@ impl Store {
         let Some(done) = self.in_flight.take() else { return };
         if let Err(error) = result.0 {
             self.trouble.failed_syncs += 1;
+            self.failing = Some(error.to_string());
             log::error!("storing failed, trying again: {error}");
             self.retry_at = now + RETRY;
             self.sync_again(done, now);
             return;
+        }
+        self.failing = None;
+        for (hour, end) in done.written {
+            if let Some(open) = self.hours.iter_mut().find(|open| open.hour == hour) {
+                open.held.retain(|(offset, _)| *offset >= end);
+            }
         }
         for (hour, first_row) in done.sealed {
             if let Some(open) = self.hours.iter_mut().find(|open| open.hour == hour) {
@@ -341,13 +366,21 @@ impl Store {
         self.trouble
     }
 
-    /// What the device has of a job is unknown: the rows in RAM are journaled again, the files synced again.
+    /// Why nothing can be made durable at the moment; none where it can.
+    #[must_use]
+    pub fn failing(&self) -> Option<&str> {
+        self.failing.as_deref()
+    }
+
+    /// What the device has of a job is unknown: with the next one the rows in RAM are journaled again, the blocks held in RAM
+    /// written again, and the files synced again.
     fn sync_again(&mut self, job: InFlight, now: Time) {
         self.oldest_unsynced = job.since.or(self.oldest_unsynced).or(Some(now));
         self.doomed.extend(job.doomed);
         for open in &mut self.hours {
             open.journaled = (0, 0);
             (open.unsynced, open.created) = (open.file.is_some(), open.file.is_some());
+            open.forgotten = true;
         }
         self.journals.iter_mut().for_each(|journal| journal.file = None);
     }
@@ -371,6 +404,24 @@ impl Store {
         self.oldest_unsynced.map(|oldest| (oldest + self.settings.storage_interval * 4 / 5).max(self.retry_at))
     }
 
+    /// Learns a little more about the newest file whose earliest and latest time nobody knows; says whether there is more to
+    /// learn.
+    fn look_on(&mut self) -> bool {
+        let unseen = |info: &FileInfo| info.times.get().is_none() && info.len > 0;
+        let Some((name, info)) = self.files.iter().rev().find(|(_, info)| unseen(info)) else { return false };
+        let Looking { next, times: so_far, .. } = self.looking.take().filter(|at| at.name == *name).unwrap_or_default();
+        let path = Path::new(segment::FOLDER).join(name);
+        let walk = self.disk.open(&path, false).and_then(|file| segment::walk_some(&*file, name, next, LOOK));
+        let times = |walk: &Walk| [so_far, walk.times()].into_iter().flatten().reduce(joined);
+        match walk {
+            Ok(walk) if walk.next < walk.len => {
+                self.looking = Some(Looking { name: name.clone(), next: walk.next, times: times(&walk) });
+            }
+            walk => info.times.set(walk.ok().and_then(|walk| times(&walk)).or(Some((info.hour, info.hour + HOUR)))),
+        }
+        true
+    }
+
     /// Learns the earliest and latest time in a file.
     pub(super) fn look_at(&self, name: &str, info: &FileInfo) {
         let path = Path::new(segment::FOLDER).join(name);
@@ -378,4 +429,9 @@ impl Store {
         let whole = (info.hour, info.hour + HOUR);
         info.times.set(Some(walk.ok().and_then(|walk| walk.times()).unwrap_or(whole)));
     }
+}
+
+/// From the earlier beginning to the later end.
+fn joined(a: (Time, Time), b: (Time, Time)) -> (Time, Time) {
+    (a.0.min(b.0), a.1.max(b.1))
 }

@@ -1,6 +1,8 @@
 //! An hour that takes updates: the rows that are in no block yet, and how far it is durable.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use super::row;
@@ -26,6 +28,11 @@ pub(super) struct OpenHour {
     pub(super) pending_times: (Time, Time),
     /// How many octets and rows of `pending` the journal has.
     pub(super) journaled: (usize, u32),
+    /// Offset and octets of the blocks that no good sync covers, as far as there is room: a device that fails a sync may have
+    /// forgotten them, and the kernel then does not write them again.
+    pub(super) held: VecDeque<(u64, Vec<u8>)>,
+    /// A sync failed: what is held must be written again.
+    pub(super) forgotten: bool,
     /// Blocks were written since the last sync was taken.
     pub(super) unsynced: bool,
     /// The file was made since the last sync was taken.
@@ -57,6 +64,8 @@ impl OpenHour {
             pending_rows: 0,
             pending_times: NO_TIMES,
             journaled: (0, 0),
+            held: VecDeque::new(),
+            forgotten: false,
             unsynced: false,
             created: false,
             closed: false,
@@ -70,6 +79,12 @@ impl OpenHour {
         let (earliest, latest) = self.pending_times;
         let last = record.last.min(row::LATEST);
         self.pending_times = (earliest.min(last), latest.max(last));
+    }
+
+    /// Writes again what no good sync covers.
+    pub(super) fn rewrite(&self) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        self.held.iter().try_for_each(|(offset, octets)| file.write_at(octets, *offset))
     }
 
     /// The number after the last row.

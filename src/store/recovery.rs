@@ -181,17 +181,17 @@ impl Store {
             match piece {
                 Piece::Damaged(block) => damaged.push(block.clone()),
                 Piece::Block(place) if place.rows.end <= lowest => torn_from = None,
-                Piece::Block(place) => {
-                    if reads(&*file, place, walk.len, &mut unpacker)? {
+                Piece::Block(place) => match reads(&*file, place, walk.len, &mut unpacker)? {
+                    Ok(()) => {
                         good.push(place.rows.clone());
                         torn_from = None;
-                    } else if is_held(&place.rows) {
-                        torn_from = torn_from.or(Some(place.offset));
-                    } else {
-                        torn_from = None;
-                        damaged.push(place.damaged(&name, Damage::Checksum));
                     }
-                }
+                    Err(_) if is_held(&place.rows) => torn_from = torn_from.or(Some(place.offset)),
+                    Err(damage) => {
+                        torn_from = None;
+                        damaged.push(place.damaged(&name, damage));
+                    }
+                },
             }
         }
         open.first_row = walk.next_row();
@@ -243,11 +243,14 @@ impl Store {
     }
 }
 
-/// Whether all of a block can be decoded.
-fn reads(file: &dyn File, place: &Place, len: u64, unpacker: &mut Unpacker) -> io::Result<bool> {
+/// Whether all of a block can be decoded; what is wrong where it cannot.
+fn reads(file: &dyn File, place: &Place, len: u64, unpacker: &mut Unpacker) -> io::Result<Result<(), Damage>> {
     let mut buffer = Vec::new();
-    let Some(header) = segment::read_header(file, place.offset, len, &mut buffer)? else { return Ok(false) };
+    let header = match segment::read_header(file, place.offset, len, &mut buffer)? {
+        Ok(header) => header,
+        Err(damage) => return Ok(Err(damage)),
+    };
     let columns = with_needed(Columns::ALL);
     read_at(file, place.offset + header.len as u64, header.payload, len, &mut buffer)?;
-    Ok(header.decode(columns, &buffer, unpacker).is_ok())
+    Ok(header.decode(columns, &buffer, unpacker).map(drop))
 }

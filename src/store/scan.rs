@@ -255,12 +255,12 @@ fn read_block(
     buffer: &mut Vec<u8>,
 ) -> Result<Option<Batch>, Damage> {
     let header = segment::read_header(file, place.offset, len, buffer).map_err(|_| Damage::Unreadable)?;
-    let header = header.ok_or(Damage::Checksum)?;
+    let header = header?;
     if skip(&header.summary) {
         return Ok(None);
     }
     let span = header.span(columns);
     let from = place.offset + (header.len + span.start) as u64;
     read_at(file, from, span.len(), len, buffer).map_err(|_| Damage::Unreadable)?;
-    header.decode(columns, buffer, unpacker).map(Some).map_err(|_| Damage::Checksum)
+    header.decode(columns, buffer, unpacker).map(Some)
 }

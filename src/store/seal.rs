@@ -21,6 +21,10 @@ const JOURNAL_FILE: u64 = 256 << 10;
 /// Above this many octets of journal the rows that hold the oldest file are sealed early.
 const JOURNAL_PRESSURE: u64 = 4 << 20;
 
+/// How many octets of blocks are held in RAM until a sync covers them. Above that the oldest are let go: they are lost if just
+/// that sync fails and their rows were never in the journal.
+const HELD: usize = 2 << 20;
+
 /// What a device writes at least.
 const PAGE: u64 = 4096;
 
@@ -88,10 +92,15 @@ impl Store {
         open.end += bytes.len() as u64;
         open.unsynced = true;
         self.flash_bytes += bytes.len() as u64;
+        let (offset, end) = (open.end - bytes.len() as u64, open.end);
+        open.held.push_back((offset, bytes));
+        while open.held.len() > 1 && open.held.iter().map(|(_, octets)| octets.len()).sum::<usize>() > HELD {
+            open.held.pop_front();
+        }
         let times = batch.times();
         let info =
             self.files.entry(name).or_insert(FileInfo { hour: open.hour, len: 0, times: Cell::new(Some(times)) });
-        info.len = open.end;
+        info.len = end;
         info.times.set(info.times.get().map(|(a, b)| (a.min(times.0), b.max(times.1))));
         Ok(())
     }
@@ -108,6 +117,7 @@ impl Store {
     /// A write was refused: tried again later; where the disk is full, with one old file less.
     pub(super) fn refused(&mut self, error: &io::Error, now: Time) {
         self.trouble.failed_writes += 1;
+        self.failing = Some(error.to_string());
         self.retry_at = now + RETRY;
         log::error!("cannot write the history, trying again: {error}");
         if error.kind() == io::ErrorKind::StorageFull {

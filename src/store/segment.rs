@@ -159,6 +159,8 @@ pub(super) struct Walk {
     pub(super) good: u64,
     /// Length of the file.
     pub(super) len: u64,
+    /// How far the walk came; at the end [`Self::len`] or more.
+    pub(super) next: u64,
 }
 
 impl Walk {
@@ -198,9 +200,17 @@ impl Walk {
 /// # Errors
 /// What the device says; damage is no error.
 pub(super) fn walk(file: &dyn File, name: &str, from: u64) -> io::Result<Walk> {
+    walk_some(file, name, from, usize::MAX)
+}
+
+/// The same for at most so many pieces; [`Walk::next`] says where to go on.
+///
+/// # Errors
+/// What the device says; damage is no error.
+pub(super) fn walk_some(file: &dyn File, name: &str, from: u64, most: usize) -> io::Result<Walk> {
     let hour = hour_of_name(name).unwrap_or_default();
     let len = file.len()?;
-    let mut walk = Walk { pieces: Vec::new(), good: from.min(len), len };
+    let mut walk = Walk { pieces: Vec::new(), good: from.min(len), len, next: len };
     let damaged = |bytes: Range<u64>, times, damage| {
         Piece::Damaged(DamagedBlock { file: format!("{FOLDER}/{name}"), bytes, times, rows: None, damage })
     };
@@ -217,8 +227,9 @@ pub(super) fn walk(file: &dyn File, name: &str, from: u64) -> io::Result<Walk> {
     }
     let mut tries = MOST_TRIES;
     let mut latest = hour;
-    while at < len {
-        if let Some(place) = header_at(file, at, len, &mut buffer)? {
+    while at < len && walk.pieces.len() < most {
+        let found = header_at(file, at, len, &mut buffer)?;
+        if let Ok(place) = found {
             latest = place.times.1;
             let end = at + place.len;
             if end > len {
@@ -236,15 +247,20 @@ pub(super) fn walk(file: &dyn File, name: &str, from: u64) -> io::Result<Walk> {
             Some(next) => header_at(file, next, len, &mut buffer)?.map_or(hour + HOUR, |place| place.times.0),
             None => hour + HOUR,
         };
-        let damage = if next.is_some() { Damage::Checksum } else { Damage::Truncated };
+        let damage = match found {
+            Err(Damage::Malformed) => Damage::Malformed,
+            _ if next.is_none() => Damage::Truncated,
+            _ => Damage::Checksum,
+        };
         walk.pieces.push(damaged(at..next.unwrap_or(len), (latest.min(until), latest.max(until)), damage));
         at = next.unwrap_or(len);
     }
+    walk.next = at;
     Ok(walk)
 }
 
-/// Reads the header at `at`; none where there is no good one.
-fn header_at(file: &dyn File, at: u64, len: u64, buffer: &mut Vec<u8>) -> io::Result<Option<Place>> {
+/// Reads the header at `at`, or says what is there instead.
+fn header_at(file: &dyn File, at: u64, len: u64, buffer: &mut Vec<u8>) -> io::Result<Result<Place, Damage>> {
     Ok(read_header(file, at, len, buffer)?.map(|header| Place {
         offset: at,
         header: header.len,
@@ -254,17 +270,22 @@ fn header_at(file: &dyn File, at: u64, len: u64, buffer: &mut Vec<u8>) -> io::Re
     }))
 }
 
-/// Reads the header at `at`; none where there is no good one.
-pub(super) fn read_header(file: &dyn File, at: u64, len: u64, buffer: &mut Vec<u8>) -> io::Result<Option<Header>> {
+/// The same, with all that the header says.
+pub(super) fn read_header(
+    file: &dyn File,
+    at: u64,
+    len: u64,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Result<Header, Damage>> {
     for amount in [1024, PREFIX + MAX_HEADER] {
         read_at(file, at, amount, len, buffer)?;
         match Header::parse(buffer) {
-            Ok(Some(header)) => return Ok(Some(header)),
+            Ok(Some(header)) => return Ok(Ok(header)),
             Ok(None) => {}
-            Err(_) => break,
+            Err(damage) => return Ok(Err(damage)),
         }
     }
-    Ok(None)
+    Ok(Err(Damage::Truncated))
 }
 
 /// Finds the next place from `at` on where a good header stands.
@@ -282,7 +303,7 @@ fn next_block(
             let Some(left) = tries.checked_sub(1) else { return Ok(None) };
             *tries = left;
             let candidate = at + offset as u64;
-            if header_at(file, candidate, len, buffer)?.is_some() {
+            if header_at(file, candidate, len, buffer)?.is_ok() {
                 return Ok(Some(candidate));
             }
         }
@@ -323,7 +344,8 @@ pub fn fuzz_segment(bytes: &[u8]) {
     }
     let mut buffer = Vec::new();
     for place in walk.blocks() {
-        let header = read_header(&file, place.offset, walk.len, &mut buffer).ok().flatten().expect("walked over it");
+        let header =
+            read_header(&file, place.offset, walk.len, &mut buffer).ok().and_then(Result::ok).expect("walked over it");
         let payload = bytes.get(place.offset as usize + header.len..).unwrap_or_default();
         let Ok(batch) = header.decode(Columns::ALL, payload, &mut unpacker) else { continue };
         let records: Vec<_> = batch.rows().map(|row| row.to_record()).collect();

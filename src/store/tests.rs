@@ -368,6 +368,25 @@ fn the_oldest_hours_leave_when_the_budget_is_spent_one_at_a_time() {
 }
 
 #[test]
+fn a_file_that_nobody_knows_is_looked_at_a_few_blocks_at_a_time() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    // Blocks of one row each: a long file soon.
+    for id in 0..100 {
+        store.append(START, &record(id, START + Duration::from_secs(id)));
+        store.tick(START + Duration::from_secs(7200));
+    }
+    sync(&mut store, START + Duration::from_secs(7200));
+    let now = START + Duration::from_secs(86_400);
+    let (mut store, _) = open(&disk, now);
+    let ticks = (0..100).take_while(|_| store.tick(now)).count();
+    assert_eq!(ticks, 100usize.div_ceil(16));
+    let known: Vec<_> = store.files.values().map(|info| info.times.get()).collect();
+    assert_eq!(known, [Some((START, START + Duration::from_secs(99)))]);
+    assert!(!store.tick(now), "and never again");
+}
+
+#[test]
 fn a_quiet_box_syncs_nothing() {
     let disk = SimDisk::new();
     let (mut store, _) = sealed(&disk, 1);

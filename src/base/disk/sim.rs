@@ -100,7 +100,8 @@ impl SimDisk {
         self.world().free = free;
     }
 
-    /// Lets the next syncs of files fail, that many of them.
+    /// Lets the next syncs of files fail, that many of them. What they were to make durable is forgotten, as Linux may do with
+    /// pages that it could not write: to write it again is up to the one who wrote it.
     pub fn fail_syncs(&self, count: u32) {
         self.world().failing_syncs = count;
     }
@@ -244,13 +245,19 @@ impl File for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        {
+        let fails = {
             let mut world = self.disk.world();
             world.syncs += 1;
-            if let Some(left) = world.failing_syncs.checked_sub(1) {
-                world.failing_syncs = left;
-                return Err(io::Error::other("the device failed"));
-            }
+            let left = world.failing_syncs.checked_sub(1);
+            world.failing_syncs = left.unwrap_or(0);
+            left.is_some()
+        };
+        if fails {
+            self.with(|c| {
+                c.current.clone_from(&c.durable);
+                c.unsynced.clear();
+            })?;
+            return Err(io::Error::other("the device failed"));
         }
         self.with(|c| {
             c.durable.clone_from(&c.current);
@@ -363,8 +370,12 @@ mod tests {
         disk.set_free(Some(4));
         file.write_at(b"four", 0).unwrap();
         assert_eq!(file.write_at(b"x", 4).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        file.sync().unwrap();
+        disk.set_free(None);
+        file.write_at(b"lost", 0).unwrap();
         disk.fail_syncs(1);
         assert!(file.sync().is_err());
+        assert_eq!(contents(&disk, "folder/f").unwrap(), b"four", "and is forgotten");
         file.sync().unwrap();
         disk.flip(Path::new("folder/f"), 0, 1).unwrap();
         assert_eq!(contents(&disk, "folder/f").unwrap(), b"gour");

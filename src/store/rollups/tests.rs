@@ -231,6 +231,77 @@ fn after_a_crash_the_history_fills_up_what_was_not_durable_once() {
     check(&answer, &exact(&updates, at(DAY), at(DAY + 7_200)));
 }
 
+/// Puts together what a power cut may leave: of each sector what was flushed, or what was written since.
+fn cut(flushed: &Path, written: &Path, to: &Path, random: &mut Random) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(written).unwrap() {
+        let name = entry.unwrap().file_name();
+        let (old, new, to) = (flushed.join(&name), written.join(&name), to.join(&name));
+        if new.is_dir() {
+            cut(&old, &new, &to, random);
+            continue;
+        }
+        let (old, new) = (fs::read(&old).unwrap_or_default(), fs::read(&new).unwrap());
+        let mut left = old.clone();
+        // Half of the cuts come when most was written, half when little was.
+        let odds = random.below(8);
+        for (k, sector) in new.chunks(512).enumerate() {
+            if random.below(8) < odds {
+                let end = k * 512 + sector.len();
+                left.resize(left.len().max(end), 0);
+                left[k * 512..end].copy_from_slice(sector);
+            }
+        }
+        fs::write(&to, left).unwrap();
+    }
+}
+
+/// sled opens its files itself, so the disk that loses what was not synced cannot stand below it. This makes by hand what
+/// such a disk would leave of the files; not what it would do to their names: sled makes two files, once.
+#[test]
+fn fifty_power_cuts_leave_rollups_that_count_all_once() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("rollups");
+    let updates = traffic(1_500, DAY, 4_000, 12);
+    let (mut store, mut rollups) = (open(&folder, at(DAY)), Rollups::new(SEED, at(DAY)));
+    let mut random = Random(99);
+    let (mut cuts, mut anew) = (0, 0);
+    let stage = updates.len() / 6;
+    for part in 0..5 {
+        let (flushed, written) = (scratch.path().join("flushed"), scratch.path().join("written"));
+        feed(&mut store, &mut rollups, &updates[part * stage..][..stage / 2]);
+        flush(&mut store, updates[part * stage + stage / 2].0);
+        copy(&folder, &flushed);
+        feed(&mut store, &mut rollups, &updates[part * stage + stage / 2..(part + 1) * stage]);
+        copy(&folder, &written);
+        let known = &updates[..(part + 1) * stage];
+        let now = known.last().unwrap().0;
+        for _ in 0..10 {
+            let left = scratch.path().join(format!("left-{cuts}"));
+            cut(&flushed, &written, &left, &mut random);
+            let (mut store, found) = RollupStore::open(&left, Settings::default(), now).unwrap();
+            anew += u32::from(found != Found::Intact);
+            let from = store.resume_from();
+            let mut rollups = Rollups::new(SEED, from);
+            let missed = known.iter().filter(|(_, record)| record.last >= from);
+            feed(
+                &mut store,
+                &mut rollups,
+                &missed.map(|(_, record)| (record.last, record.clone())).collect::<Vec<_>>(),
+            );
+            let (from, to) = (at(DAY), at(DAY + 7_200));
+            check(&answer(&mut store, &rollups, from, to), &exact(known, from, to));
+            cuts += 1;
+            drop(store);
+            fs::remove_dir_all(&left).unwrap();
+        }
+        fs::remove_dir_all(&flushed).unwrap();
+        fs::remove_dir_all(&written).unwrap();
+    }
+    println!("{cuts} cuts; {anew} of the databases were begun anew");
+    assert!(cuts >= 50);
+}
+
 /// New updates are counted while those missed are, each by their own [`Rollups`].
 #[test]
 fn a_crash_while_catching_up_counts_nothing_twice() {

@@ -102,6 +102,48 @@ fn a_damaged_journal_group_costs_that_group_only() {
     assert_eq!(scan_all(&store, Order::Forward).0.len(), 21);
 }
 
+/// Writes a block over with other content and true checksums, as only a bug in weir could.
+#[test]
+fn a_block_that_is_as_written_and_makes_no_sense_is_called_malformed() {
+    let disk = SimDisk::new();
+    let (store, records) = sealed(&disk, 2);
+    drop(store);
+    let name = file_name(START);
+    let file = disk.open(Path::new(&name), false).unwrap();
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    let _ = file.read_at(&mut bytes, 0).unwrap();
+    let block = segment::FILE_HEADER;
+    let length = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let (header, payload) = (length(block + 4), length(block + 8));
+    let (header_at, payload_at) = (block + 16, block + 16 + header);
+    let sealed_again = |mut bytes: Vec<u8>| {
+        let sum = crc32c::crc32c_append(crc32c::crc32c(&bytes[block..block + 12]), &bytes[header_at..payload_at]);
+        bytes[block + 12..header_at].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    };
+    // A header without rows; and a first column whose form no version knows, with its checksum in the directory.
+    let mut no_rows = bytes.clone();
+    no_rows[header_at..header_at + 2].copy_from_slice(&[0x80, 0]);
+    let mut no_form = bytes.clone();
+    let first_sum = (1..payload)
+        .map(|len| crc32c::crc32c(&bytes[payload_at..payload_at + len]).to_le_bytes().to_vec())
+        .enumerate()
+        .find_map(|(len, sum)| Some((len + 1, header_at + memchr::memmem::find(&bytes[header_at..payload_at], &sum)?)));
+    let (len, sum_at) = first_sum.unwrap();
+    no_form[payload_at] = 0x7f;
+    let sum = crc32c::crc32c(&no_form[payload_at..payload_at + len]);
+    no_form[sum_at..sum_at + 4].copy_from_slice(&sum.to_le_bytes());
+
+    for (what, bytes) in [("header", sealed_again(no_rows)), ("column", sealed_again(no_form))] {
+        file.write_at(&bytes, 0).unwrap();
+        let (store, _) = open(&disk, START + Duration::from_secs(7200));
+        let (found, damaged) = scan_all(&store, Order::Forward);
+        assert_eq!(damaged.iter().map(|block| block.damage).collect::<Vec<_>>(), [Damage::Malformed], "{what}");
+        assert_eq!(damaged[0].bytes, block as u64..(payload_at + payload) as u64, "{what}");
+        assert_eq!(sorted(found), records[BATCH_ROWS..], "{what}");
+    }
+}
+
 #[test]
 fn another_version_is_refused_politely_and_left_alone() {
     let disk = SimDisk::new();

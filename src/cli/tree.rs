@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::schema::registry::operations;
-use crate::schema::{Operation, Verb};
+use crate::schema::{self, Operation, Verb, registry};
 
 /// The verbs in the order in which they are shown.
 pub const VERBS: [Verb; 4] = [Verb::Get, Verb::Set, Verb::Create, Verb::Delete];
@@ -35,12 +34,6 @@ impl Node {
         let verbs = letters.map(|(verb, letter)| if self.operation(*verb).is_some() { letter } else { '-' });
         std::iter::once(if self.is_folder { 'D' } else { '-' }).chain(verbs).collect()
     }
-
-    fn add(&mut self, operation: &'static Operation) {
-        if let Some(at) = VERBS.iter().position(|verb| *verb == operation.verb) {
-            self.operations[at] = Some(operation);
-        }
-    }
 }
 
 /// A path as the tree has it: one `/` before each segment, none at the end; the root is empty.
@@ -49,60 +42,29 @@ pub fn normal(path: &str) -> String {
     path.split('/').filter(|segment| !segment.is_empty()).fold(String::new(), |all, segment| all + "/" + segment)
 }
 
-/// What is at a path; `None` where there is nothing. A literal segment goes before a parameter.
+/// What is at a path; `None` where there is nothing.
 #[must_use]
 pub fn node(path: &str) -> Option<Node> {
     let path = normal(path);
-    let given: Vec<&str> = path.split('/').skip(1).collect();
-    let mut found: Option<Node> = path.is_empty().then(Node::default);
-    for literal in [true, false] {
-        for operation in operations() {
-            let template: Vec<&str> = segments(operation).collect();
-            if template.len() < given.len() || !fits(&template[..given.len()], &given, literal) {
-                continue;
-            }
-            let node = found.get_or_insert_default();
-            if template.len() > given.len() {
-                node.is_folder = true;
-            } else if node.operation(operation.verb).is_none() {
-                node.add(operation);
-            }
-        }
-    }
-    found
+    let children = schema::tree::children(&path)?;
+    let at = |verb: &Verb| {
+        registry::find_path(*verb, if path.is_empty() { "/" } else { &path }).map(|(operation, _)| operation)
+    };
+    Some(Node { operations: VERBS.each_ref().map(at), is_folder: !children.is_empty() })
 }
 
 /// The segments that can follow a path, with what is there; a parameter as `{name}`.
 #[must_use]
 pub fn children(path: &str) -> BTreeMap<&'static str, Node> {
     let path = normal(path);
-    let given: Vec<&str> = path.split('/').skip(1).collect();
-    let mut found: BTreeMap<&'static str, Node> = BTreeMap::new();
-    for operation in operations() {
-        let template: Vec<&'static str> = segments(operation).collect();
-        if let Some(next) = template.get(given.len()).filter(|_| fits(&template[..given.len()], &given, false)) {
-            let node = found.entry(next).or_default();
-            if template.len() == given.len() + 1 {
-                node.add(operation);
-            } else {
-                node.is_folder = true;
-            }
-        }
-    }
-    found
-}
-
-fn segments(operation: &Operation) -> impl Iterator<Item = &'static str> + use<> {
-    operation.path.split('/').filter(|segment| !segment.is_empty())
-}
-
-fn fits(template: &[&str], given: &[&str], literal: bool) -> bool {
-    template.iter().zip(given).all(|(part, segment)| part == segment || (!literal && part.starts_with('{')))
+    let names = schema::tree::children(&path).unwrap_or_default();
+    names.into_iter().map(|name| (name, node(&format!("{path}/{name}")).unwrap_or_default())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::registry::operations;
 
     #[test]
     fn paths_are_read_as_people_type_them() {
@@ -114,7 +76,7 @@ mod tests {
     fn every_operation_is_found_at_its_path_and_each_parent_lists_the_next_segment() {
         for operation in operations() {
             assert_eq!(node(operation.path).unwrap().operation(operation.verb).unwrap().name, operation.name);
-            let segments: Vec<&str> = segments(operation).collect();
+            let segments: Vec<&str> = operation.path.split('/').filter(|segment| !segment.is_empty()).collect();
             for depth in 0..segments.len() {
                 let parent = segments[..depth].join("/");
                 assert!(node(&parent).unwrap().is_folder, "{parent}");

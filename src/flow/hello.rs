@@ -1,5 +1,5 @@
 //! The first bytes of clients whose ClientHello is spread over several segments (post-quantum key shares make that
-//! common), put together in whatever order they come.
+//! common), or whose request head is (large cookies), put together in whatever order they come.
 //!
 //! At most `capacity` sessions wait at once, the least recently fed leaving for new ones, each with at most
 //! `size` octets; a client that needs more is not named. Memory: `capacity * size` octets at worst, 32 KiB or so in a quiet

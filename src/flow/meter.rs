@@ -72,7 +72,7 @@ pub struct MeterConfig {
     pub hosts: usize,
     /// Distinct server names that live sessions carry: about 100 octets each, as they come.
     pub names: usize,
-    /// Sessions at once of which a ClientHello is put together: up to `hello_bytes` octets each, as they come.
+    /// Sessions at once of which a ClientHello or a request head is put together: up to `hello_bytes` octets each, as they come.
     pub hellos: usize,
     /// Longest ClientHello that is put together.
     pub hello_bytes: usize,

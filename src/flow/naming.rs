@@ -1,7 +1,7 @@
 //! Which server a client asks for: the name in its TLS ClientHello or in the head of its HTTP request.
 //!
-//! Only the first bytes of a client are looked at. A ClientHello that is spread over several segments is put together
-//! ([`Hellos`]), also where its second segment comes first; a request head counts as far as its first segment goes.
+//! Only the first bytes of a client are looked at. What is spread over several segments is put together ([`Hellos`]), also
+//! where its second segment comes first.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -92,13 +92,16 @@ impl Naming {
 /// What the first bytes of a client say, TLS or HTTP.
 fn what_says(bytes: &[u8]) -> Hello {
     match tls::client_hello(bytes) {
-        Hello::NotHello => http_host(bytes).map_or(Hello::NotHello, Hello::Name),
+        Hello::NotHello => match http1::host(bytes) {
+            http1::Request::Host(host) => http_name(host).map_or(Hello::NoName, Hello::Name),
+            http1::Request::NeedMore => Hello::NeedMore,
+            http1::Request::NoHost => Hello::NotHello,
+        },
         hello => hello,
     }
 }
 
 /// The host of a request, lower case; none where it is only an address.
-fn http_host(bytes: &[u8]) -> Option<HostName> {
-    let host = http1::host(bytes)?;
+fn http_name(host: &str) -> Option<HostName> {
     if host.parse::<IpAddr>().is_ok() { None } else { HostName::new(host.as_bytes()) }
 }

@@ -124,6 +124,31 @@ fn an_http_request_names_the_server_unless_by_address() {
 }
 
 #[test]
+fn a_request_head_spread_over_segments_is_put_together_in_any_order() {
+    let head = format!("POST /x HTTP/1.1\r\nCookie: {}\r\nHost: two.example\r\nAccept: */*\r\n\r\n", "x".repeat(1_500));
+    let (a, rest) = head.as_bytes().split_at(1_400);
+    let (b, c) = rest.split_at(130);
+    let named = Some("two.example".to_owned());
+    assert_eq!(name_of(|_| {}, &[(0, a), (1400, rest)]), named);
+    assert_eq!(name_of(|_| {}, &[(1530, c), (0, a), (1400, b)]), named);
+    let octets: Vec<(usize, &[u8])> = head.as_bytes().chunks(1).enumerate().collect();
+    assert_eq!(name_of(|_| {}, &octets), named);
+    assert_eq!(name_of(|_| {}, &[(0, a), (1530, c)]), None, "the line of the host is not there");
+}
+
+#[test]
+fn a_request_without_a_host_waits_for_nothing_once_its_head_has_ended() {
+    let mut b = Bench::new(|_| {});
+    let head: &[u8] = b"GET / HTTP/1.0\r\nAccept: */*\r\n\r\n";
+    connect(&mut b, 1, &[(0, &head[..20])]);
+    assert_eq!(b.meter.counters().hellos, 1);
+    connect(&mut b, 2, &[(0, &head[..20]), (20, &head[20..])]);
+    assert_eq!(b.meter.counters().hellos, 1);
+    connect(&mut b, 3, &[(0, b"GET key\r\n")]);
+    assert_eq!(b.meter.counters().hellos, 1, "not what merely looks like a request");
+}
+
+#[test]
 fn more_names_than_fit_leave_sessions_unnamed_and_are_counted() {
     let mut b = Bench::new(|c| c.names = 2);
     for port in 1..=4u16 {

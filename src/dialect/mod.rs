@@ -5,6 +5,7 @@
 //! words, and a line in [`Router`].
 
 mod carriers;
+mod doc;
 pub mod flowtraq;
 pub mod message;
 pub mod native;

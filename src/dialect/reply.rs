@@ -67,6 +67,26 @@ pub(super) fn page(html: &str) -> Reply {
     reply
 }
 
+/// A page with the scripts and styles of ours that it names, and nothing from anywhere else.
+pub(super) fn page_with_scripts(html: &str) -> Reply {
+    let mut reply = reply(200, "text/html; charset=utf-8", Body::Full(html.as_bytes().to_vec()));
+    reply.headers.extend(fields(&[
+        (
+            "Content-Security-Policy",
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'",
+        ),
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Frame-Options", "DENY"),
+    ]));
+    reply
+}
+
+/// A script or a style of ours.
+pub(super) fn asset(kind: &str, text: &str) -> Reply {
+    reply(200, kind, Body::Full(text.as_bytes().to_vec()))
+}
+
 /// Says when to try again.
 pub(super) fn with_retry(mut reply: Reply, seconds: u64) -> Reply {
     reply.headers.extend(header("Retry-After", &seconds.to_string()).ok());

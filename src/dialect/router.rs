@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tiny_http::Method;
 
-use super::{Answer, HashResult, Request, Service, flowtraq, native, reply};
+use super::{Answer, HashResult, Request, Service, doc, flowtraq, native, reply};
 use crate::api::{Api, Hashed, Outcome};
 use crate::base::Time;
 
@@ -44,6 +44,8 @@ impl Service for Router {
             native::call(&self.api, now, &request)
         } else if request.path == "/" && request.method == Method::Get {
             Answer::Reply(reply::page(HOME))
+        } else if let Some(page) = doc::serve(now, &request) {
+            Answer::Reply(page)
         } else {
             Answer::Reply(reply::text(
                 404,
@@ -83,4 +85,5 @@ const HOME: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf
     <li>Set it up: <code>weir setup</code> on the box, or POST the set-up code and a password to \
     <code>/api2/json/setup</code>.</li>\n\
     <li>Ask it: <code>curl -u admin https://this-box:8443/flowtraq/api/v3/table?relative_time=1h</code></li>\n\
-    <li>How it does: <code>/flowtraq/api/v3/info</code></li>\n</ul>\n</body></html>\n";
+    <li>How it does: <code>/flowtraq/api/v3/info</code></li>\n\
+    <li>Everything it can do: <a href=\"/doc\">the documentation</a>, <a href=\"/openapi.json\">OpenAPI</a></li>\n</ul>\n</body></html>\n";

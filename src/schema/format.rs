@@ -70,6 +70,79 @@ impl Format {
         }
     }
 
+    /// A regular expression (ECMA 262) for others who check before they ask; empty where there is none. It takes what is in use,
+    /// and nothing that [`Format::check`] refuses.
+    #[must_use]
+    pub const fn expression(self) -> &'static str {
+        macro_rules! octet {
+            () => {
+                "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+            };
+        }
+        macro_rules! ipv4 {
+            () => {
+                concat!("(", octet!(), "\\.){3}", octet!())
+            };
+        }
+        macro_rules! ipv6 {
+            () => {
+                "(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|\
+                 ([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|\
+                 ([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|\
+                 [0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))"
+            };
+        }
+        macro_rules! port {
+            () => {
+                "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9]?[0-9]{1,3})"
+            };
+        }
+        macro_rules! date {
+            () => {
+                "((19(7[1-9]|[89][0-9])|20[0-9]{2})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|\
+                 (0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|\
+                 (19(7[26]|8[048]|9[26])|20([02468][048]|[13579][26]))-02-29)\
+                 T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+            };
+        }
+        macro_rules! years {
+            () => {
+                "([0-9]{1,2}Y)?([0-9]{1,3}M)?"
+            };
+        }
+        match self {
+            Self::Any => "",
+            Self::Ipv4 => concat!("^", ipv4!(), "$"),
+            Self::Ipv6 => concat!("^", ipv6!(), "$"),
+            Self::Ip => concat!("^(", ipv4!(), "|", ipv6!(), ")$"),
+            Self::Cidr => {
+                concat!("^(", ipv4!(), "/(3[0-2]|[12]?[0-9])|", ipv6!(), "/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$")
+            }
+            Self::Mac => "^[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2}){5}$",
+            Self::SocketAddress => concat!("^(", ipv4!(), "|\\[", ipv6!(), "\\]):", port!(), "$"),
+            Self::InterfaceName => "^[!-.0-9;-~]{0,14}[!--0-9;-~]$",
+            Self::DnsName => {
+                "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$"
+            }
+            Self::Moment => concat!("^([0-9]{1,10}(\\.[0-9]{1,9})?|", date!(), ")$"),
+            Self::RelativeTime => "^-?([0-9]{1,3}[sSmhHdDwW]|[0-9]{1,2}[MyY]){1,9}$",
+            Self::DateTime => concat!("^", date!(), "$"),
+            Self::Duration => concat!(
+                "^P(",
+                years!(),
+                "([0-9]{1,3}W)?[0-9]{1,4}D|",
+                years!(),
+                "[0-9]{1,3}W|([0-9]{1,2}Y)?[0-9]{1,3}M|[0-9]{1,2}Y|",
+                years!(),
+                "([0-9]{1,3}W)?([0-9]{1,4}D)?T(([0-9]{1,4}H)?([0-9]{1,4}M)?[0-9]{1,4}(\\.[0-9]{1,9})?S|\
+                 ([0-9]{1,4}H)?[0-9]{1,4}M|[0-9]{1,4}H))$"
+            ),
+            Self::Uuid => "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$",
+            Self::UserName => "^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            Self::BoardName => "^[a-z0-9-]+$",
+        }
+    }
+
     /// The most characters a text of this format can have.
     #[must_use]
     pub const fn longest(self) -> usize {

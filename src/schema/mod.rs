@@ -8,6 +8,7 @@
 //! have them, and regenerate `tests/golden/registry` with `UPDATE_GOLDEN=1`; the diff is the change of contract.
 
 pub mod format;
+pub mod openapi;
 mod pattern;
 pub mod registry;
 pub mod tree;

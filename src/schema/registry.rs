@@ -120,6 +120,12 @@ pub const PRIVILEGES: &[&str] = &[
 static AREAS: &[(&str, &[Operation])] =
     &[("system", system::OPERATIONS), ("access", access::OPERATIONS), ("flows", flows::OPERATIONS)];
 
+/// The areas by name, each with its operations, in the order of the documentation.
+#[must_use]
+pub fn areas() -> &'static [(&'static str, &'static [Operation])] {
+    AREAS
+}
+
 /// Everything weir can do.
 pub fn operations() -> impl Iterator<Item = &'static Operation> {
     AREAS.iter().flat_map(|(_, operations)| *operations)
@@ -151,7 +157,9 @@ impl Operation {
         }
     }
 
-    fn to_json(&self) -> Value {
+    /// The operation as the golden file and the documentation have it.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
         let access = match self.access {
             Access::Open => "open",
             Access::User => "user",

@@ -13,6 +13,7 @@
 //!   more than its seat, and leaves it where somebody else needs one.
 //! - Answers about flows have a second key, `honesty`: how far the answer can be trusted.
 
+mod carrier;
 mod given;
 mod manner;
 mod rows;
@@ -24,7 +25,7 @@ use serde_json::{Map, json};
 use tiny_http::Method;
 
 use super::router::drive;
-use super::{Answer, Request, carriers, reply};
+use super::{Answer, Request, reply};
 use crate::api::{Api, Asked, Failure, Outcome};
 use crate::base::Time;
 use crate::query;
@@ -106,7 +107,7 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
     let Some(Route { manner, path, target }) = Route::find(&request.method, rest) else {
         return Answer::Reply(reply::text(501, "There is no such format: json, extjs and rest are\n"));
     };
-    let caller = carriers::caller(request, None);
+    let caller = carrier::caller(request);
     let (operation, found) = match target {
         Target::Operation(operation, parameters) => {
             (operation, given::collect(manner, operation, &parameters, request))

@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("query", 5),
     ("auth", 5),
     ("config", 5),
+    ("objects", 5),
     ("store", 4),
     ("rollup", 3),
     ("flow", 2),

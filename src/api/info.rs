@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 use super::World;
 use super::flows::{MOST_LISTINGS, MOST_RANKINGS, MOST_WAITING};
 use crate::base::Time;
+use crate::objects::groups::{MOST_BLOCKS_IN_ALL, MOST_GROUPS};
+use crate::objects::prefs;
 
 /// The sections by name.
 pub(super) fn info(world: &World, now: Time) -> Value {
@@ -78,6 +80,8 @@ fn basic(world: &World, now: Time) -> Value {
     let auth = world.auth.borrow().counters();
     let capture = world.capture.borrow();
     let tally = world.tally.borrow();
+    let objects = world.objects.borrow();
+    let (groups, blocks) = objects.groups.size();
     let questions = *world.questions.borrow();
     let unparsed: Map<String, Value> =
         tally.unparsed().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.name().to_owned(), json!(n))).collect();
@@ -112,6 +116,12 @@ fn basic(world: &World, now: Time) -> Value {
         "PACKETS LATE": counters.late,
         "CLOCK STEPS": counters.clock_steps,
         "GEO FILES": files,
+        "TRAFFIC GROUPS": groups,
+        "TRAFFIC GROUPS CAPACITY": MOST_GROUPS,
+        "TRAFFIC GROUP BLOCKS": blocks,
+        "TRAFFIC GROUP BLOCKS CAPACITY": MOST_BLOCKS_IN_ALL,
+        "PREFERENCES BYTES": objects.prefs.size(),
+        "PREFERENCES BYTES CAPACITY": prefs::MOST_IN_ALL,
         "SESSION KEYS": auth.keys,
         "SESSION KEYS EVICTED": auth.keys_evicted,
         "CALLS REFUSED": auth.refused,

@@ -15,6 +15,7 @@ use crate::base::lru::HashKey;
 use crate::config::Loaded;
 use crate::enrich::Enricher;
 use crate::flow::{FlowRecord, Meter, Tally};
+use crate::objects::Objects;
 use crate::rollup::Rollups;
 use crate::store::rollups::RollupStore;
 use crate::store::{DamagedBlock, Store};
@@ -41,6 +42,8 @@ pub struct World {
     pub store: RefCell<Store>,
     /// Stretches of history found damaged when it was opened.
     pub damaged: RefCell<Vec<DamagedBlock>>,
+    /// Traffic groups and preferences.
+    pub objects: RefCell<Objects>,
     /// How capture does.
     pub capture: RefCell<Capture>,
     /// Key of the hashes of answers.
@@ -76,13 +79,15 @@ pub struct Parts {
     pub rollup_store: Option<RollupStore>,
     pub store: Store,
     pub damaged: Vec<DamagedBlock>,
+    pub objects: Objects,
 }
 
 impl World {
     /// A world that begins now.
     #[must_use]
     pub fn new(now: Time, parts: Parts) -> Self {
-        let Parts { config, auth, meter, enricher, rollups, rollup_store, store, damaged } = parts;
+        let Parts { config, auth, meter, mut enricher, rollups, rollup_store, store, damaged, objects } = parts;
+        enricher.set_groups(objects.groups.rules(&config.config.filter.internal));
         Self {
             started: now,
             config: RefCell::new(config),
@@ -94,6 +99,7 @@ impl World {
             rollup_store: RefCell::new(rollup_store),
             store: RefCell::new(store),
             damaged: RefCell::new(damaged),
+            objects: RefCell::new(objects),
             capture: RefCell::new(Capture::default()),
             hash_key: HashKey::random(),
             questions: RefCell::new(Questions::default()),
@@ -109,6 +115,12 @@ impl World {
 
     pub(super) fn reports(&self) -> Vec<(&'static str, Value)> {
         self.reports.borrow().iter().map(|(name, report)| (*name, report())).collect()
+    }
+
+    /// Tags what arrives from now on by the traffic groups and the internal netblocks as they are now.
+    pub fn retag(&self) {
+        let groups = self.objects.borrow().groups.rules(&self.config.borrow().config.filter.internal);
+        self.enricher.borrow_mut().set_groups(groups);
     }
 
     /// `info`, made anew where the last one is too old.

@@ -29,6 +29,7 @@ use crate::io::offload::Offload;
 use crate::io::signals::{Signal, Signals};
 use crate::io::tls::{self, Tls};
 use crate::io::{logger, net};
+use crate::objects::Objects;
 use crate::rollup::Rollups;
 use crate::store::rollups::RollupStore;
 use crate::store::{Columns, Order, Scan, Store};
@@ -150,6 +151,7 @@ fn build(
     let secret = HashKey::random();
     let mut enricher = Enricher::new(secret);
     geo::take(&mut enricher, geo::read(&**disk));
+    let objects = Objects::load(setting::open_state(&options.data));
     let mut rollup_store = setting::open_rollups(&options.data, config, now);
     if let Some(store) = &mut rollup_store {
         store.set_uncounted(uncounted(&**disk));
@@ -166,6 +168,7 @@ fn build(
         enricher,
         store,
         damaged: recovery.damaged,
+        objects,
     };
     Ok((Rc::new(World::new(now, parts)), code, missed, resume))
 }
@@ -285,6 +288,7 @@ fn reload(ours: &Running<'_>) {
     }
     world.auth.borrow_mut().configure(setting::auth_settings(new));
     *world.config.borrow_mut() = loaded;
+    world.retag();
 }
 
 /// What a user sees first: where to go, what is captured, how to set the password.

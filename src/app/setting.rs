@@ -14,12 +14,14 @@ use crate::http;
 use crate::io::disk::{Lock, OsDisk};
 use crate::io::net;
 use crate::schema::Fault;
-use crate::store::Found;
 use crate::store::rollups::RollupStore;
 use crate::store::{self, rollups};
+use crate::store::{Found, State};
 
 /// The rollups' folder in the data folder.
 const ROLLUPS: &str = "rollups";
+/// The state's folder in the data folder.
+const STATE: &str = "state";
 
 /// Opens the data folder and keeps other processes out of it.
 pub fn open_data(folder: &Path) -> Result<(OsDisk, Lock), String> {
@@ -129,6 +131,22 @@ pub fn open_rollups(data: &Path, config: &Config, now: Time) -> Option<RollupSto
         }
         Err(error) => {
             log::error!("rollups: {error}; going on without them");
+            None
+        }
+    }
+}
+
+/// Opens the state. Without it weir still runs: there are no traffic groups and no preferences then.
+pub fn open_state(data: &Path) -> Option<State> {
+    match State::open(&data.join(STATE)) {
+        Ok((state, found)) => {
+            if let Found::Damaged { why, aside } = found {
+                log::error!("state: {why}; kept as {}, beginning anew", aside.display());
+            }
+            Some(state)
+        }
+        Err(error) => {
+            log::error!("state: {error}; going on without traffic groups and preferences");
             None
         }
     }

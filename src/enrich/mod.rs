@@ -1,28 +1,32 @@
-//! Floor 2: what is added to a session update on arrival: application, country, AS, netblock.
+//! Floor 2: what is added to a session update on arrival: application, country, AS, netblock, traffic
+//! group.
 //!
 //! Contract: [`Enricher::annotate`] fills only what is not known yet (an exporter may have said it), asks no clock and
 //! does no I/O: the bytes of a country or AS file are handed in ([`Enricher::load`]).
 
 pub mod apps;
 pub mod geo;
+pub mod groups;
 pub mod services;
 
 use crate::base::lru::HashKey;
 use crate::flow::FlowRecord;
 
 pub use geo::{BadGeoFile, Geo, GeoFile};
+pub use groups::Groups;
 
 /// Everything that is added to an update.
 #[derive(Debug)]
 pub struct Enricher {
     geo: Geo,
+    groups: Groups,
 }
 
 impl Enricher {
-    /// An enricher without country and AS files; `key` is that of its cache of addresses.
+    /// An enricher without country and AS files and without traffic groups; `key` is that of its cache of addresses.
     #[must_use]
     pub fn new(key: HashKey) -> Self {
-        Self { geo: Geo::new(key) }
+        Self { geo: Geo::new(key), groups: Groups::default() }
     }
 
     /// Replaces the country and AS files by these (name and content of each `*.mmdb`). A file that is damaged or of another
@@ -35,6 +39,11 @@ impl Enricher {
     #[must_use]
     pub const fn geo(&self) -> &Geo {
         &self.geo
+    }
+
+    /// Replaces the rules of the traffic groups; what arrives from now on is tagged by them.
+    pub fn set_groups(&mut self, groups: Groups) {
+        self.groups = groups;
     }
 
     /// Adds what is known. `dns_name` is the server's name from the host-name cache; it serves where the session itself
@@ -59,6 +68,8 @@ impl Enricher {
                 side.mask = found.mask;
             }
         }
+        // Last, because a rule may ask for what the others found.
+        self.groups.tag(record);
     }
 }
 

@@ -256,6 +256,9 @@ impl Field {
                 | Self::Rtt
                 | Self::Retransmits
                 | Self::End
+                | Self::ClientGroup
+                | Self::ServerGroup
+                | Self::Group
         )
     }
 }

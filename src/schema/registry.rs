@@ -8,6 +8,7 @@
 
 mod access;
 mod flows;
+mod objects;
 mod system;
 
 use serde_json::{Value, json};
@@ -90,6 +91,10 @@ const QUERY_BODY: usize = 256 * 1024;
 pub const FLOWS_READ: &str = "Flows.Read";
 /// The privilege to read how the box itself does.
 pub const SYSTEM_AUDIT: &str = "Sys.Audit";
+/// The privilege to see what others made: traffic groups, others' preferences.
+pub const OBJECTS_READ: &str = "Objects.Read";
+/// The privilege to change it.
+pub const OBJECTS_MODIFY: &str = "Objects.Modify";
 
 /// The privilege to change the config, certificates and the box itself.
 pub const SYSTEM_MODIFY: &str = "Sys.Modify";
@@ -117,8 +122,12 @@ pub const PRIVILEGES: &[&str] = &[
 ];
 
 /// The areas by name, in the order of the documentation.
-static AREAS: &[(&str, &[Operation])] =
-    &[("system", system::OPERATIONS), ("access", access::OPERATIONS), ("flows", flows::OPERATIONS)];
+static AREAS: &[(&str, &[Operation])] = &[
+    ("system", system::OPERATIONS),
+    ("access", access::OPERATIONS),
+    ("flows", flows::OPERATIONS),
+    ("objects", objects::OPERATIONS),
+];
 
 /// The areas by name, each with its operations, in the order of the documentation.
 #[must_use]

@@ -38,7 +38,7 @@ pub use recovery::{Recovery, StoreError};
 pub use rollups::RollupStore;
 pub use scan::{Order, Scan};
 pub use segment::fuzz_segment;
-pub use state::State;
+pub use state::{State, StateError, StateFlush};
 pub use summary::{BlockSummary, Clock, ClockState, Damage, DamagedBlock, ValueSet};
 pub use waiting::Waiting;
 

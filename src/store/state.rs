@@ -3,17 +3,24 @@
 //! A sled database of its own (0.2 MiB beside the rollups' one), so that a damaged rollup costs no state. Values are in
 //! *groups* (sled trees `state/NAME`) and carry the version of their form, so that a newer weir knows what it reads.
 //!
-//! A change is durable when the [`FlushJob`] taken after it has run: whoever promises something to somebody waits for that.
+//! A change is durable when a [`StateFlush`] taken before or after it has run in full: whoever promises something to somebody
+//! waits for that. At most [`MOST_FLUSHES`] wait to run at a time, so that callers who change things cannot delay the journal;
+//! who gets none must not change anything, and say so.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::database::{Database, DatabaseError, FlushJob, FlushResult, Found};
+use super::database::{Database, DatabaseError, Found};
 
 /// The longest key, in bytes.
 pub const LONGEST_KEY: usize = 256;
 
 /// The longest value, in bytes.
 pub const LONGEST_VALUE: usize = 64 << 10;
+
+/// Most flushes handed out and not run yet.
+pub const MOST_FLUSHES: usize = 4;
 
 /// A value and the version of its form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +44,31 @@ pub enum StateError {
 #[derive(Debug)]
 pub struct State {
     database: Database,
-    /// Changes since the start, and how many of them are durable.
-    version: u64,
-    durable: u64,
-    flushing: bool,
+    /// One more owner for each flush that was handed out.
+    flushes: Arc<()>,
+}
+
+/// Makes the changes so far durable; run it on the durability thread, or drop it where nothing changed after all.
+#[derive(Debug)]
+pub struct StateFlush {
+    database: Database,
+    _one_of: Arc<()>,
+}
+
+impl StateFlush {
+    /// Does it; may block for as long as the device takes.
+    ///
+    /// # Errors
+    /// What the device says: what was changed may not survive a power cut.
+    pub fn run(self) -> io::Result<()> {
+        self.database.flush().map_err(|error| match error {
+            DatabaseError::Io(error) => error,
+            error => {
+                self.database.condemn();
+                io::Error::other(error)
+            }
+        })
+    }
 }
 
 impl State {
@@ -50,7 +78,7 @@ impl State {
     /// Where the file system refuses, or another process has it open.
     pub fn open(folder: &Path) -> Result<(Self, Found), DatabaseError> {
         let (database, found) = Database::open(folder)?;
-        Ok((Self { database, version: 0, durable: 0, flushing: false }, found))
+        Ok((Self { database, flushes: Arc::default() }, found))
     }
 
     /// A value.
@@ -70,7 +98,6 @@ impl State {
             return Err(StateError::TooLong);
         }
         self.group(group)?.insert(key, [&[version], value].concat()).map_err(DatabaseError::from)?;
-        self.version += 1;
         Ok(())
     }
 
@@ -79,9 +106,7 @@ impl State {
     /// # Errors
     /// What sled says.
     pub fn remove(&mut self, group: &str, key: &[u8]) -> Result<bool, StateError> {
-        let was_there = self.group(group)?.remove(key).map_err(DatabaseError::from)?.is_some();
-        self.version += u64::from(was_there);
-        Ok(was_there)
+        Ok(self.group(group)?.remove(key).map_err(DatabaseError::from)?.is_some())
     }
 
     /// Every key that begins with `prefix`, with its value, in order.
@@ -97,23 +122,11 @@ impl State {
         Ok(found)
     }
 
-    /// What is to be made durable; none while nothing changed or an earlier job has not been reported.
-    pub fn take_flush(&mut self) -> Option<FlushJob> {
-        if self.flushing || self.durable == self.version {
-            return None;
-        }
-        self.flushing = true;
-        Some(FlushJob { database: self.database.clone(), version: self.version })
-    }
-
-    /// Tells what came of the job that was taken; after a failure there is another one to take.
-    pub fn flushed(&mut self, result: &FlushResult) {
-        self.flushing = false;
-        match result.outcome {
-            Ok(()) => self.durable = result.version,
-            Err(DatabaseError::Damaged(_)) => self.database.condemn(),
-            Err(_) => {}
-        }
+    /// A flush to run when the changes are made; none where [`MOST_FLUSHES`] wait already.
+    #[must_use]
+    pub fn flush(&self) -> Option<StateFlush> {
+        (Arc::strong_count(&self.flushes) <= MOST_FLUSHES)
+            .then(|| StateFlush { database: self.database.clone(), _one_of: Arc::clone(&self.flushes) })
     }
 
     fn group(&self, name: &str) -> Result<sled::Tree, DatabaseError> {
@@ -156,11 +169,8 @@ mod tests {
         state.put("cursors", b"ipfix", 3, b"abc").unwrap();
         state.put("cursors", b"empty", 1, b"").unwrap();
         state.put("alerts", b"ipfix", 1, b"other group").unwrap();
-        let result = state.take_flush().unwrap().run();
-        assert!(state.take_flush().is_none(), "one job at a time");
-        state.flushed(&result);
-        assert!(state.take_flush().is_none(), "all is durable");
-        drop((state, result));
+        state.flush().unwrap().run().unwrap();
+        drop(state);
 
         let (mut state, found) = State::open(&scratch.path().join("state")).unwrap();
         assert_eq!(found, Found::Intact);
@@ -171,7 +181,17 @@ mod tests {
         assert!(!state.remove("cursors", b"ipfix").unwrap());
         assert_eq!(state.get("cursors", b"ipfix").unwrap(), None);
         assert_eq!(state.get("alerts", b"ipfix").unwrap(), Some(stored(1, b"other group")));
-        assert!(state.take_flush().is_some());
+    }
+
+    #[test]
+    fn few_flushes_are_out_at_a_time_and_dropping_one_gives_it_back() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (state, _) = State::open(scratch.path()).unwrap();
+        let mut out: Vec<_> = (0..MOST_FLUSHES).map(|_| state.flush().unwrap()).collect();
+        assert!(state.flush().is_none());
+        drop(out.pop());
+        out.pop().unwrap().run().unwrap();
+        assert!(state.flush().is_some() && out.len() == MOST_FLUSHES - 2);
     }
 
     #[test]

@@ -19,8 +19,9 @@ use weir::dialect::{Answer, Body, Chunk, HashResult, Peer, Reply, Request, Route
 use weir::enrich::Enricher;
 use weir::flow::{Counters, End, FlowKey, FlowRecord, Meter, MeterConfig, Origin, Side, Source};
 use weir::io::disk::OsDisk;
+use weir::objects::Objects;
 use weir::rollup::Rollups;
-use weir::store::{Settings, Store};
+use weir::store::{Settings, State, Store};
 use weir::wire::{self, LinkType, Tunnels};
 
 /// 2026-11-22T12:00:00Z
@@ -64,6 +65,7 @@ impl Box_ {
         let disk = Arc::new(OsDisk::open(folder.path()).unwrap());
         let settings = auth::Settings { key_age: Duration::from_secs(3_600), keys: 16, own_uid: 999 };
         let (auth, code) = Auth::open(disk.clone(), settings).unwrap();
+        let (state, _) = State::open(&folder.path().join("state")).unwrap();
         let (store, recovery) = Store::open(disk, Settings::default(), Time::from_secs(NOW - 10_000)).unwrap();
         let parts = Parts {
             config: config::load(None, &[]).unwrap(),
@@ -74,6 +76,7 @@ impl Box_ {
             rollup_store: None,
             store,
             damaged: recovery.damaged,
+            objects: Objects::load(Some(state)),
         };
         let world = Rc::new(World::new(at(10_000), parts));
         let router = Router::new(Api::new(Rc::clone(&world)));

@@ -1,0 +1,233 @@
+//! What users make and name: traffic groups, preferences.
+
+use std::fmt::Display;
+
+use serde_json::{Map, Value, json};
+
+use super::{Call, Failure, Handler, Outcome};
+use crate::auth::Refusal;
+use crate::filter::Net;
+use crate::objects::{Edit, Objects, TrafficGroup, Trouble};
+use crate::schema::registry::{OBJECTS_MODIFY, OBJECTS_READ};
+use crate::schema::{Access, Fault, Problem};
+
+pub(super) static HANDLERS: &[(&str, Handler)] = &[
+    ("trafficgroups", trafficgroups),
+    ("trafficgroups.create", create),
+    ("trafficgroup", trafficgroup),
+    ("trafficgroup.set", set),
+    ("trafficgroup.delete", delete),
+    ("prefs", prefs),
+    ("prefs.put", prefs_put),
+    ("prefs.merge", prefs_merge),
+    ("prefs.delete", prefs_delete),
+];
+
+/// `trafficgroups`
+fn trafficgroups(call: &Call) -> Outcome {
+    let partition = number(call, "partition");
+    let objects = call.world().objects.borrow();
+    Outcome::Done(objects.groups.iter().filter(|g| partition.is_none_or(|p| p == g.partition)).map(shown).collect())
+}
+
+/// `trafficgroup`
+fn trafficgroup(call: &Call) -> Outcome {
+    match find(call, &call.world().objects.borrow()) {
+        Ok(group) => Outcome::Done(shown(group)),
+        Err(failure) => failure.into(),
+    }
+}
+
+/// `trafficgroups.create`
+fn create(call: &Call) -> Outcome {
+    change_groups(call, |call, objects| {
+        let edit = edit(call)?;
+        let state = objects.state.as_mut().ok_or_else(no_state)?;
+        Ok(objects.groups.create(state, number(call, "partition").unwrap_or(0), edit)?)
+    })
+}
+
+/// `trafficgroup.set`
+fn set(call: &Call) -> Outcome {
+    change_groups(call, |call, objects| {
+        let (id, edit) = (find(call, objects)?.id, edit(call)?);
+        objects.groups.edit(objects.state.as_mut().ok_or_else(no_state)?, id, edit)?;
+        Ok(id)
+    })
+}
+
+/// `trafficgroup.delete`
+fn delete(call: &Call) -> Outcome {
+    change_groups(call, |call, objects| {
+        let id = find(call, objects)?.id;
+        objects.groups.remove(objects.state.as_mut().ok_or_else(no_state)?, id)?;
+        Ok(id)
+    })
+}
+
+/// `prefs`
+fn prefs(call: &Call) -> Outcome {
+    let read = || {
+        may_see(call, OBJECTS_READ)?;
+        let objects = call.world().objects.borrow();
+        let state = objects.state.as_ref().ok_or_else(no_state)?;
+        let found = objects.prefs.get(state, call.text("user"), &path(call)?)?;
+        found.ok_or_else(|| Failure::NotFound(format!("There is no preference '{}'", call.text("path"))))
+    };
+    read().map_or_else(Outcome::Failed, Outcome::Done)
+}
+
+/// `prefs.put`
+fn prefs_put(call: &Call) -> Outcome {
+    change_prefs(call, |call, objects| {
+        let state = objects.state.as_mut().ok_or_else(no_state)?;
+        Ok(objects.prefs.put(state, call.text("user"), &path(call)?, call.parameters["value"].clone())?)
+    })
+}
+
+/// `prefs.merge`
+fn prefs_merge(call: &Call) -> Outcome {
+    change_prefs(call, |call, objects| {
+        let state = objects.state.as_mut().ok_or_else(no_state)?;
+        Ok(objects.prefs.merge(state, call.text("user"), &path(call)?, call.parameters["value"].clone())?)
+    })
+}
+
+/// `prefs.delete`
+fn prefs_delete(call: &Call) -> Outcome {
+    change_prefs(call, |call, objects| {
+        let state = objects.state.as_mut().ok_or_else(no_state)?;
+        Ok(objects.prefs.remove(state, call.text("user"), &path(call)?)?)
+    })
+}
+
+/// Changes preferences; answers with what the path names now.
+fn change_prefs(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Result<(), Failure>) -> Outcome {
+    change(call, |call, objects| {
+        may_see(call, OBJECTS_MODIFY)?;
+        make(call, objects)?;
+        let state = objects.state.as_ref().ok_or_else(no_state)?;
+        Ok(objects.prefs.get(state, call.text("user"), &path(call)?)?.unwrap_or_default())
+    })
+}
+
+/// Makes a change and answers when it is durable.
+fn change(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Result<Value, Failure>) -> Outcome {
+    let mut objects = call.world().objects.borrow_mut();
+    let Some(state) = &objects.state else { return no_state().into() };
+    let Some(flush) = state.flush() else {
+        return Failure::Busy("Too many changes at once: try again in a moment".to_owned()).into();
+    };
+    match make(call, &mut objects) {
+        Ok(value) => Outcome::Save {
+            work: Box::new(move || flush.run()),
+            resume: Box::new(move |_, written| match written {
+                Ok(()) => Outcome::Done(value),
+                Err(error) => {
+                    log::error!("state: {error}");
+                    Failure::Broken(
+                        "The change is made, but would not survive a power cut: the log says why".to_owned(),
+                    )
+                    .into()
+                }
+            }),
+        },
+        Err(failure) => failure.into(),
+    }
+}
+
+/// Changes a group, and tags by the groups as they are then; answers with the group, or nothing where it is gone.
+fn change_groups(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Result<u16, Failure>) -> Outcome {
+    let outcome = change(call, |call, objects| {
+        let id = make(call, objects)?;
+        Ok(objects.groups.get(id).map(shown).unwrap_or_default())
+    });
+    call.world().retag();
+    outcome
+}
+
+fn shown(group: &TrafficGroup) -> Value {
+    let mut out = Map::from_iter([("id".to_owned(), json!(group.id))]);
+    if let Value::Object(rest) = group.to_json() {
+        out.extend(rest);
+    }
+    Value::Object(out)
+}
+
+/// The group that the parameters name.
+fn find<'a>(call: &Call, objects: &'a Objects) -> Result<&'a TrafficGroup, Failure> {
+    let (id, partition) = (number(call, "id").unwrap_or(0), number(call, "partition"));
+    let found = objects.groups.get(id).filter(|group| partition.is_none_or(|p| p == group.partition));
+    found.ok_or_else(|| match partition {
+        Some(partition) => Failure::NotFound(format!("There is no traffic group {id} in partition {partition}")),
+        None => Failure::NotFound(format!("There is no traffic group {id}")),
+    })
+}
+
+/// What the parameters change of a group.
+fn edit(call: &Call) -> Result<Edit, Failure> {
+    let text = |name: &str| call.parameters[name].as_str().map(str::to_owned);
+    let deletes_filter = call.parameters["delete"].as_array().is_some_and(|words| words.iter().any(|w| w == "filter"));
+    let filter = if deletes_filter { Some(None) } else { text("filter").map(Some) };
+    let blocks = nets(call, "blocks")?;
+    Ok(Edit { name: text("name"), filter, blocks, added: nets(call, "add")?.unwrap_or_default() })
+}
+
+/// The netblocks of a parameter; every one that is none is reported.
+fn nets(call: &Call, name: &str) -> Result<Option<Vec<Net>>, Failure> {
+    let Some(given) = call.parameters[name].as_array() else { return Ok(None) };
+    let (mut nets, mut faults) = (Vec::new(), Vec::new());
+    for (at, text) in given.iter().enumerate() {
+        match text.as_str().and_then(|text| Net::parse(text.trim())) {
+            Some(net) => nets.push(net),
+            None => faults.push(fault(&format!("{name}[{at}]"), "is no address and no netblock such as 192.0.2.0/24")),
+        }
+    }
+    if faults.is_empty() { Ok(Some(nets)) } else { Err(Failure::Parameters(faults)) }
+}
+
+/// One's own preferences are one's own; those of others need a privilege.
+fn may_see(call: &Call, privilege: &'static str) -> Result<(), Failure> {
+    let may = call.identity.is_some_and(|who| who.user == call.text("user") || who.may(Access::Privilege(privilege)));
+    if may { Ok(()) } else { Err(Failure::Refused(Refusal::Forbidden)) }
+}
+
+/// The names that the parameter `path` joins.
+fn path<'a>(call: &'a Call) -> Result<Vec<&'a str>, Failure> {
+    let text = call.text("path").trim_matches('/');
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<&str> = text.split('/').collect();
+    if names.iter().any(|name| name.is_empty()) {
+        return Err(Failure::Parameters(vec![fault("path", "has a name of no letters")]));
+    }
+    Ok(names)
+}
+
+fn number(call: &Call, name: &str) -> Option<u16> {
+    call.parameters[name].as_u64().and_then(|n| u16::try_from(n).ok())
+}
+
+fn fault(path: &str, why: impl Display) -> Fault {
+    Fault { path: path.to_owned(), problem: Problem::Other(why.to_string()) }
+}
+
+fn no_state() -> Failure {
+    Failure::Broken("The database of traffic groups and preferences cannot be opened: the log says why".to_owned())
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Absent(what) => Self::NotFound(what),
+            Trouble::Wrong { property, why } => Self::Parameters(vec![fault(property, why)]),
+            Trouble::Filter(error) => Self::Filter { position: error.position, message: error.message },
+            Trouble::Full(what) => Self::Question(what),
+            Trouble::State(error) => {
+                log::error!("state: {error}");
+                Self::Broken("The change could not be stored: the log says why".to_owned())
+            }
+        }
+    }
+}

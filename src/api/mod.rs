@@ -294,7 +294,6 @@ impl Call<'_> {
     }
 
     /// Writes into the audit log what the call changed; `null` stands for what was not there, or is not any more.
-    #[expect(dead_code, reason = "the operations of the next commits change things")]
     fn changed(&self, target: &str, before: &Value, after: &Value) {
         self.author().changed(self.now, target, before, after);
     }

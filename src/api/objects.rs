@@ -5,11 +5,14 @@ use std::fmt::Display;
 use serde_json::{Map, Value, json};
 
 use super::{Call, Failure, Handler, Outcome};
-use crate::auth::Refusal;
+use crate::auth::{Identity, Refusal};
 use crate::filter::Net;
 use crate::objects::{Edit, Objects, TrafficGroup, Trouble};
 use crate::schema::registry::{OBJECTS_MODIFY, OBJECTS_READ};
 use crate::schema::{Access, Fault, Problem};
+
+/// As many bytes of a preference are too many for a line of the audit log.
+const LONG: usize = 512;
 
 pub(super) static HANDLERS: &[(&str, Handler)] = &[
     ("trafficgroups", trafficgroups),
@@ -27,7 +30,8 @@ pub(super) static HANDLERS: &[(&str, Handler)] = &[
 fn trafficgroups(call: &Call) -> Outcome {
     let partition = number(call, "partition");
     let objects = call.world().objects.borrow();
-    Outcome::Done(objects.groups.iter().filter(|g| partition.is_none_or(|p| p == g.partition)).map(shown).collect())
+    let wanted = |group: &&TrafficGroup| partition.is_none_or(|p| p == group.partition) && sees(call, group.partition);
+    Outcome::Done(objects.groups.iter().filter(wanted).map(shown).collect())
 }
 
 /// `trafficgroup`
@@ -42,8 +46,12 @@ fn trafficgroup(call: &Call) -> Outcome {
 fn create(call: &Call) -> Outcome {
     change_groups(call, |call, objects| {
         let edit = edit(call)?;
+        let partition = number(call, "partition").unwrap_or(0);
+        if !sees(call, partition) {
+            return Err(Failure::Refused(Refusal::Forbidden));
+        }
         let state = objects.state.as_mut().ok_or_else(no_state)?;
-        Ok(objects.groups.create(state, number(call, "partition").unwrap_or(0), edit)?)
+        Ok(objects.groups.create(state, partition, edit)?)
     })
 }
 
@@ -105,10 +113,25 @@ fn prefs_delete(call: &Call) -> Outcome {
 fn change_prefs(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Result<(), Failure>) -> Outcome {
     change(call, |call, objects| {
         may_see(call, OBJECTS_MODIFY)?;
+        let (user, path) = (call.text("user"), path(call)?);
+        let show = |objects: &Objects| -> Result<Value, Failure> {
+            let state = objects.state.as_ref().ok_or_else(no_state)?;
+            Ok(objects.prefs.get(state, user, &path)?.unwrap_or_default())
+        };
+        let before = show(objects)?;
         make(call, objects)?;
-        let state = objects.state.as_ref().ok_or_else(no_state)?;
-        Ok(objects.prefs.get(state, call.text("user"), &path(call)?)?.unwrap_or_default())
+        let after = show(objects)?;
+        call.changed(&format!("prefs/{user}/{}", path.join("/")), &brief(before), &brief(after.clone()));
+        Ok(after)
     })
+}
+
+/// What the audit log shows of a value: of a long one only how long it is.
+fn brief(value: Value) -> Value {
+    match value.to_string().len() {
+        long @ LONG.. => json!(format!("{long} bytes")),
+        _ => value,
+    }
 }
 
 /// Makes a change and answers when it is durable.
@@ -139,8 +162,12 @@ fn change(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Result<Value, F
 /// Changes a group, and tags by the groups as they are then; answers with the group, or nothing where it is gone.
 fn change_groups(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Result<u16, Failure>) -> Outcome {
     let outcome = change(call, |call, objects| {
+        let show = |objects: &Objects, id| objects.groups.get(id).map(shown).unwrap_or_default();
+        let before = show(objects, number(call, "id").unwrap_or(0));
         let id = make(call, objects)?;
-        Ok(objects.groups.get(id).map(shown).unwrap_or_default())
+        let after = show(objects, id);
+        call.changed(&format!("trafficgroups/{id}"), &before, &after);
+        Ok(after)
     });
     call.world().retag();
     outcome
@@ -157,11 +184,17 @@ fn shown(group: &TrafficGroup) -> Value {
 /// The group that the parameters name.
 fn find<'a>(call: &Call, objects: &'a Objects) -> Result<&'a TrafficGroup, Failure> {
     let (id, partition) = (number(call, "id").unwrap_or(0), number(call, "partition"));
-    let found = objects.groups.get(id).filter(|group| partition.is_none_or(|p| p == group.partition));
+    let there = |group: &&TrafficGroup| partition.is_none_or(|p| p == group.partition) && sees(call, group.partition);
+    let found = objects.groups.get(id).filter(there);
     found.ok_or_else(|| match partition {
         Some(partition) => Failure::NotFound(format!("There is no traffic group {id} in partition {partition}")),
         None => Failure::NotFound(format!("There is no traffic group {id}")),
     })
+}
+
+/// Whether what belongs to that partition is for the caller: who has a partition sees that one alone.
+fn sees(call: &Call, partition: u16) -> bool {
+    call.identity.is_some_and(|who| who.partition() == 0 || who.partition() == u32::from(partition))
 }
 
 /// What the parameters change of a group.
@@ -186,9 +219,10 @@ fn nets(call: &Call, name: &str) -> Result<Option<Vec<Net>>, Failure> {
     if faults.is_empty() { Ok(Some(nets)) } else { Err(Failure::Parameters(faults)) }
 }
 
-/// One's own preferences are one's own; those of others need a privilege.
+/// One's own preferences are one's own; those of others need a privilege, and that all partitions are seen.
 fn may_see(call: &Call, privilege: &'static str) -> Result<(), Failure> {
-    let may = call.identity.is_some_and(|who| who.user == call.text("user") || who.may(Access::Privilege(privilege)));
+    let others = |who: &Identity| who.may(Access::Privilege(privilege), "/objects/prefs") && who.partition() == 0;
+    let may = call.identity.is_some_and(|who| *who.user == *call.text("user") || others(who));
     if may { Ok(()) } else { Err(Failure::Refused(Refusal::Forbidden)) }
 }
 

@@ -91,10 +91,6 @@ const QUERY_BODY: usize = 256 * 1024;
 pub const FLOWS_READ: &str = "Flows.Read";
 /// The privilege to read how the box itself does.
 pub const SYSTEM_AUDIT: &str = "Sys.Audit";
-/// The privilege to see what others made: traffic groups, others' preferences.
-pub const OBJECTS_READ: &str = "Objects.Read";
-/// The privilege to change it.
-pub const OBJECTS_MODIFY: &str = "Objects.Modify";
 
 /// The privilege to change the config, certificates and the box itself.
 pub const SYSTEM_MODIFY: &str = "Sys.Modify";

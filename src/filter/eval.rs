@@ -44,6 +44,15 @@ impl Ends {
     /// The server's alone.
     pub const SERVER: Self = Self(2);
 
+    /// Those of the client's and the server's that are; none where neither is.
+    #[must_use]
+    pub const fn of(client: bool, server: bool) -> Option<Self> {
+        match client as u8 | (server as u8) << 1 {
+            0 => None,
+            ends => Some(Self(ends)),
+        }
+    }
+
     /// Whether this end (0 client, 1 server) is one of them.
     #[must_use]
     pub const fn has(self, end: usize) -> bool {
@@ -140,6 +149,7 @@ fn test_ends<F: Fields>(test: &Test, row: &F, internal: &[Net]) -> Ends {
         (Value::Mac(mac), Field::ServerMac) => one(cmp, row.macs()[1] == *mac),
         (Value::Mac(mac), _) => either(cmp, row.macs().map(|found| found == *mac)),
         (Value::Text(text), _) => one(cmp, row.server_name().is_some_and(|name| fits(text, name))),
+        (Value::Pattern(pattern), _) => one(cmp, row.server_name().is_some_and(|name| pattern.fits(name))),
         (Value::Time(time), Field::Start) => number(cmp, row.start().micros(), time.micros()),
         (Value::Time(time), _) => number(cmp, row.last().micros(), time.micros()),
         (Value::Micros(micros), _) => number(cmp, row.last().micros().saturating_sub(row.start().micros()), *micros),

@@ -51,6 +51,7 @@
 
 mod eval;
 mod fields;
+mod made;
 mod parse;
 mod print;
 mod skip;
@@ -65,6 +66,7 @@ use crate::flow::Fields;
 
 pub use eval::{Axis, Ends, netblock};
 pub use fields::Field;
+pub use made::Pattern;
 pub use parse::FilterError;
 pub use skip::Summary;
 
@@ -216,13 +218,20 @@ struct Test {
     value: Value,
 }
 
+/// How two values compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparator {
+pub enum Comparator {
+    /// `==`
     Equal,
+    /// `!=`
     NotEqual,
+    /// `>=`
     AtLeast,
+    /// `<=`
     AtMost,
+    /// `>`
     Above,
+    /// `<`
     Below,
 }
 
@@ -255,6 +264,7 @@ enum Value {
     Micros(u64),
     /// Lower case.
     Text(String),
+    Pattern(Pattern),
 }
 
 fn default_internal() -> Arc<[Net]> {

@@ -332,7 +332,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// What a value text means for a field; the error is what would have been expected.
-fn value_of(field: Field, kind: Kind, comparator: Comparator, text: &str) -> Result<Value, String> {
+pub(super) fn value_of(field: Field, kind: Kind, comparator: Comparator, text: &str) -> Result<Value, String> {
     let expects = || kind.expects().to_owned();
     match kind {
         Kind::Address => Net::parse(text).map(Value::Net).ok_or_else(expects),

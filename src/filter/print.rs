@@ -68,6 +68,8 @@ fn comparison(f: &mut Formatter<'_>, test: &Test) -> Result {
         Value::Time(time) => write!(f, "{time}"),
         Value::Micros(micros) => write!(f, "{}.{:06}", micros / 1_000_000, micros % 1_000_000),
         Value::Text(text) => write!(f, "\"{text}\""),
+        // Made only, never parsed.
+        Value::Pattern(pattern) => write!(f, "{:?}", pattern.as_str()),
     }
 }
 

@@ -76,8 +76,8 @@ impl Seat {
         let mut questions = world.questions.borrow_mut();
         let kind = match what {
             What::Sessions { .. } if questions.listings < MOST_LISTINGS => Kind::Listing,
-            What::Table(_) | What::Count if questions.rankings < MOST_RANKINGS => Kind::Ranking,
-            What::Table(_) | What::Count if questions.waiting < MOST_WAITING => Kind::Waiting,
+            What::Table(_) | What::Count | What::Values(_) if questions.rankings < MOST_RANKINGS => Kind::Ranking,
+            What::Table(_) | What::Count | What::Values(_) if questions.waiting < MOST_WAITING => Kind::Waiting,
             _ => {
                 questions.refused += 1;
                 return Err(Failure::Busy("Too many questions are being answered: try again in a moment".to_owned()));

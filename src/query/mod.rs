@@ -8,6 +8,9 @@
 //! Rankings that the history cannot answer, or only slowly, are answered from the rollups: [`Rolled`], which is also the
 //! planner.
 //!
+//! [`TableQuestion`] is FlowTraq's ranking by one entity and the fast path; [`values::ValuesQuestion`] is the general one, which [`pvql`]
+//! asks.
+//!
 //! # What belongs to a range
 //!
 //! Updates with `from <= last < to`. A session's first update in the range is the one whose `previous` lies before `from`.
@@ -24,6 +27,7 @@ mod columns;
 mod distinct;
 mod hash;
 mod key;
+pub mod pvql;
 mod question;
 mod rolled;
 mod run;
@@ -31,6 +35,7 @@ mod sessions;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod values;
 mod words;
 
 pub use key::{GroupKey, country_text, flag_letters, protocol_text};

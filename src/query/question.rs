@@ -5,6 +5,7 @@ use crate::filter::Filter;
 use crate::flow::FlowRecord;
 
 use super::key::GroupKey;
+use super::values::{MOST_COLUMNS, Values, ValuesQuestion};
 use super::words::{CountBy, Direction, GroupBy};
 
 /// One question over the flow history.
@@ -23,7 +24,7 @@ pub struct Question {
 }
 
 /// The shape of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// A ranking.
     Table(TableQuestion),
@@ -34,6 +35,8 @@ pub enum What {
     },
     /// How many sessions [`What::Sessions`] would list.
     Count,
+    /// A general ranking.
+    Values(Box<ValuesQuestion>),
 }
 
 /// What a ranking ranks.
@@ -92,6 +95,8 @@ pub enum BadQuestion {
         /// The limit.
         cells: usize,
     },
+    /// More keys or columns than [`MOST_COLUMNS`].
+    TooManyColumns,
 }
 
 impl std::fmt::Display for BadQuestion {
@@ -103,6 +108,7 @@ impl std::fmt::Display for BadQuestion {
             ),
             Self::TooManyRows => write!(f, "rows may be at most {MAX_ROWS}"),
             Self::TooManyBuckets => write!(f, "time_series may be at most {MAX_BUCKETS}"),
+            Self::TooManyColumns => write!(f, "there may be at most {MOST_COLUMNS} keys, and as many values"),
             Self::TooManyCells { rows, buckets, cells } => {
                 let (most_rows, most_buckets) = ((cells / buckets.max(&1)).saturating_sub(1), cells / (rows + 1));
                 write!(
@@ -119,7 +125,8 @@ impl std::fmt::Display for BadQuestion {
 impl std::error::Error for BadQuestion {}
 
 /// What one question may hold in memory and how long it may take. At the default at most about 12 MiB: 6 for the entities of
-/// a ranking, 2 for its series, 2 for distinct values, 2 for a filter that varies. A count or a listing holds the ids alone.
+/// a ranking, 2 for its series, 2 for distinct values, 2 for a filter that varies; a general ranking has 3 for members of sets in place of
+/// the series. A count or a listing holds the ids alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Entities of a ranking, about 80 bytes each. Beyond it the smaller half is folded into OTHER.
@@ -178,7 +185,7 @@ pub enum Step {
 }
 
 /// The end of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The ranking.
     Table(Table),
@@ -186,6 +193,8 @@ pub enum Answer {
     Sessions(u64),
     /// How many sessions there are.
     Count(u64),
+    /// The general ranking.
+    Values(Box<Values>),
 }
 
 /// How far an answer can be trusted, as the query itself knows; capture's counters are added by who asks.

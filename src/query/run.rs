@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::base::Time;
 use crate::base::lru::HashKey;
@@ -14,10 +15,13 @@ use super::question::{
 };
 use super::sessions::Chooser;
 use super::table::Ranking;
+use super::values::{Gather, MOST_COLUMNS, ValuesQuestion};
 use super::words::{CountBy, GroupBy};
 
 /// Most sessions that one step gives.
 pub const PAGE: usize = 256;
+/// Looks at rows of a general ranking in one step; each takes some 50 to 100 ns.
+const STEP_LOOKS: usize = 16_384;
 /// Most gaps that are listed.
 pub(super) const MAX_GAPS: usize = 64;
 
@@ -45,6 +49,7 @@ enum Work {
     Table(Box<Ranking>),
     Sessions { first: u64, given: u64, pending: Waiting },
     Count(u64),
+    Values(Box<Gather>),
 }
 
 impl Run {
@@ -66,8 +71,16 @@ impl Run {
             What::Sessions { .. } => (None, true),
             // Of a session that began in an hour no longer kept, no first update may be left.
             What::Count => (None, kept_from.is_some()),
+            What::Values(values) => {
+                check_values(values, (from, to))?;
+                (None, false)
+            }
         };
         let chooser = Chooser::new((from, to), filter, user_filter, axis, every_session, (key.into(), limits.ids));
+        let chooser = match &what {
+            What::Values(values) => chooser.with_turned(values.turned.clone()),
+            _ => chooser,
+        };
         let mut columns = columns::ALWAYS;
         for filter in chooser.filters() {
             columns = filter.fields().into_iter().fold(columns, |all, field| all | columns::of_field(field));
@@ -78,12 +91,14 @@ impl Run {
         match &what {
             What::Table(table) => columns = columns | columns::of_table(table),
             What::Sessions { .. } => columns = Columns::ALL,
+            What::Values(values) => columns = columns | values.columns(),
             What::Count => {}
         }
         let work = match what {
             What::Table(table) => Work::Table(Box::new(Ranking::new(table, (from, to), &limits, key))),
             What::Sessions { first } => Work::Sessions { first, given: 0, pending: Waiting::default() },
             What::Count => Work::Count(0),
+            What::Values(values) => Work::Values(Box::new(Gather::new(*values, from, &limits, key))),
         };
         let scan = store.scan(from..to, columns, Order::Backward);
         let honesty = Honesty { kept_from, distinct_sample: 1, ..Honesty::default() };
@@ -141,6 +156,10 @@ impl Run {
                 self.rank_addresses(&batch);
                 Step::Busy
             }
+            Work::Values(gather) => {
+                let weight = gather.weight();
+                self.gather(batch, left, weight)
+            }
             _ => {
                 for i in (0..left).rev() {
                     self.row(&batch.row(i));
@@ -148,6 +167,26 @@ impl Run {
                 Step::Busy
             }
         }
+    }
+
+    /// Looks at as many updates of a block as fit into a step: each may belong to many stretches of time.
+    fn gather(&mut self, batch: Batch, mut left: usize, weight: usize) -> Step {
+        let mut spent = 0;
+        while left > 0 && spent < STEP_LOOKS {
+            left -= 1;
+            let row = batch.row(left);
+            spent += weight;
+            if let Some(chosen) = self.chooser.choose(&row) {
+                self.honesty.updates += 1;
+                if let Work::Values(gather) = &mut self.work {
+                    spent += weight * gather.add(&row, chosen);
+                }
+            }
+        }
+        if left > 0 {
+            self.batch = Some((batch, left));
+        }
+        Step::Busy
     }
 
     /// How far the answer can be trusted; final once the answer is done.
@@ -158,14 +197,12 @@ impl Run {
 
     fn next_batch(&mut self, store: &Store) -> Option<(Batch, usize)> {
         let skipped = Cell::new(0);
-        let next = {
-            let filters: Vec<_> = self.chooser.filters().collect();
-            self.scan.next(store, &|summary| {
-                let skip = filters.iter().any(|filter| !filter.may_match(&Known(summary)));
-                skipped.set(skipped.get() + u64::from(skip));
-                skip
-            })
-        };
+        let chooser = &self.chooser;
+        let next = self.scan.next(store, &|summary| {
+            let skip = !chooser.may_match(&Known(summary));
+            skipped.set(skipped.get() + u64::from(skip));
+            skip
+        });
         self.honesty.skipped += skipped.get();
         match next {
             None => {
@@ -199,6 +236,7 @@ impl Run {
                 *count += u64::from(if self.chooser.remembers() { chosen.last } else { chosen.first });
             }
             Work::Sessions { .. } => {}
+            Work::Values(gather) => _ = gather.add(row, chosen),
         }
         chosen.last
     }
@@ -263,6 +301,14 @@ impl Run {
             }
             Work::Sessions { given, .. } => Step::Done(Answer::Sessions(*given)),
             Work::Count(count) => Step::Done(Answer::Count(*count)),
+            Work::Values(gather) => match gather.end() {
+                None => Step::Busy,
+                Some(values) => {
+                    self.honesty.rank_error = gather.rank_error();
+                    self.honesty.distinct_sample = gather.distinct_sample();
+                    Step::Done(Answer::Values(Box::new(values)))
+                }
+            },
         }
     }
 
@@ -277,6 +323,17 @@ impl Run {
             _ => self.honesty.more_gaps += 1,
         }
     }
+}
+
+fn check_values(values: &ValuesQuestion, (from, to): (Time, Time)) -> Result<(), BadQuestion> {
+    if values.keys.len() > MOST_COLUMNS || values.columns.len() > MOST_COLUMNS {
+        return Err(BadQuestion::TooManyColumns);
+    }
+    let many = |width: Duration| to.since(from).as_micros() / width.as_micros().max(1) > MAX_BUCKETS as u128;
+    if values.bucket().is_some_and(many) {
+        return Err(BadQuestion::TooManyBuckets);
+    }
+    Ok(())
 }
 
 fn check(table: &TableQuestion, limits: &Limits) -> Result<(), BadQuestion> {

@@ -9,7 +9,7 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 
 use crate::base::Time;
-use crate::filter::{Axis, Ends, Filter};
+use crate::filter::{Axis, Ends, Filter, Summary};
 use crate::flow::Fields;
 
 use super::hash::FoldKey;
@@ -31,6 +31,8 @@ pub(super) struct Chooser {
     from: Time,
     to: Time,
     filter: Option<Filter>,
+    /// Where updates are looked at from both ends: `filter` as it is where the server is the source.
+    turned: Option<Filter>,
     user_filter: Option<Filter>,
     /// Along which the filter chooses between ends.
     axis: Option<Axis>,
@@ -59,6 +61,7 @@ impl Chooser {
             from,
             to,
             filter,
+            turned: None,
             user_filter,
             axis,
             remembers: every_session || varies,
@@ -69,8 +72,23 @@ impl Chooser {
         }
     }
 
+    /// The same where an update belongs to the answer from its server's end by another filter; the ends chosen then say
+    /// from which of them it does.
+    pub(super) fn with_turned(self, turned: Option<Filter>) -> Self {
+        let varies = turned.as_ref().is_some_and(Filter::varies);
+        Self { turned, remembers: self.remembers || varies, ..self }
+    }
+
+    /// Everything that is asked of updates.
     pub(super) fn filters(&self) -> impl Iterator<Item = &Filter> {
-        [&self.filter, &self.user_filter].into_iter().flatten()
+        [&self.filter, &self.turned, &self.user_filter].into_iter().flatten()
+    }
+
+    /// Whether something in a block of this summary may belong to the answer.
+    pub(super) fn may_match(&self, summary: &impl Summary) -> bool {
+        let may = |filter: &Option<Filter>| filter.as_ref().is_none_or(|filter| filter.may_match(summary));
+        may(&self.user_filter)
+            && (may(&self.filter) || self.turned.as_ref().is_some_and(|turned| turned.may_match(summary)))
     }
 
     /// Whether every update in the range belongs to the answer, with both ends, and none need be remembered.
@@ -122,6 +140,10 @@ impl Chooser {
     fn judge<F: Fields>(&self, row: &F) -> Option<Ends> {
         if self.user_filter.as_ref().is_some_and(|filter| !filter.matches(row)) {
             return None;
+        }
+        if let Some(turned) = &self.turned {
+            let client = self.filter.as_ref().is_none_or(|filter| filter.matches(row));
+            return Ends::of(client, turned.matches(row));
         }
         match (&self.filter, self.axis) {
             (None, _) => Some(Ends::BOTH),

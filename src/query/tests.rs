@@ -11,13 +11,13 @@ use crate::filter::Filter;
 use crate::flow::{Counters, FlowKey, FlowRecord, Origin, Side};
 use crate::store::{Settings, Store};
 
-const KEY: HashKey = HashKey(3, 5);
+pub(super) const KEY: HashKey = HashKey(3, 5);
 
-fn at(secs: u64) -> Time {
+pub(super) fn at(secs: u64) -> Time {
     Time::from_secs(secs)
 }
 
-fn ip(text: &str) -> Ip {
+pub(super) fn ip(text: &str) -> Ip {
     text.parse().unwrap()
 }
 
@@ -25,7 +25,7 @@ fn count(packets: u64, bytes: u64) -> Counters {
     Counters { packets, bytes }
 }
 
-fn store(records: &[FlowRecord]) -> Store {
+pub(super) fn store(records: &[FlowRecord]) -> Store {
     let (mut store, _) = Store::open(Arc::new(SimDisk::new()), Settings::default(), Time::ZERO).unwrap();
     for record in records {
         store.append(record.last, record);
@@ -103,7 +103,7 @@ type Ranks<'a> = &'a [(&'a str, u64)];
 /// | A | 10.0.0.1 | 192.0.2.1 port 443/TCP | 11 packets, 1,100 bytes | 22 packets, 20,200 bytes |
 /// | B | 10.0.0.2 | 192.0.2.1 port 53/UDP | 1, 60 | 1, 120 |
 /// | C | 10.0.0.1 | 10.0.0.2 ICMP 8/0 | 3, 252 | none |
-fn world() -> Vec<FlowRecord> {
+pub(super) fn world() -> Vec<FlowRecord> {
     let mac = |n| Mac([2, 0, 0, 0, 0, n]);
     let german = Side { country: *b"DE", asn: 64_500, mask: 24, group: 1 };
     let french = Side { country: *b"FR", asn: 64_501, mask: 0, group: 2 };

@@ -248,7 +248,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// The name that `name` was probably meant to be: at most two letters away.
-pub(crate) fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > SHOWN {
         return None;
     }

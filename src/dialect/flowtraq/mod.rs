@@ -183,6 +183,9 @@ fn run(now: Time, mut asked: Box<Asked>) -> Answer {
             let text = format!("{{\"count\":{count},\"honesty\":{}}}", asked.honesty());
             Answer::Reply(reply::json_text(200, text))
         }
+        query::Step::Done(query::Answer::Values(_)) => {
+            Answer::Reply(message(500, "An answer of another shape than its question"))
+        }
         query::Step::Busy | query::Step::Sessions(_) => Answer::Busy(Box::new(move |now| run(now, asked))),
     }
 }

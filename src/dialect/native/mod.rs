@@ -173,6 +173,9 @@ fn ask(now: Time, manner: Manner, mut asked: Box<Asked>) -> Answer {
             rows::put(&mut out, format_args!("{count},\"honesty\":{}}}", asked.honesty()));
             Answer::Reply(reply::json_bytes(200, out))
         }
+        query::Step::Done(query::Answer::Values(_)) => {
+            manner.failed(&Failure::Broken("An answer of another shape than its question".to_owned()), None)
+        }
         query::Step::Busy | query::Step::Sessions(_) => Answer::Busy(Box::new(move |now| ask(now, manner, asked))),
     }
 }

@@ -8,6 +8,8 @@ pub mod cursor;
 pub mod disk;
 pub mod ip;
 pub mod lru;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 
 pub use connection::Connection;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::testing::Random;
 use crate::flow::{Counters, End, FlowKey, FlowRecord, Origin, Side};
 use crate::wire;
 
@@ -488,15 +489,10 @@ fn a_block_is_skipped_only_where_nothing_can_match() {
     }
 }
 
-/// Random bytes from a seed (an xorshift generator).
+/// Random numbers from a seed.
 fn random(seed: u64) -> impl FnMut(usize) -> usize {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    move |below| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 33) as usize % below.max(1)
-    }
+    let mut random = Random::new(seed);
+    move |below| random.below(below as u64) as usize
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::base::disk::sim::SimDisk;
 use crate::base::lru::HashKey;
+use crate::base::testing::Random;
 use crate::base::{Ip, Mac};
 use crate::filter::Filter;
 use crate::flow::{FlowKey, Origin, Side};
@@ -19,17 +20,6 @@ const GROUPS: [&str; 9] = ["IP", "IPPAIR", "PORTPROTO", "APPLICATION", "COUNTRY"
 
 fn at(secs: u64) -> Time {
     Time::from_secs(secs)
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 20) % n
-    }
 }
 
 /// `count` updates that arrive within `secs` from `from` on, in order, of hosts few of which are common; some talk to
@@ -96,7 +86,7 @@ impl Box_ {
         let kept = RollupStore::open(folder, crate::store::rollups::Settings::default(), at(DAY)).unwrap().0;
         let (whole, recent, rollups) = (open(), open(), Rollups::new(KEY, at(DAY)));
         let mut made = Self { whole, recent, rollups, kept, now: at(DAY) };
-        let mut random = Random(77);
+        let mut random = Random::new(77);
         for begin in [1, 7, 20, 25, 30, 44, 49, 60, 71].map(|hour| DAY + hour * HOUR) {
             for record in traffic(4_000, begin, 1_200, &mut random) {
                 made.now = record.last;
@@ -207,7 +197,7 @@ fn a_long_range_has_exact_sums_and_ranks_within_the_stated_error() {
     let scratch = tempfile::tempdir().unwrap();
     let mut box_ = Box_::new(&scratch.path().join("rollups"));
     let end = box_.now.secs() / 60 * 60 + 60;
-    let live = traffic(500, end - 400, 400, &mut Random(9));
+    let live = traffic(500, end - 400, 400, &mut Random::new(9));
     let mut worst = HashMap::new();
     for group in GROUPS {
         for count in ["BYTES", "BITS", "PACKETS"] {

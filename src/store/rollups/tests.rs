@@ -5,6 +5,7 @@ use super::renew::{fresh_folder, old_folder};
 use super::*;
 use crate::base::Ip;
 use crate::base::lru::HashKey;
+use crate::base::testing::Random;
 use crate::flow::{Counters, FlowKey};
 use crate::rollup::Key;
 
@@ -16,21 +17,10 @@ fn at(secs: u64) -> Time {
     Time::from_secs(secs)
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 20) % n
-    }
-}
-
 /// Sessions of random hosts (few common, most rare) that begin from `from` on within `secs`, as (moment of arrival,
 /// update) in the order of arrival: updates come up to a minute after their last packet.
 fn traffic(sessions: u64, from: u64, secs: u64, seed: u64) -> Vec<(Time, FlowRecord)> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut updates = Vec::new();
     for id in 1..=sessions {
         let mut host = |spread: u64| {
@@ -264,7 +254,7 @@ fn fifty_power_cuts_leave_rollups_that_count_all_once() {
     let folder = scratch.path().join("rollups");
     let updates = traffic(1_500, DAY, 4_000, 12);
     let (mut store, mut rollups) = (open(&folder, at(DAY)), Rollups::new(SEED, at(DAY)));
-    let mut random = Random(99);
+    let mut random = Random::new(99);
     let (mut cuts, mut anew) = (0, 0);
     let stage = updates.len() / 6;
     for part in 0..5 {

@@ -10,6 +10,7 @@ pub mod capture;
 mod flows;
 pub mod honesty;
 mod info;
+mod nodes;
 mod objects;
 mod system;
 mod world;
@@ -336,7 +337,8 @@ impl Author {
 type Handler = fn(&Call) -> Outcome;
 
 /// The handlers by operation, an area each.
-static HANDLERS: &[&[(&str, Handler)]] = &[system::HANDLERS, access::HANDLERS, flows::HANDLERS, objects::HANDLERS];
+static HANDLERS: &[&[(&str, Handler)]] =
+    &[system::HANDLERS, nodes::HANDLERS, access::HANDLERS, flows::HANDLERS, objects::HANDLERS];
 
 fn handler(operation: &str) -> Option<Handler> {
     HANDLERS.iter().copied().flatten().find(|(name, _)| *name == operation).map(|(_, handler)| *handler)

@@ -1,9 +1,11 @@
 //! The box itself.
 
-use serde_json::json;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
 
 use super::{Call, Failure, Handler, Outcome, info};
-use crate::schema::tree;
+use crate::schema::{registry, tree};
 
 pub(super) static HANDLERS: &[(&str, Handler)] = &[("index", index), ("version", version), ("info", info)];
 
@@ -19,7 +21,19 @@ fn index(call: &Call) -> Outcome {
 
 /// `version`
 fn version(_: &Call) -> Outcome {
-    Outcome::Done(json!({ "release": env!("CARGO_PKG_VERSION"), "product": "weir" }))
+    Outcome::Done(version_of_this())
+}
+
+/// Which program this is.
+pub(super) fn version_of_this() -> Value {
+    /// The checksum of the contract.
+    static CONTRACT: LazyLock<String> = LazyLock::new(|| {
+        let sum =
+            registry::contract().fold(0, |sum, (_, area)| crc32c::crc32c_append(sum, area.to_string().as_bytes()));
+        format!("{sum:08x}")
+    });
+    let release = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+    json!({ "version": env!("CARGO_PKG_VERSION"), "release": release, "repoid": *CONTRACT, "product": "weir" })
 }
 
 /// `info`

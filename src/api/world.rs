@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::capture::Capture;
 use super::flows::Questions;
 use crate::auth::Auth;
-use crate::base::Time;
 use crate::base::lru::HashKey;
+use crate::base::{Host, Time};
 use crate::config::Loaded;
 use crate::enrich::Enricher;
 use crate::flow::{FlowRecord, Meter, Tally};
@@ -53,6 +53,7 @@ pub struct World {
     /// `info` as it was last made, and when.
     info: RefCell<Option<(Time, Rc<Value>)>>,
     reports: RefCell<Vec<(&'static str, Report)>>,
+    host: RefCell<Box<dyn Fn() -> Host>>,
 }
 
 /// How old `info` may be: monitors that ask for one entry after another get them all from one making.
@@ -105,7 +106,18 @@ impl World {
             questions: RefCell::new(Questions::default()),
             info: RefCell::new(None),
             reports: RefCell::new(Vec::new()),
+            host: RefCell::new(Box::new(Host::default)),
         }
+    }
+
+    /// Says who can tell of the machine.
+    pub fn set_host(&self, reader: impl Fn() -> Host + 'static) {
+        *self.host.borrow_mut() = Box::new(reader);
+    }
+
+    /// The machine now.
+    pub(super) fn host(&self) -> Host {
+        (self.host.borrow())()
     }
 
     /// Adds an entry to `info`'s section `basicinfo`, made anew for each answer: for counters of floors above.

@@ -25,6 +25,7 @@ use crate::dialect::Router;
 use crate::enrich::Enricher;
 use crate::flow::Meter;
 use crate::http::{Door, Redirect, Server};
+use crate::io::host::HostReader;
 use crate::io::offload::Offload;
 use crate::io::signals::{Signal, Signals};
 use crate::io::tls::{self, Tls};
@@ -73,6 +74,8 @@ fn start(options: &cli::Run) -> Result<(), String> {
     let service = Rc::new(Router::new(Api::new(Rc::clone(&world))));
     {
         let server = Rc::downgrade(&server);
+        let host = HostReader::new(options.data.clone());
+        world.set_host(move || host.read());
         world.add_report("HTTP", move || server.upgrade().map_or(Value::Null, |server| http_report(&server)));
     }
     for (door, is_redirect) in doors {

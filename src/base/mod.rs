@@ -6,6 +6,7 @@
 pub mod connection;
 pub mod cursor;
 pub mod disk;
+pub mod host;
 pub mod ip;
 pub mod lru;
 #[cfg(test)]
@@ -14,6 +15,7 @@ pub mod time;
 
 pub use connection::Connection;
 pub use cursor::{Cursor, Truncated};
+pub use host::Host;
 pub use ip::{Ip, Mac};
 pub use lru::Lru;
 pub use time::Time;

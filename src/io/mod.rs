@@ -6,6 +6,7 @@
 
 pub mod capture_file;
 pub mod disk;
+pub mod host;
 pub mod interfaces;
 pub mod logger;
 pub mod net;

@@ -8,6 +8,7 @@
 
 mod access;
 mod flows;
+mod nodes;
 mod objects;
 mod system;
 
@@ -120,6 +121,7 @@ pub const PRIVILEGES: &[&str] = &[
 /// The areas by name, in the order of the documentation.
 static AREAS: &[(&str, &[Operation])] = &[
     ("system", system::OPERATIONS),
+    ("nodes", nodes::OPERATIONS),
     ("access", access::OPERATIONS),
     ("flows", flows::OPERATIONS),
     ("objects", objects::OPERATIONS),

@@ -8,6 +8,17 @@ const SECTION: Schema = Schema::map(&Schema::any("A value or a list of values.")
 const CHILD: Schema =
     Schema::object(&[Property::required("subdir", Schema::text(64, "The next segment."))], "A path below.");
 
+/// Which program and version, in Proxmox's words and ours.
+pub(super) const VERSION: Schema = Schema::object(
+    &[
+        Property::required("version", Schema::text(64, "Version of the program.")),
+        Property::required("release", Schema::text(64, "The part of it that tells what clients can expect.")),
+        Property::required("repoid", Schema::text(8, "Checksum of the table of operations.")),
+        Property::required("product", Schema::text(64, "Name of the program.")),
+    ],
+    "The version.",
+);
+
 /// The operations.
 pub(super) static OPERATIONS: &[Operation] = &[
     Operation {
@@ -36,13 +47,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         path: "/version",
         description: "Which program this is, and which version of it.",
         parameters: Schema::object(&[], "Nothing."),
-        result: Schema::object(
-            &[
-                Property::required("release", Schema::text(64, "Version of the program.")),
-                Property::required("product", Schema::text(64, "Name of the program.")),
-            ],
-            "The version.",
-        ),
+        result: VERSION,
         access: Access::User,
         changes: false,
         streams: false,

@@ -28,7 +28,7 @@ impl Router {
 impl Service for Router {
     fn body_limit(&self, method: &Method, path: &str) -> usize {
         let operation = if let Some(rest) = path.strip_prefix(flowtraq::PREFIX) {
-            flowtraq::operation(rest)
+            flowtraq::operation(method, rest)
         } else if let Some(rest) = path.strip_prefix(native::PREFIX) {
             native::operation(method, rest)
         } else {

@@ -14,8 +14,13 @@
 //!   `{"message": ".."}`. A parameter that is not known is an error: a misspelt filter must not list everything.
 //! - A path that names no section of `info` is 404. `path=` is taken as on a box without workers: all wildcards, keyed by
 //!   `local`; a number is a worker that does not exist.
+//! - A body may be what its path names, or an object with that as its only key. A deletion answers 204.
+//! - `prefs/NAME` may have the `@` too. Preferences mean nothing to this box: `userfilter` there restricts nobody.
 
+mod groups;
 mod info;
+mod keyed;
+mod prefs;
 mod sessions;
 mod table;
 mod text;
@@ -34,6 +39,7 @@ use crate::base::Time;
 use crate::query;
 use crate::schema::{Fault, Format, Kind, Operation, Problem, registry};
 
+use keyed::Nodes;
 pub use sessions::COLUMNS;
 
 /// Where the dialect begins.
@@ -53,6 +59,17 @@ enum Route {
     Table,
     /// All, a section, or an entry of one.
     Info(Vec<String>),
+    /// All, a partition, a group, or a part of one.
+    TrafficGroups(Vec<String>),
+    /// A user's preferences or one of them.
+    Prefs {
+        user: String,
+        /// How the path names all of them.
+        root: String,
+        keys: Vec<String>,
+    },
+    /// What the guide has and this box has not yet.
+    Later(&'static str),
 }
 
 impl Route {
@@ -69,13 +86,29 @@ impl Route {
             ["sessions", "compact"] => Some(Self::Sessions { compact: true }),
             ["sessions", "count"] => Some(Self::Count),
             ["table"] => Some(Self::Table),
-            ["info", keys @ ..] => Some(Self::Info(keys.iter().map(|key| parameters::decode(key, false)).collect())),
+            ["info", keys @ ..] => Some(Self::Info(keyed::sections(keys)?)),
+            ["trafficgroups", keys @ ..] => Some(Self::TrafficGroups(keyed::sections(keys)?)),
+            ["users", user, "prefs", keys @ ..] => {
+                let user = parameters::decode(user, false).strip_prefix('@')?.to_owned();
+                Some(Self::Prefs { user, root: "prefs".to_owned(), keys: keyed::sections(keys)? })
+            }
+            ["prefs", user, keys @ ..] => {
+                let root = parameters::decode(user, false);
+                let user = root.strip_prefix('@').unwrap_or(&root).to_owned();
+                Some(Self::Prefs { user, root, keys: keyed::sections(keys)? })
+            }
+            ["blacklists", ..] => Some(Self::Later("Blacklists are")),
+            ["alerts", ..] => Some(Self::Later("Alerts are")),
+            ["partitions", ..] => Some(Self::Later("Partitions with their exporters are")),
             _ => None,
         }
     }
 
-    fn operation(&self) -> Option<&'static Operation> {
+    fn operation(&self, method: &Method) -> Option<&'static Operation> {
         registry::find(match self {
+            Self::TrafficGroups(keys) => return groups::operation(method, keys),
+            Self::Prefs { .. } => return prefs::operation(method),
+            Self::Later(_) => return None,
             Self::SessionKey => "sessionkey",
             Self::Sessions { .. } => "sessions",
             Self::Count => "sessions.count",
@@ -99,15 +132,53 @@ impl Route {
 
 /// The operation behind a path below [`PREFIX`].
 #[must_use]
-pub fn operation(rest: &str) -> Option<&'static Operation> {
-    Route::find(rest)?.operation()
+pub fn operation(method: &Method, rest: &str) -> Option<&'static Operation> {
+    Route::find(rest)?.operation(method)
+}
+
+/// One call of the API in the making.
+struct Asker<'a> {
+    api: &'a Rc<Api>,
+    now: Time,
+    request: &'a Request,
+}
+
+impl Asker<'_> {
+    /// Calls an operation whose result is small, and shows it.
+    fn ask(
+        &self,
+        operation: &str,
+        parameters: Map<String, Value>,
+        render: impl FnOnce(&Value) -> Reply + 'static,
+    ) -> Answer {
+        let Some(operation) = registry::find(operation) else {
+            return Answer::Reply(message(500, "There is no such operation"));
+        };
+        let caller = carriers::caller(self.request, Some(KEY_FIELD));
+        let outcome = self.api.call(self.now, caller, operation, parameters);
+        drive(self.now, outcome, |_, outcome| {
+            Answer::Reply(match (outcome.result(), &outcome) {
+                (Some(result), _) => render(result),
+                (None, Outcome::Failed(failure)) => failure_reply(failure),
+                _ => message(500, "A call did not end"),
+            })
+        })
+    }
 }
 
 /// Answers a request below [`PREFIX`].
 #[must_use]
 pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
     let rest = request.path.strip_prefix(PREFIX).unwrap_or_default();
-    let Some((route, operation)) = Route::find(rest).and_then(|route| Some((route.clone(), route.operation()?))) else {
+    let asker = Asker { api, now, request };
+    let Some(route) = Route::find(rest) else { return Answer::Reply(message(404, "There is no such endpoint")) };
+    match &route {
+        Route::TrafficGroups(keys) => return groups::call(&asker, keys),
+        Route::Prefs { user, root, keys } => return prefs::call(&asker, user, root, keys),
+        Route::Later(what) => return Answer::Reply(message(404, &format!("{what} not part of this release yet"))),
+        _ => {}
+    }
+    let Some(operation) = route.operation(&request.method) else {
         return Answer::Reply(message(404, "There is no such endpoint"));
     };
     if let Some(objection) = route.objection(&request.method) {
@@ -118,14 +189,21 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
     if let Err(why) = parameters::add_body(operation, &request.body, &mut found) {
         return Answer::Reply(message(403, &why));
     }
-    let nodes = if matches!(route, Route::Info(_)) { found.remove("path") } else { None };
+    let mut nodes = Nodes::Unsaid;
+    if matches!(route, Route::Info(_)) {
+        found.remove("path");
+        match Nodes::of(request) {
+            Ok(named) => nodes = named,
+            Err(reply) => return Answer::Reply(reply),
+        }
+    }
     adapt(operation, &mut found);
     let outcome = api.call(now, carriers::caller(request, Some(KEY_FIELD)), operation, found);
     drive(now, outcome, move |now, outcome| match outcome {
         Outcome::Failed(failure) => Answer::Reply(failure_reply(&failure)),
         Outcome::Done(value) => Answer::Reply(reply::json(200, &value)),
         Outcome::Shared(info) => Answer::Reply(match &route {
-            Route::Info(keys) => info::render(&info, keys, nodes.as_ref().and_then(Value::as_str)),
+            Route::Info(keys) => info::render(&info, keys, nodes),
             _ => reply::json(200, &info),
         }),
         Outcome::Asked(asked) => match route {
@@ -253,7 +331,7 @@ mod tests {
         ];
         for (path, route) in cases {
             assert_eq!(Route::find(path), route, "{path}");
-            assert_eq!(operation(path).is_some(), route.is_some(), "{path}");
+            assert_eq!(operation(&Method::Get, path).is_some(), route.is_some(), "{path}");
         }
     }
 }

@@ -86,7 +86,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Splits into the ticket, which stays, and the work, which goes to the hashing thread (tens of milliseconds, 9 MiB).
+    /// Splits into the ticket, which stays, and the work, which goes to the hashing thread (tens of milliseconds, 7 MiB).
     pub fn into_parts(self) -> (Ticket, impl FnOnce() -> bool + Send + 'static) {
         let Self { ticket, hash, password } = self;
         (ticket, move || password::verify(&hash, &password))

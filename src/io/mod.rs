@@ -2,10 +2,11 @@
 //!
 //! Contract: `io` knows bytes, times and handles, not what they mean; it sees nothing but [`crate::base`]. It is used
 //! by `app`, `main` and `cli` alone; floors 2 to 7 that need files get them through [`crate::base::disk`]. `unsafe` is
-//! in `packet_ring` only.
+//! in `packet_ring` only, but for one call in `heap`.
 
 pub mod capture_file;
 pub mod disk;
+pub mod heap;
 pub mod host;
 pub mod interfaces;
 pub mod logger;

@@ -30,6 +30,11 @@ impl Distinct {
         Self { pairs: HashTable::new(), capacity: capacity.max(2), level: 0 }
     }
 
+    /// Bytes that are held, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.pairs.capacity() * size_of::<Pair>()
+    }
+
     /// How many a kept pair stands for.
     pub(super) const fn scale(&self) -> u64 {
         1 << self.level

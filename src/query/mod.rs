@@ -44,5 +44,5 @@ pub use question::{
     What,
 };
 pub use rolled::{LONG, Rolled};
-pub use run::{PAGE, Run};
+pub use run::Run;
 pub use words::{CountBy, Direction, GroupBy};

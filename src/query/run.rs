@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::Time;
 use crate::base::lru::HashKey;
 use crate::flow::{Fields, FlowRecord};
-use crate::store::{Batch, Columns, DamagedBlock, Order, Scan, Store, Waiting};
+use crate::store::{Batch, Columns, DamagedBlock, Order, PAGE, Scan, Store, Waiting};
 
 use super::columns::{self, Known};
 use super::question::{
@@ -18,8 +18,6 @@ use super::table::Ranking;
 use super::values::{Gather, MOST_COLUMNS, ValuesQuestion};
 use super::words::{CountBy, GroupBy};
 
-/// Most sessions that one step gives.
-pub const PAGE: usize = 256;
 /// Looks at rows of a general ranking in one step; each takes some 50 to 100 ns.
 const STEP_LOOKS: usize = 16_384;
 /// Most gaps that are listed.
@@ -27,8 +25,8 @@ pub(super) const MAX_GAPS: usize = 64;
 
 /// A question being answered. Dropping it cancels the work.
 ///
-/// Doors: [`Run::new`], then [`Run::live`] for each session that the meter still holds, in the same breath, since nothing may
-/// be appended in between; then [`Run::step`] until [`Step::Done`]; [`Run::honesty`] is final from then on.
+/// Doors: [`Run::new`], then [`Run::live`] for each session that the meter held then: what was appended to the history since
+/// the run was made is not in it; then [`Run::step`] until [`Step::Done`]; [`Run::honesty`] is final from then on.
 #[derive(Debug)]
 pub struct Run {
     range: Range<Time>,
@@ -36,7 +34,7 @@ pub struct Run {
     chooser: Chooser,
     work: Work,
     scan: Scan,
-    /// The block at hand, and how many of its rows are still to be looked at; a listing stops within a block.
+    /// The block at hand, and how many of its rows are still to be looked at; a general ranking stops within a block.
     batch: Option<(Batch, usize)>,
     seen: u64,
     oldest: Time,
@@ -132,12 +130,12 @@ impl Run {
         self.honesty.live += self.honesty.updates - before;
     }
 
-    /// Does one block of work.
+    /// Does one block of work, or gives sessions that wait.
     pub fn step(&mut self, now: Time, store: &Store) -> Step {
         if let Work::Sessions { pending, .. } = &mut self.work
             && !pending.is_empty()
         {
-            return Step::Sessions(pending.take(PAGE));
+            return Step::Sessions(pending.take(store));
         }
         if self.ended || self.over(now) {
             return self.done();
@@ -151,7 +149,7 @@ impl Run {
         }
         let Some((batch, left)) = self.batch.take() else { return Step::Busy };
         match &self.work {
-            Work::Sessions { .. } => self.list(batch, left),
+            Work::Sessions { .. } => self.list(&batch),
             Work::Table(ranking) if ranking.is_of_addresses() && self.chooser.takes_all() => {
                 self.rank_addresses(&batch);
                 Step::Busy
@@ -187,6 +185,16 @@ impl Run {
             self.batch = Some((batch, left));
         }
         Step::Busy
+    }
+
+    /// Bytes that a ranking holds, about; 0 for what is no ranking.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.work {
+            Work::Table(ranking) => ranking.bytes() + self.chooser.bytes(),
+            Work::Values(gather) => gather.bytes() + self.chooser.bytes(),
+            Work::Sessions { .. } | Work::Count(_) => 0,
+        }
     }
 
     /// How far the answer can be trusted; final once the answer is done.
@@ -253,9 +261,10 @@ impl Run {
         });
     }
 
-    fn list(&mut self, batch: Batch, mut left: usize) -> Step {
+    /// Gives the first sessions of a block; the others wait as rows, in a third of the memory that the block takes.
+    fn list(&mut self, batch: &Batch) -> Step {
         let mut page = Vec::new();
-        while left > 0 && page.len() < PAGE {
+        for row in batch.rows().rev() {
             if let Work::Sessions { first, given, .. } = &self.work
                 && *first > 0
                 && given >= first
@@ -263,17 +272,17 @@ impl Run {
                 self.ended = true;
                 break;
             }
-            left -= 1;
-            let row = batch.row(left);
-            if self.row(&row) {
-                page.push(row.to_record());
-                if let Work::Sessions { given, .. } = &mut self.work {
-                    *given += 1;
+            if !self.row(&row) {
+                continue;
+            }
+            if let Work::Sessions { given, pending, .. } = &mut self.work {
+                *given += 1;
+                if page.len() < PAGE {
+                    page.push(row.to_record());
+                } else {
+                    pending.push(&row.to_record());
                 }
             }
-        }
-        if left > 0 && !self.ended {
-            self.batch = Some((batch, left));
         }
         if page.is_empty() { Step::Busy } else { Step::Sessions(page) }
     }

@@ -100,6 +100,11 @@ impl Chooser {
         self.remembers
     }
 
+    /// Bytes that are held for ids, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.verdicts.capacity() * size_of::<(u64, Option<Ends>)>()
+    }
+
     /// Ids that were not remembered for want of room.
     pub(super) const fn forgotten(&self) -> u64 {
         self.forgotten

@@ -94,6 +94,14 @@ impl Ranking {
         }
     }
 
+    /// Bytes that are held, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>()
+            + self.index.capacity() * size_of::<u32>()
+            + self.cells.cells.capacity() * size_of::<u64>()
+            + self.distinct.as_ref().map_or(0, Distinct::bytes)
+    }
+
     /// Which comparisons of the filter choose between the two ends of a record.
     pub(super) const fn axis(question: &TableQuestion) -> Option<Axis> {
         question.group_by.axis()
@@ -298,18 +306,20 @@ impl Ranking {
         }
         self.rank_error += largest;
         self.folded += half as u64;
-        let mut numbers = Vec::with_capacity(goes.len());
-        let mut kept = Vec::with_capacity(self.capacity);
-        for (entry, goes) in std::mem::take(&mut self.entries).into_iter().zip(goes) {
-            if goes {
-                self.cells.give_back(entry.slot);
-                numbers.push(None);
-            } else {
-                numbers.push(Some(kept.len() as u32));
-                kept.push(entry);
-            }
+        let mut numbers = Vec::new();
+        if self.distinct.is_some() {
+            let mut next = 0..;
+            numbers.extend(goes.iter().map(|goes| if *goes { None } else { next.next() }));
         }
-        self.entries = kept;
+        // In place: a second table beside this one would be the most that a ranking holds.
+        let (mut goes, cells) = (goes.iter(), &mut self.cells);
+        self.entries.retain(|entry| {
+            let goes = goes.next().is_some_and(|goes| *goes);
+            if goes {
+                cells.give_back(entry.slot);
+            }
+            !goes
+        });
         self.index.clear();
         let (entries, hasher) = (&self.entries, self.key);
         let rehash = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(entry.key));

@@ -64,7 +64,7 @@ fn ask_all(store: &Store, live: &[FlowRecord], question: Question, limits: Limit
         match run.step(Time::ZERO, store) {
             Step::Busy => {}
             Step::Sessions(page) => {
-                assert!(!page.is_empty() && page.len() <= PAGE);
+                assert!(!page.is_empty() && page.len() <= crate::store::PAGE);
                 sessions.extend(page);
             }
             Step::Done(answer) => return Got { sessions, answer, honesty: run.honesty().clone() },

@@ -40,7 +40,7 @@ pub use scan::{Order, Scan};
 pub use segment::fuzz_segment;
 pub use state::{State, StateError, StateFlush};
 pub use summary::{BlockSummary, Clock, ClockState, Damage, DamagedBlock, ValueSet};
-pub use waiting::Waiting;
+pub use waiting::{PAGE, Waiting};
 
 #[cfg(test)]
 mod tests;

@@ -110,6 +110,14 @@ impl Gather {
         }
     }
 
+    /// Bytes that are held, about.
+    pub(in crate::query) fn bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<Cell>()
+            + self.sums.capacity() * size_of::<u128>()
+            + self.index.capacity() * size_of::<u32>()
+            + self.distinct.as_ref().map_or(0, Distinct::bytes)
+    }
+
     /// What one update costs, in looks at a row: for steps that are short whatever is asked.
     pub(in crate::query) fn weight(&self) -> usize {
         1 + (self.question.keys.len() + self.question.aggregates.len()) / 4

@@ -2,7 +2,7 @@
 
 use super::{DatabaseError, RollupStore, key_of, start_of};
 use crate::base::Time;
-use crate::rollup::{Dimension, Live, Rollups, Summary, Width, Window};
+use crate::rollup::{Dimension, Live, Rollups, Summary, Width, Window, join_windows};
 
 /// How far in the future updates may lie, as for [`Rollups::add`].
 const AHEAD: std::time::Duration = std::time::Duration::from_secs(60);
@@ -32,6 +32,13 @@ impl Walk {
     #[must_use]
     pub const fn dimension(&self) -> Dimension {
         self.dimension
+    }
+
+    /// Adds records that were in no window when the walk began.
+    pub fn join(&mut self, live: &Live) {
+        let mut parts = std::mem::take(&mut self.newest);
+        parts.extend(live.windows());
+        self.newest = join_windows(self.dimension, parts);
     }
 
     /// How many of its windows are stored.

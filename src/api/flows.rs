@@ -4,16 +4,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::world::LiveWalk;
 use super::{Call, Failure, Handler, Outcome, World, honesty};
 use crate::base::Time;
 use crate::filter::Filter;
-use crate::flow::FlowRecord;
 use crate::query::{CountBy, Direction, GroupBy, Honesty, Limits, Question, Rolled, Run, Step, TableQuestion, What};
 use crate::schema::format;
 
-/// Most rankings and counts worked on at once: each may hold megabytes. Others wait their turn; it comes, because each ends
-/// by [`DEADLINE`] however slow its client is.
+/// Most rankings and counts worked on at once. Others wait their turn; it comes, because each ends by [`DEADLINE`] however slow
+/// its client is.
 pub const MOST_RANKINGS: usize = 8;
+
+/// A ranking that holds more bytes than this goes on alone: one at a time may hold megabytes.
+const LARGE: usize = 1 << 20;
+
+/// With more live sessions than this a ranking is taken for large from the start.
+const LARGE_TABLE: u64 = 4_096;
 
 /// Most rankings and counts that wait; one more is refused.
 pub const MOST_WAITING: usize = 248;
@@ -34,6 +40,9 @@ pub struct Asked {
     question: Question,
     /// None while it waits.
     work: Option<Work>,
+    /// While live sessions are given to the work.
+    live: Option<LiveWalk>,
+    large: Option<LargeSeat>,
     seat: Seat,
 }
 
@@ -54,6 +63,8 @@ pub struct Questions {
     pub waiting: usize,
     /// Questions refused since the start because too many were asked.
     pub refused: u64,
+    /// Whether a large ranking is under way.
+    large: bool,
 }
 
 /// What a seat counts as.
@@ -101,6 +112,23 @@ impl Seat {
     }
 }
 
+/// The place of the one large ranking, free again when dropped.
+#[derive(Debug)]
+struct LargeSeat(Rc<World>);
+
+impl LargeSeat {
+    fn take(world: &Rc<World>) -> Option<Self> {
+        let mut questions = world.questions.borrow_mut();
+        (!std::mem::replace(&mut questions.large, true)).then(|| Self(Rc::clone(world)))
+    }
+}
+
+impl Drop for LargeSeat {
+    fn drop(&mut self) {
+        self.0.questions.borrow_mut().large = false;
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         *self.world.questions.borrow_mut().of(self.kind) -= 1;
@@ -123,10 +151,10 @@ impl Asked {
         let (world, now) = (call.world(), call.now);
         let user_filter = call.identity.and_then(|identity| identity.filter().cloned());
         let question = Question { user_filter, ..question };
-        let mut asked = Self { seat: Seat::take(world, &question.what)?, question, work: None };
-        if asked.seat.may_work() {
-            asked.work = Some(asked.begin_work(now)?);
-        } else {
+        let seat = Seat::take(world, &question.what)?;
+        let mut asked = Self { seat, question, work: None, live: None, large: None };
+        asked.begin_work(now)?;
+        if asked.work.is_none() {
             // Whether it makes sense is said now; the run itself begins when its turn comes.
             asked.new_run(now)?;
         }
@@ -142,19 +170,46 @@ impl Asked {
         run.map_err(|bad| Failure::Question(bad.to_string()))
     }
 
-    /// Begins to work, with what is still being captured, which must be given before anything else is appended.
-    fn begin_work(&self, now: Time) -> Result<Work, Failure> {
-        let mut run = self.new_run(now)?;
-        let world = &self.seat.world;
-        if let Some(kept) = world.rollup_store.borrow_mut().as_mut() {
-            let (store, rollups) = (world.store.borrow(), world.rollups.borrow());
-            let live = |sink: &mut dyn FnMut(&FlowRecord)| world.live(now, sink);
-            if let Some(rolled) = Rolled::new(&self.question, now, &store, &rollups, kept, live) {
-                return Ok(Work::Rollups(Box::new(rolled)));
-            }
+    /// Begins to work, if its turn has come. From here on live sessions are looked at, with whose updates the history has none
+    /// that is appended later.
+    fn begin_work(&mut self, now: Time) -> Result<(), Failure> {
+        let world = Rc::clone(&self.seat.world);
+        let starts_large = matches!(self.question.what, What::Table(_))
+            && self.large.is_none()
+            && world.meter.borrow().counters().live > LARGE_TABLE;
+        if !self.seat.may_work() || (starts_large && !self.may_be_large()) {
+            return Ok(());
         }
-        world.live(now, |record| run.live(record));
-        Ok(Work::History(Box::new(run)))
+        let Some(live) = world.begin_live(now) else { return Ok(()) };
+        let run = self.new_run(now)?;
+        let mut kept = world.rollup_store.borrow_mut();
+        let rolled = kept
+            .as_mut()
+            .and_then(|kept| Rolled::new(&self.question, now, &world.store.borrow(), &world.rollups.borrow(), kept));
+        self.work = Some(rolled.map_or_else(|| Work::History(Box::new(run)), |rolled| Work::Rollups(Box::new(rolled))));
+        self.live = Some(live);
+        self.look();
+        Ok(())
+    }
+
+    /// Gives some live sessions to the work; says whether there are more.
+    fn look(&mut self) -> bool {
+        let more = match (&self.live, &mut self.work) {
+            (Some(live), Some(Work::History(run))) => live.step(|record| run.live(record)),
+            (Some(live), Some(Work::Rollups(rolled))) => live.step(|record| rolled.live(record)),
+            _ => false,
+        };
+        if !more {
+            self.live = None;
+        }
+        more
+    }
+
+    fn may_be_large(&mut self) -> bool {
+        if self.large.is_none() {
+            self.large = LargeSeat::take(&self.seat.world);
+        }
+        self.large.is_some()
     }
 
     /// What shape the answer will have.
@@ -165,8 +220,18 @@ impl Asked {
 
     /// Does one block of work, or waits.
     pub fn step(&mut self, now: Time) -> Step {
-        if self.work.is_none() && self.seat.may_work() {
-            self.work = self.begin_work(now).ok();
+        if self.work.is_none() && self.begin_work(now).is_err() {
+            return Step::Busy;
+        }
+        if self.look() {
+            return Step::Busy;
+        }
+        let is_large = match &self.work {
+            Some(Work::History(run)) => self.large.is_none() && run.bytes() > LARGE,
+            _ => false,
+        };
+        if is_large && !self.may_be_large() {
+            return Step::Busy;
         }
         let world = &self.seat.world;
         match (&mut self.work, world.rollup_store.borrow_mut().as_mut()) {

@@ -148,13 +148,44 @@ impl World {
         info
     }
 
-    /// Gives `sink` what live sessions have counted and not yet reported, each as the update that would be reported now.
-    pub(super) fn live(&self, now: Time, mut sink: impl FnMut(&FlowRecord)) {
-        let (meter, mut enricher) = (self.meter.borrow(), self.enricher.borrow_mut());
-        meter.snapshot(|mut record| {
-            let name = meter.hosts().name(now, record.key.server).map(|name| &**name);
+    /// Begins to look at what live sessions have counted and not yet reported; none while another question does.
+    pub(super) fn begin_live(self: &Rc<Self>, now: Time) -> Option<LiveWalk> {
+        self.meter.borrow_mut().begin_walk().then(|| LiveWalk { world: Rc::clone(self), began: now })
+    }
+}
+
+/// Live sessions met by one look: less than a millisecond of work.
+const LIVE_STEP: usize = 512;
+
+/// A look at all live sessions, in steps. Nothing that is appended to the history after it began is to be counted with it.
+#[derive(Debug)]
+pub(super) struct LiveWalk {
+    world: Rc<World>,
+    began: Time,
+}
+
+impl LiveWalk {
+    /// Gives `sink` the next sessions, each as the update that would be reported now; says whether there are more. What a
+    /// session was seen to do since the look began counts as of then.
+    pub(super) fn step(&self, mut sink: impl FnMut(&FlowRecord)) -> bool {
+        let mut met = Vec::with_capacity(LIVE_STEP);
+        let mut meter = self.world.meter.borrow_mut();
+        let more = meter.walk(LIVE_STEP, |record| met.push(record));
+        let mut enricher = self.world.enricher.borrow_mut();
+        for mut record in met {
+            if record.first <= self.began {
+                record.last = record.last.min(self.began);
+            }
+            let name = meter.hosts().name(self.began, record.key.server).map(|name| &**name);
             enricher.annotate(&mut record, name);
             sink(&record);
-        });
+        }
+        more
+    }
+}
+
+impl Drop for LiveWalk {
+    fn drop(&mut self) {
+        self.world.meter.borrow_mut().end_walk();
     }
 }

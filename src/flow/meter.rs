@@ -18,7 +18,7 @@
 //!
 //! [`Meter::observe`] for each packet, [`Meter::tick`] at [`Meter::next_timeout`] at the latest, [`Meter::take_records`]
 //! after some hundred packets and each tick (records wait in memory until then: at most 18 a packet, 4,096 a tick),
-//! [`Meter::snapshot`] for answers that must be true now, [`Meter::finish`] in the end. Nothing here asks the clock; see
+//! [`Meter::begin_walk`] and [`Meter::walk`] for answers that must be true now, [`Meter::finish`] in the end. Nothing here asks the clock; see
 //! `flow::clock` for times that go back. No packet allocates, but for records, names and fragments kept.
 //!
 //! # Rejected designs
@@ -36,6 +36,7 @@ use super::key::{Key, Oriented};
 use super::naming::Naming;
 use super::session::{Session, State, is_syn, is_syn_ack};
 use super::table::{GRAIN, Table};
+use super::walk::Walk;
 use super::{End, FlowRecord};
 use crate::base::Time;
 use crate::base::lru::HashKey;
@@ -168,6 +169,7 @@ pub struct Meter {
     fragments: Fragments,
     hosts: Hosts,
     naming: Naming,
+    walk: Option<Walk>,
 }
 
 /// [`MeterConfig`]'s durations in microseconds.
@@ -209,6 +211,7 @@ impl Meter {
             fragments: Fragments::new(config.fragments, secret),
             hosts: Hosts::new(config.hosts, secret),
             naming: Naming::new(config.names, config.hellos, config.hello_bytes, secret),
+            walk: None,
         }
     }
 
@@ -284,12 +287,32 @@ impl Meter {
         self.records.drain(..)
     }
 
-    /// Gives `sink` what every live session has counted and not yet reported, as the update that would be reported now:
-    /// with what was reported already it sums up to all that was observed.
-    pub fn snapshot(&self, mut sink: impl FnMut(FlowRecord)) {
-        for session in self.table.all_open() {
-            sink(self.record_of(session, None));
+    /// Begins a walk over what every live session has counted and not yet reported: with what was reported before, it sums
+    /// up to all that was observed by now. Says no while another walk is under way. Take the records before.
+    pub fn begin_walk(&mut self) -> bool {
+        if self.walk.is_some() {
+            return false;
         }
+        self.walk = Some(Walk::new(&self.table));
+        true
+    }
+
+    /// Gives `sink` up to about `most` live sessions, each as the update that would be reported now or was reported since the walk began;
+    /// says whether there are more. Each comes once. The walk is over when there are none.
+    pub fn walk(&mut self, most: usize, mut sink: impl FnMut(FlowRecord)) -> bool {
+        let Some(mut walk) = self.walk.take() else { return false };
+        walk.take_early().into_iter().for_each(&mut sink);
+        for _ in 0..most {
+            let Some(slot) = walk.next(&self.table) else { return false };
+            sink(self.record_of(&self.table[slot], None));
+        }
+        self.walk = Some(walk);
+        true
+    }
+
+    /// Ends a walk that nobody goes on with.
+    pub fn end_walk(&mut self) {
+        self.walk = None;
     }
 
     /// Ends some of the sessions, those seen the longest ago first, and says whether none is left. Take the records after each call.
@@ -422,6 +445,9 @@ impl Meter {
     fn report(&mut self, slot: u32, end: Option<End>) {
         if self.table[slot].is_open() {
             let record = self.record_of(&self.table[slot], end);
+            if let Some(walk) = &mut self.walk {
+                walk.reported(&self.table, slot, &record);
+            }
             self.records.push(record);
             self.counters.updates += 1;
             self.table.close(slot);

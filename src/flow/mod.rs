@@ -33,6 +33,7 @@ mod table;
 pub mod tally;
 #[cfg(test)]
 mod testing;
+mod walk;
 
 pub use hosts::Hosts;
 pub use meter::{Meter, MeterConfig, MeterCounters, Source};

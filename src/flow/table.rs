@@ -159,7 +159,13 @@ impl Table {
         self.at(self.open.head)
     }
 
+    /// The session that has had something to report for the shortest time.
+    pub(super) fn newest_open(&self) -> Option<&Session> {
+        self.at(self.open.tail).map(|(_, session)| session)
+    }
+
     /// All sessions with something to report, the longest open first.
+    #[cfg(test)]
     pub(super) fn all_open(&self) -> impl Iterator<Item = &Session> {
         let mut next = self.open.head;
         std::iter::from_fn(move || {

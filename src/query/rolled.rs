@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::base::Time;
 use crate::flow::{Counters, FlowRecord};
-use crate::rollup::{Dimension, Key, Merger, Rollups, Summary, Window};
+use crate::rollup::{Dimension, Key, Live, Merger, Rollups, Summary, Window};
 use crate::store::Store;
 use crate::store::rollups::{DatabaseError, Part, RollupStore, Walk};
 
@@ -40,14 +40,16 @@ pub const LONG: Duration = Duration::from_secs(2 * 86_400);
 /// Windows that one step reads: each at most 2 KiB, decoded and joined.
 const PIECE: usize = 32;
 
-/// A ranking being answered from the rollups. Doors: [`Rolled::new`], then [`Rolled::step`] until [`Step::Done`];
-/// [`Rolled::honesty`] is final from then on.
+/// A ranking being answered from the rollups. Doors: [`Rolled::new`], then [`Rolled::live`] for each session that the meter held
+/// then, then [`Rolled::step`] until [`Step::Done`]; [`Rolled::honesty`] is final from then on.
 #[derive(Debug)]
 pub struct Rolled {
     measure: Measure,
     rows: usize,
     range: (Time, Time),
     walk: Walk,
+    /// What the meter holds, until the first step.
+    extra: Option<Live>,
     /// The number of the window that is read next.
     next: usize,
     work: Work,
@@ -81,22 +83,20 @@ struct Measure {
 }
 
 impl Rolled {
-    /// Begins to answer a question from the rollups; none where the history must answer. `live` gives each session that the
-    /// meter still holds to what it is given.
+    /// Begins to answer a question from the rollups; none where the history must answer.
     pub fn new(
         question: &Question,
         now: Time,
         store: &Store,
         rollups: &Rollups,
         kept: &mut RollupStore,
-        live: impl FnOnce(&mut dyn FnMut(&FlowRecord)),
     ) -> Option<Self> {
         let Question { from, to, filter: None, user_filter: None, what: What::Table(table) } = question else {
             return None;
         };
         let (dimension, measure) = measure(table)?;
         let range = (*from, *to);
-        match Self::begin((dimension, measure), range, now, store, rollups, kept, live) {
+        match Self::begin((dimension, measure), range, now, store, rollups, kept) {
             Ok(rolled) => rolled.map(|rolled| Self { rows: table.rows, ..rolled }),
             Err(error) => {
                 log::error!("rollups: {error}; the history answers");
@@ -112,7 +112,6 @@ impl Rolled {
         store: &Store,
         rollups: &Rollups,
         kept: &mut RollupStore,
-        live: impl FnOnce(&mut dyn FnMut(&FlowRecord)),
     ) -> Result<Option<Self>, DatabaseError> {
         let Some(begins) = kept.begins()? else { return Ok(None) };
         let is_uncounted = kept.is_uncounted(from, to);
@@ -120,17 +119,10 @@ impl Rolled {
             return Ok(None);
         }
         let Some((start, end)) = kept.whole(now, from, to) else { return Ok(None) };
-        let mut extra = rollups.live(dimension, start, end);
-        live(&mut |record| extra.add(record));
+        let extra = rollups.live(dimension, start, end);
         let Some(walk) = kept.walk(rollups, &extra, start, end)? else { return Ok(None) };
         let kept_from = Some(begins.0).filter(|begins| *begins > from);
-        let mut honesty = Honesty {
-            source: Source::Rollups,
-            kept_from,
-            live: extra.records(),
-            distinct_sample: 1,
-            ..Honesty::default()
-        };
+        let mut honesty = Honesty { source: Source::Rollups, kept_from, distinct_sample: 1, ..Honesty::default() };
         if start > from && kept_from.is_none_or(|kept_from| kept_from < start) {
             honesty.gaps.push((from, start));
         }
@@ -138,11 +130,22 @@ impl Rolled {
             honesty.gaps.push((end, to));
         }
         let work = Work::Rows(Box::new(Merger::new(dimension)));
-        Ok(Some(Self { measure, rows: 0, range: (from, to), walk, next: 0, work, honesty }))
+        Ok(Some(Self { measure, rows: 0, range: (from, to), walk, extra: Some(extra), next: 0, work, honesty }))
+    }
+
+    /// Adds what a session still being captured has counted since its last update.
+    pub fn live(&mut self, record: &FlowRecord) {
+        if let Some(extra) = &mut self.extra {
+            extra.add(record);
+        }
     }
 
     /// Reads some windows.
     pub fn step(&mut self, kept: &mut RollupStore) -> Step {
+        if let Some(extra) = self.extra.take() {
+            self.honesty.live = extra.records();
+            self.walk.join(&extra);
+        }
         for _ in 0..PIECE {
             let Some((window, part)) = kept.part(&self.walk, self.next) else { return self.end_of_walk() };
             self.next += 1;

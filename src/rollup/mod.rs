@@ -215,17 +215,16 @@ impl Rollups {
     pub fn open_with(&self, live: &Live) -> Vec<(Window, Summary)> {
         let &Live { dimension, from, to, .. } = live;
         let in_range = |open: &&Open| from <= open.window.start && open.window.start < to;
-        let mut parts: Vec<(Window, Summary)> = Vec::new();
-        for open in self.open.iter().filter(in_range).chain(&live.open) {
-            let sketch = open.sketches.iter().find(|sketch| sketch.dimension() == dimension);
-            parts.extend(sketch.map(|sketch| (open.window, sketch.clone().finish(open.totals))));
-        }
-        parts.sort_by_key(|&(window, _)| window);
-        parts
-            .chunk_by(|(a, _), (b, _)| a == b)
-            .filter_map(|same| Some((same.first()?.0, join(dimension, same))))
-            .collect()
+        let own = self.open.iter().filter(in_range).filter_map(|open| open.summary(dimension));
+        join_windows(dimension, own.chain(live.windows()).collect())
     }
+}
+
+/// Joins the parts of each window, oldest first.
+#[must_use]
+pub fn join_windows(dimension: Dimension, mut parts: Vec<(Window, Summary)>) -> Vec<(Window, Summary)> {
+    parts.sort_by_key(|&(window, _)| window);
+    parts.chunk_by(|(a, _), (b, _)| a == b).filter_map(|same| Some((same.first()?.0, join(dimension, same)))).collect()
 }
 
 /// Records that are in no window yet, counted by one dimension. Its memory is bounded by how long a session may be silent: a
@@ -263,6 +262,11 @@ impl Live {
     #[must_use]
     pub const fn dimension(&self) -> Dimension {
         self.dimension
+    }
+
+    /// What it has counted, oldest first.
+    pub fn windows(&self) -> impl Iterator<Item = (Window, Summary)> {
+        self.open.iter().filter_map(|open| open.summary(self.dimension))
     }
 
     /// How many it has counted.
@@ -304,6 +308,12 @@ impl Open {
             return Sessions { new: 1, carried: [0; 4] };
         }
         Sessions { new: 0, carried: self.starts.map(|start| u64::from(record.previous < start)) }
+    }
+
+    /// What was counted so far.
+    fn summary(&self, dimension: Dimension) -> Option<(Window, Summary)> {
+        let sketch = self.sketches.iter().find(|sketch| sketch.dimension() == dimension)?;
+        Some((self.window, sketch.clone().finish(self.totals)))
     }
 
     fn close(self) -> Closed {

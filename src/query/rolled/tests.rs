@@ -114,8 +114,8 @@ impl Box_ {
     /// Plans with the whole history or the short one.
     fn rolled(&mut self, question: &Question, whole: bool, live: &[FlowRecord]) -> Option<(Table, Honesty)> {
         let store = if whole { &self.whole } else { &self.recent };
-        let live = |sink: &mut dyn FnMut(&FlowRecord)| live.iter().for_each(sink);
-        let mut rolled = Rolled::new(question, self.now, store, &self.rollups, &mut self.kept, live)?;
+        let mut rolled = Rolled::new(question, self.now, store, &self.rollups, &mut self.kept)?;
+        live.iter().for_each(|record| rolled.live(record));
         loop {
             match rolled.step(&mut self.kept) {
                 Step::Busy => {}

@@ -108,7 +108,7 @@ fn live_through(seed: u64, packets: u32, change: impl FnOnce(&mut MeterConfig)) 
         }
         if n % 97 == 0 {
             let mut together = reported.clone();
-            b.meter.snapshot(|record| {
+            b.snapshot(|record| {
                 assert_eq!(record.ordinal, sessions.0.get(&record.id).map_or(1, |b| b.ordinal + 1));
                 enter_record(&mut together, &record);
             });

@@ -174,7 +174,7 @@ impl Asked {
     /// that is appended later.
     fn begin_work(&mut self, now: Time) -> Result<(), Failure> {
         let world = Rc::clone(&self.seat.world);
-        let starts_large = matches!(self.question.what, What::Table(_))
+        let starts_large = matches!(self.question.what, What::Table(_) | What::Values(_))
             && self.large.is_none()
             && world.meter.borrow().counters().live > LARGE_TABLE;
         if !self.seat.may_work() || (starts_large && !self.may_be_large()) {

@@ -112,7 +112,7 @@ fn read_rows(rows: &[u8]) -> Vec<FlowRecord> {
 
 fn unpack(block: &[u8], store: &Store) -> Vec<FlowRecord> {
     let unpacked = Header::parse(block).and_then(|header| {
-        let header = header.ok_or(super::column::Malformed)?;
+        let header = header.ok_or(super::Damage::Checksum)?;
         header.decode(Columns::ALL, block.get(header.len..).unwrap_or_default(), &mut store.unpacker.borrow_mut())
     });
     match unpacked {

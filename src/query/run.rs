@@ -45,7 +45,7 @@ pub struct Run {
 #[derive(Debug)]
 enum Work {
     Table(Box<Ranking>),
-    Sessions { first: u64, given: u64, pending: Waiting },
+    Sessions { first: u64, given: u64, pending: Box<Waiting> },
     Count(u64),
     Values(Box<Gather>),
 }
@@ -94,7 +94,7 @@ impl Run {
         }
         let work = match what {
             What::Table(table) => Work::Table(Box::new(Ranking::new(table, (from, to), &limits, key))),
-            What::Sessions { first } => Work::Sessions { first, given: 0, pending: Waiting::default() },
+            What::Sessions { first } => Work::Sessions { first, given: 0, pending: Box::default() },
             What::Count => Work::Count(0),
             What::Values(values) => Work::Values(Box::new(Gather::new(*values, from, &limits, key))),
         };

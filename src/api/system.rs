@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{Call, Failure, Handler, Outcome, info};
 use crate::schema::{registry, tree};
 
-pub(super) static HANDLERS: &[(&str, Handler)] = &[("index", index), ("version", version), ("info", info)];
+pub(super) static HANDLERS: &[(&str, Handler)] =
+    &[("index", index), ("version", version), ("status", status), ("info", info)];
 
 /// `index`
 fn index(call: &Call) -> Outcome {
@@ -34,6 +35,22 @@ pub(super) fn version_of_this() -> Value {
     });
     let release = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
     json!({ "version": env!("CARGO_PKG_VERSION"), "release": release, "repoid": *CONTRACT, "product": "weir" })
+}
+
+/// `status`
+fn status(call: &Call) -> Outcome {
+    let world = call.world();
+    let mut trouble = Vec::new();
+    if let Some(why) = world.store.borrow().failing() {
+        trouble.push(format!("The flow history cannot be written: {why}"));
+    }
+    if world.rollup_store.borrow().is_none() {
+        trouble.push("The rollups cannot be kept; questions over long ranges take longer".to_owned());
+    }
+    Outcome::Done(json!({
+        "release": env!("CARGO_PKG_VERSION"), "product": "weir", "started": world.started.to_string(),
+        "healthy": trouble.is_empty(), "trouble": trouble,
+    }))
 }
 
 /// `info`

@@ -11,6 +11,7 @@ pub mod message;
 pub mod native;
 pub mod origin;
 mod parameters;
+pub mod privx;
 mod reply;
 mod router;
 

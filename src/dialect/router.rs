@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tiny_http::Method;
 
-use super::{Answer, HashResult, Request, Service, doc, flowtraq, native, reply};
+use super::{Answer, HashResult, Request, Service, doc, flowtraq, native, privx, reply};
 use crate::api::{Api, Hashed, Outcome};
 use crate::base::Time;
 
@@ -31,6 +31,8 @@ impl Service for Router {
             flowtraq::operation(method, rest)
         } else if let Some(rest) = path.strip_prefix(native::PREFIX) {
             native::operation(method, rest)
+        } else if privx::is_ours(path) {
+            privx::operation(method, path)
         } else {
             None
         };
@@ -42,6 +44,8 @@ impl Service for Router {
             flowtraq::call(&self.api, now, &request)
         } else if request.path.starts_with(native::PREFIX) {
             native::call(&self.api, now, &request)
+        } else if privx::is_ours(&request.path) {
+            privx::call(&self.api, now, &request)
         } else if request.path == "/" && request.method == Method::Get {
             Answer::Reply(reply::page(HOME))
         } else if let Some(page) = doc::serve(now, &request) {

@@ -45,6 +45,8 @@ pub struct Got {
     pub status: u16,
     pub body: String,
     pub retry_after: Option<String>,
+    #[allow(dead_code, reason = "of use to one dialect")]
+    pub location: Option<String>,
     pub streamed: bool,
 }
 
@@ -176,7 +178,7 @@ fn got(now: Time, reply: Reply) -> Got {
     let field = |name: &str| {
         reply.headers.iter().find(|h| h.field.as_str().as_str().eq_ignore_ascii_case(name)).map(|h| h.value.to_string())
     };
-    let retry_after = field("Retry-After");
+    let (retry_after, location) = (field("Retry-After"), field("Location"));
     let streamed = matches!(reply.body, Body::Stream(_));
     let body = match reply.body {
         Body::Empty => Vec::new(),
@@ -196,7 +198,7 @@ fn got(now: Time, reply: Reply) -> Got {
             }
         }
     };
-    Got { status: reply.status.0, body: String::from_utf8(body).unwrap(), retry_after, streamed }
+    Got { status: reply.status.0, body: String::from_utf8(body).unwrap(), retry_after, location, streamed }
 }
 
 /// A number of packets and bytes each way.

@@ -16,7 +16,7 @@
 mod carrier;
 mod given;
 mod manner;
-mod rows;
+pub(super) mod rows;
 
 use std::rc::Rc;
 use std::time::Duration;

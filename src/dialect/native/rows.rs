@@ -148,7 +148,8 @@ fn ranked(out: &mut Vec<u8>, row: &Row, manner: Manner) {
     object.end();
 }
 
-fn session(out: &mut Vec<u8>, record: &FlowRecord) {
+/// A session as an object; its number comes first.
+pub(in crate::dialect) fn session(out: &mut Vec<u8>, record: &FlowRecord) {
     let FlowRecord { key, origin, sides, macs, total, .. } = record;
     let has_ports = WITH_PORTS.contains(&key.protocol);
     let mut object = Object::begin(out);
@@ -275,7 +276,7 @@ impl<'a> Object<'a> {
 }
 
 /// Writes formatted text; a vector never refuses.
-pub(super) fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+pub(in crate::dialect) fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 

@@ -1,7 +1,7 @@
 //! The box itself.
 
 use super::{Access, Operation, SMALL_BODY, SYSTEM_AUDIT, Verb};
-use crate::schema::{Default, Property, Schema};
+use crate::schema::{Default, Format, Property, Schema};
 
 const SECTION: Schema = Schema::map(&Schema::any("A value or a list of values."), "A section.");
 
@@ -18,6 +18,8 @@ pub(super) const VERSION: Schema = Schema::object(
     ],
     "The version.",
 );
+
+const TROUBLE: Schema = Schema::text(1_024, "A sentence.");
 
 /// The operations.
 pub(super) static OPERATIONS: &[Operation] = &[
@@ -48,6 +50,27 @@ pub(super) static OPERATIONS: &[Operation] = &[
         description: "Which program this is, and which version of it.",
         parameters: Schema::object(&[], "Nothing."),
         result: VERSION,
+        access: Access::User,
+        changes: false,
+        streams: false,
+        body_limit: SMALL_BODY,
+    },
+    Operation {
+        name: "status",
+        verb: Verb::Get,
+        path: "/status",
+        description: "Whether the box does its work, and what troubles it if not.",
+        parameters: Schema::object(&[], "Nothing."),
+        result: Schema::object(
+            &[
+                Property::required("release", Schema::text(64, "Version of the program.")),
+                Property::required("product", Schema::text(64, "Name of the program.")),
+                Property::required("started", Schema::formatted(Format::DateTime, "When this run began.")),
+                Property::required("healthy", Schema::boolean("Whether nothing troubles it.")),
+                Property::required("trouble", Schema::array(&TROUBLE, 16, "What troubles it.")),
+            ],
+            "The status.",
+        ),
         access: Access::User,
         changes: false,
         streams: false,

@@ -1,0 +1,156 @@
+//! PrivX's REST conventions, as its guide has them: `/<service>/api/v1/<collection>`, UUIDs, `{items, count}`, error objects.
+//!
+//! # Services and collections
+//!
+//! | path | objects | operations |
+//! |---|---|---|
+//! | `/local-user-store/api/v1/users` | users | all |
+//! | `/role-store/api/v1/roles` | roles | all |
+//! | `/local-user-store/api/v1/api-clients` | OAuth 2.0 clients | all |
+//! | `/auth/api/v1/sessionstorage/sessions` | logins | read, remove |
+//! | `/auth/api/v1/keys` | API keys (ours) | read, make, remove |
+//! | `/host-store/api/v1/hosts` | hosts seen in the flows | read |
+//! | `/flow-store/api/v1/sessions` | sessions of the flow history (ours) | read |
+//! | `/flow-store/api/v1/traffic-groups` | traffic groups (ours) | all |
+//! | `/<service>/api/v1/status` | how the service does | read |
+//!
+//! `POST <collection>/search` finds objects by criteria. `/auth/api/v1/oauth/..` is OAuth 2.0 (see [`oauth`]).
+//!
+//! # Where the guide leaves a choice
+//!
+//! - No `limit` gives every object. Of hosts, which are a ranking of the flows, there are at most 10,000.
+//! - A search without a body, or with an empty one, finds everything. A criterion that objects do not have is an error: a
+//!   misspelt one must not find everything.
+//! - `PUT` takes the whole object as it was read, or the properties that change. What cannot be changed may be there if it is
+//!   the same.
+//! - A method that a path does not take is answered with 405.
+//! - Credentials are Bearer tokens; where there is none, what every dialect takes is taken (Basic, the local socket).
+
+mod failure;
+mod flows;
+mod items;
+mod objects;
+
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+use tiny_http::Method;
+
+use self::failure::Error;
+use self::objects::{Collection, Place};
+use super::router::drive;
+use super::{Answer, Request, carriers, reply};
+use crate::api::{Api, Outcome};
+use crate::base::Time;
+use crate::schema::{Operation, registry};
+
+/// The names that paths of this dialect begin with.
+const SERVICES: &[&str] = &["auth", "local-user-store", "role-store", "host-store", "flow-store"];
+
+static COLLECTIONS: &[Collection] = &[Collection {
+    service: "flow-store",
+    name: "traffic-groups",
+    list: "trafficgroups",
+    create: Some("trafficgroups.create"),
+    set: Some("trafficgroup.set"),
+    delete: Some("trafficgroup.delete"),
+    key: "id",
+    names: &[("id", "number")],
+}];
+
+/// What a path asks for.
+#[derive(Debug)]
+enum Route {
+    Objects(&'static Collection, Place),
+    Flows(flows::Collection, Place),
+    Status,
+}
+
+impl Route {
+    fn find(path: &str) -> Option<Self> {
+        let mut segments = path.strip_prefix('/')?.splitn(4, '/');
+        let (service, api, version, rest) = (segments.next()?, segments.next()?, segments.next()?, segments.next()?);
+        if (api, version) != ("api", "v1") || !SERVICES.contains(&service) {
+            return None;
+        }
+        if rest == "status" {
+            return Some(Self::Status);
+        }
+        let place = |name: &str| match rest.strip_prefix(name)? {
+            "" => Some(Place::All),
+            "/search" => Some(Place::Search),
+            id => {
+                let id = id.strip_prefix('/').filter(|id| !id.is_empty() && !id.contains('/'))?;
+                Some(Place::One(id.to_ascii_lowercase()))
+            }
+        };
+        let of_service = COLLECTIONS.iter().filter(|collection| collection.service == service);
+        let mut objects = of_service.filter_map(|c| Some(Self::Objects(c, place(c.name)?)));
+        objects.next().or_else(|| {
+            flows::Collection::ALL
+                .into_iter()
+                .filter(|collection| collection.service() == service)
+                .find_map(|collection| Some(Self::Flows(collection, place(collection.name())?)))
+        })
+    }
+
+    fn operation(&self, method: &Method) -> Result<&'static Operation, Error> {
+        match self {
+            Self::Objects(collection, place) => collection.operation(method, place),
+            Self::Flows(collection, place) => collection.operation(method, place),
+            Self::Status if *method == Method::Get => registry::find("status").ok_or(Error::NotFound),
+            Self::Status => Err(Error::Method),
+        }
+    }
+}
+
+/// Whether a path is this dialect's.
+#[must_use]
+pub fn is_ours(path: &str) -> bool {
+    let mut segments = path.split('/').skip(1);
+    segments.next().is_some_and(|service| SERVICES.contains(&service)) && segments.next() == Some("api")
+}
+
+/// The operation behind a path.
+#[must_use]
+pub fn operation(method: &Method, path: &str) -> Option<&'static Operation> {
+    Route::find(path)?.operation(method).ok()
+}
+
+/// Answers a request for a path of this dialect.
+#[must_use]
+pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
+    let answered = match Route::find(&request.path) {
+        None => Err(Error::NotFound),
+        Some(route) => match route {
+            Route::Objects(collection, place) => collection.call(api, now, request, place),
+            Route::Flows(collection, place) => collection.call(api, now, request, place),
+            Route::Status => route.operation(&request.method).map(|operation| status(api, now, request, operation)),
+        },
+    };
+    answered.unwrap_or_else(|error| Answer::Reply(error.reply()))
+}
+
+/// `{"status": "OK", ..}`, or `ERROR` with what troubles the box as `status_message`.
+fn status(api: &Rc<Api>, now: Time, request: &Request, operation: &'static Operation) -> Answer {
+    let outcome = api.call(now, carriers::caller(request, None), operation, Map::new());
+    drive(now, outcome, |_, outcome| {
+        Answer::Reply(match outcome {
+            Outcome::Failed(failure) => Error::Call(failure).reply(),
+            outcome => match outcome.result() {
+                Some(result) => reply::json(200, &status_object(result)),
+                None => Error::NotFound.reply(),
+            },
+        })
+    })
+}
+
+fn status_object(ours: &Value) -> Value {
+    let healthy = ours["healthy"] == true;
+    let trouble: Vec<&str> = ours["trouble"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    json!({
+        "variant": ours["product"], "version": ours["release"], "api_version": "v1", "app_id": ours["product"],
+        "server-mode": "standalone", "start_time": ours["started"], "status": if healthy { "OK" } else { "ERROR" },
+        "status_message": trouble.join("; "), "status_details": [],
+    })
+}

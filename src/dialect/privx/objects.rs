@@ -1,0 +1,249 @@
+//! Collections whose objects are few: read, searched, made, changed and removed through the operations of the table.
+
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+use tiny_http::Method;
+
+use super::failure::{Error, Fault, faults_of};
+use super::items::{Page, Search, uuid};
+use crate::api::{Api, Caller, Outcome};
+use crate::base::Time;
+use crate::dialect::message::header;
+use crate::dialect::router::drive;
+use crate::dialect::{Answer, Request, carriers, parameters, reply};
+use crate::schema::{Kind, Operation, registry};
+
+/// A collection of objects, and the operations behind it.
+#[derive(Debug)]
+pub(super) struct Collection {
+    /// The service's name, first in the path.
+    pub(super) service: &'static str,
+    /// The objects' name in the plural, last in the path.
+    pub(super) name: &'static str,
+    /// Lists them all.
+    pub(super) list: &'static str,
+    /// Makes one.
+    pub(super) create: Option<&'static str>,
+    /// Changes one.
+    pub(super) set: Option<&'static str>,
+    /// Removes one.
+    pub(super) delete: Option<&'static str>,
+    /// Our property that names an object; also the parameter by which the operations are told which one.
+    pub(super) key: &'static str,
+    /// Our names of properties and theirs, where they differ.
+    pub(super) names: &'static [(&'static str, &'static str)],
+}
+
+/// What follows the collection's name in a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing.
+    All,
+    /// `search`.
+    Search,
+    /// An identifier.
+    One(String),
+}
+
+impl Collection {
+    fn theirs<'a>(&self, ours: &'a str) -> &'a str {
+        self.names.iter().find(|(name, _)| *name == ours).map_or(ours, |(_, theirs)| theirs)
+    }
+
+    fn ours<'a>(&self, theirs: &'a str) -> &'a str {
+        self.names.iter().find(|(_, name)| *name == theirs).map_or(theirs, |(ours, _)| ours)
+    }
+
+    /// The properties that its objects can have, in their words.
+    fn properties(&self) -> Vec<&'static str> {
+        let listed = registry::find(self.list).map(|operation| operation.result.kind);
+        let Some(Kind::Array { items, .. }) = listed else { return vec!["id"] };
+        std::iter::once("id").chain(items.properties().iter().map(|property| self.theirs(property.name))).collect()
+    }
+
+    /// Our object in their words, with its identifier.
+    fn outward(&self, ours: &Value) -> Value {
+        let mut object = Map::new();
+        object.insert("id".into(), json!(self.id(ours)));
+        for (name, value) in ours.as_object().into_iter().flatten() {
+            object.insert(self.theirs(name).to_owned(), value.clone());
+        }
+        Value::Object(object)
+    }
+
+    fn id(&self, ours: &Value) -> String {
+        let name = &ours[self.key];
+        uuid(self.name, &name.as_str().map_or_else(|| name.to_string(), str::to_owned))
+    }
+
+    /// The operation that a method at a place needs.
+    pub(super) fn operation(&self, method: &Method, place: &Place) -> Result<&'static Operation, Error> {
+        let name = match (method, place) {
+            (Method::Get, Place::All | Place::One(_)) | (Method::Post, Place::Search) => Some(self.list),
+            (Method::Post, Place::All) => self.create,
+            (Method::Put, Place::One(_)) => self.set,
+            (Method::Delete, Place::One(_)) => self.delete,
+            _ => None,
+        };
+        name.and_then(registry::find).ok_or(Error::Method)
+    }
+
+    /// Answers a request for this collection.
+    pub(super) fn call(
+        &'static self,
+        api: &Rc<Api>,
+        now: Time,
+        request: &Request,
+        place: Place,
+    ) -> Result<Answer, Error> {
+        let operation = self.operation(&request.method, &place)?;
+        let (page, mut rest) = Page::read(parameters::pairs(&request.query))?;
+        let caller = carriers::caller(request, None);
+        let list = |then: Box<dyn FnOnce(Time, Vec<Value>) -> Answer>| {
+            let Some(list) = registry::find(self.list) else { return Answer::Reply(Error::NotFound.reply()) };
+            drive(now, api.call(now, caller.clone(), list, Map::new()), move |now, outcome| match objects(outcome) {
+                Ok(objects) => then(now, objects),
+                Err(error) => Answer::Reply(error.reply()),
+            })
+        };
+        match (&request.method, place) {
+            (Method::Post, Place::All) => Ok(self.create(api, now, caller, operation, body(request)?)),
+            (Method::Get, Place::All) | (_, Place::Search) => {
+                let search = match request.method {
+                    Method::Post if request.body.iter().all(u8::is_ascii_whitespace) => Search::default(),
+                    Method::Post => Search::read(&Value::Object(body(request)?), &self.properties())?,
+                    _ => Search::default(),
+                };
+                // Words of today's clients that make no difference here.
+                rest.retain(|(name, _)| !matches!(name.as_str(), "filter" | "fuzzycount"));
+                if let Some((name, _)) = rest.first() {
+                    return Err(Error::Invalid(vec![Fault::invalid(name, "is not known here")]));
+                }
+                Ok(list(Box::new(move |_, all| Answer::Reply(self.page(&search, &page, &all)))))
+            }
+            (method, Place::One(id)) => {
+                let method = method.clone();
+                let changes = if method == Method::Put { body(request)? } else { Map::new() };
+                let (api, caller) = (Rc::clone(api), caller.clone());
+                Ok(list(Box::new(move |now, all| {
+                    let Some(found) = all.into_iter().find(|object| self.id(object) == id) else {
+                        return Answer::Reply(Error::NotFound.reply());
+                    };
+                    match method {
+                        Method::Get => Answer::Reply(reply::json(200, &self.outward(&found))),
+                        Method::Put => self.set(&api, now, caller, operation, &found, changes),
+                        _ => self.run(&api, now, caller, operation, self.named(&found)),
+                    }
+                })))
+            }
+            _ => Err(Error::Method),
+        }
+    }
+
+    fn page(&self, search: &Search, page: &Page, all: &[Value]) -> crate::dialect::Reply {
+        let found: Vec<Value> = all.iter().map(|ours| self.outward(ours)).filter(|item| search.matches(item)).collect();
+        let count = found.len();
+        match page.of(found, &self.properties()) {
+            Ok(items) => reply::json(200, &json!({ "items": items, "count": count })),
+            Err(error) => error.reply(),
+        }
+    }
+
+    /// The parameters that name an object.
+    fn named(&self, ours: &Value) -> Map<String, Value> {
+        std::iter::once((self.key.to_owned(), ours[self.key].clone())).collect()
+    }
+
+    fn inward(&self, theirs: Map<String, Value>) -> Map<String, Value> {
+        let values = theirs.into_iter().filter(|(name, value)| name != "id" && !value.is_null());
+        values.map(|(name, value)| (self.ours(&name).to_owned(), value)).collect()
+    }
+
+    fn create(
+        &'static self,
+        api: &Rc<Api>,
+        now: Time,
+        caller: Caller,
+        operation: &'static Operation,
+        theirs: Map<String, Value>,
+    ) -> Answer {
+        let ours = self.inward(theirs);
+        let given = Value::Object(ours.clone());
+        drive(now, api.call(now, caller, operation, ours), move |_, outcome| {
+            let made = match outcome.result() {
+                Some(result) if result.get(self.key).is_some() => result.clone(),
+                Some(_) => json!({ self.key: given[self.key] }),
+                None => return Answer::Reply(self.failure(outcome).reply()),
+            };
+            let body = self.outward(&made);
+            let path = format!("/{}/api/v1/{}/{}", self.service, self.name, body["id"].as_str().unwrap_or_default());
+            let mut reply = reply::json(201, &body);
+            reply.headers.extend(header("Location", &path).ok());
+            Answer::Reply(reply)
+        })
+    }
+
+    /// Changes an object: a client sends back the whole of what it read, so what cannot be changed may be there if it is the
+    /// same.
+    fn set(
+        &'static self,
+        api: &Rc<Api>,
+        now: Time,
+        caller: Caller,
+        operation: &'static Operation,
+        found: &Value,
+        theirs: Map<String, Value>,
+    ) -> Answer {
+        let mut ours = self.inward(theirs);
+        let takes = |name: &str| operation.parameters.properties().iter().any(|property| property.name == name);
+        ours.retain(|name, value| takes(name) || found.get(name) != Some(&*value));
+        if ours.get(self.key).is_some_and(|name| *name != found[self.key]) {
+            let fault = Fault::invalid(self.theirs(self.key), "cannot be changed");
+            return Answer::Reply(Error::Invalid(vec![fault]).reply());
+        }
+        ours.extend(self.named(found));
+        self.run(api, now, caller, operation, ours)
+    }
+
+    fn run(
+        &'static self,
+        api: &Rc<Api>,
+        now: Time,
+        caller: Caller,
+        operation: &'static Operation,
+        ours: Map<String, Value>,
+    ) -> Answer {
+        drive(now, api.call(now, caller, operation, ours), move |_, outcome| match outcome.result() {
+            Some(_) => Answer::Reply(reply::json(200, &json!({}))),
+            None => Answer::Reply(self.failure(outcome).reply()),
+        })
+    }
+
+    fn failure(&self, outcome: Outcome) -> Error {
+        let Outcome::Failed(failure) = outcome else { return Error::NotFound };
+        match faults_of(&failure, |name| self.theirs(name).to_owned()) {
+            Some(faults) => Error::Invalid(faults),
+            None => Error::Call(failure),
+        }
+    }
+}
+
+/// The objects that a listing gave.
+fn objects(outcome: Outcome) -> Result<Vec<Value>, Error> {
+    match outcome {
+        Outcome::Done(Value::Array(objects)) => Ok(objects),
+        Outcome::Shared(value) => Ok(value.as_array().cloned().unwrap_or_default()),
+        Outcome::Failed(failure) => Err(Error::Call(failure)),
+        _ => Err(Error::NotFound),
+    }
+}
+
+/// The JSON object of a request's body.
+pub(super) fn body(request: &Request) -> Result<Map<String, Value>, Error> {
+    match serde_json::from_slice(&request.body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Error::Invalid(vec![Fault::invalid("", "a JSON object is expected as the body")])),
+        Err(error) => Err(Error::Invalid(vec![Fault::invalid("", &format!("the body is not JSON: {error}"))])),
+    }
+}

@@ -166,3 +166,32 @@ fn work_ends_when_its_client_goes_away() {
     drop(client);
     eventually("the stream is dropped", || world.seen.dropped.load(Ordering::SeqCst));
 }
+
+#[test]
+fn a_reply_that_is_held_back_comes_when_its_time_is_over_and_holds_nobody_up() {
+    let world = World::new(Limits::default());
+    let mut held = world.connect();
+    let taken = time_of(|| {
+        held.send("GET /later?500 HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(
+            time_of(|| assert_eq!(world.connect().ask(GET).status, 200)) < millis(300),
+            "others are answered meanwhile"
+        );
+        assert_eq!(held.reply().status, 401);
+    });
+    assert!((millis(500)..millis(1500)).contains(&taken), "{taken:?}");
+    assert_eq!(held.ask(GET).status, 200, "and the connection goes on");
+}
+
+#[test]
+fn who_is_held_back_leaves_when_somebody_needs_the_seat() {
+    let world = World::new(Limits { connections: 4, connections_per_address: 4, ..Limits::default() });
+    let mut guessers: Vec<_> = (0..4).map(|_| world.connect()).collect();
+    for guesser in &mut guessers {
+        guesser.send("GET /later?60000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    eventually("all guess", || world.counters().0.requests == 4);
+    let taken = time_of(|| assert_eq!(world.connect_from([127, 0, 0, 2]).ask(GET).status, 200));
+    assert!(taken < millis(5_000), "{taken:?}");
+    assert_eq!(world.counters().0.evicted, 1);
+}

@@ -100,6 +100,12 @@ impl Service for Sample {
                 work: Box::new(|| HashResult::Hashed("hashed".into())),
                 resume: Box::new(|_, result| text(format!("{result:?}"))),
             },
+            "/later" => {
+                let wait = Duration::from_millis(request.query.parse().unwrap());
+                let headers = vec![];
+                let body = Body::Full(b"at last".to_vec());
+                Answer::Later { wait, reply: Reply { status: StatusCode(401), reason: None, headers, body } }
+            }
             "/big" => text(vec![b'y'; request.query.parse().unwrap()]),
             "/stream" => {
                 let (left, seen) = (request.query.parse().unwrap(), Arc::clone(&self.0));

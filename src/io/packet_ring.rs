@@ -24,10 +24,11 @@
 //!
 //! # Decisions
 //!
-//! The defaults were measured (user and system time of the draining process). Each wake-up costs as much as a thousand frames: at
-//! 10,000 frames a second, 0.33 us a frame where blocks retire after 50 ms, 0.19 after 100 ms, and little less after that. At
-//! 300,000 a second blocks fill before they retire: 0.06 us a frame with frames kept short, 0.10 with whole ones, the
-//! same for blocks of 256 KiB and of 1 MiB; with smaller ones a late reader loses less of the ring at once.
+//! The defaults were measured (user and system time of the draining process, several runs on a machine with neighbours). Each
+//! wake-up costs as much as a thousand frames: at 10,000 frames a second 0.19 to 0.24 us a frame where blocks retire after
+//! 100 ms, half as much again after 50 ms, and little less after more. At 300,000 a second blocks fill before they retire:
+//! 0.06 to 0.11 us a frame, the lower figures with frames kept short, the same for blocks of 256 KiB and of 1 MiB; with smaller
+//! ones a late reader loses less of the ring at once.
 //!
 //! This is the one file with `unsafe`: mapping the ring, calling setsockopt and ioctl with structures, and two views of
 //! the mapping (a block's status word, and the bytes of a block that is ours). Everything in a block is read

@@ -100,7 +100,7 @@ fn what_is_wrong_with_the_config_is_said_with_the_file_and_the_path_or_the_optio
     std::fs::write(&file, r#"{"http": {"listen": "[::]:8443", "conections": 9}}"#).unwrap();
     let (code, told) = refused(&["--data", folder]);
     assert_eq!(code, Some(1));
-    assert!(told.contains(&format!("{name}: http.listen: ")), "{told}");
+    assert!(told.starts_with(&format!("weir: {name}: http.listen: ")), "{told}");
     assert!(told.contains(&format!("{name}: http.conections: is not known here; did you mean 'http.connections'?")));
     std::fs::write(&file, "{\n \"log\": }").unwrap();
     assert!(
@@ -111,6 +111,8 @@ fn what_is_wrong_with_the_config_is_said_with_the_file_and_the_path_or_the_optio
         refused(&["--data", folder, "--board", "toaster"]).1,
         "weir: there is no board 'toaster'; there are: base, rpi-armv6\n"
     );
+    let (code, told) = refused(&["--data", folder, "--listen", "8443"]);
+    assert!(code == Some(2) && told.contains("such as 0.0.0.0:8443"), "{told}");
     let (_, told) = refused(&["--data", folder, "--interface", "a/b"]);
     assert!(told.starts_with("weir: --interface: is not of format"), "{told}");
 }

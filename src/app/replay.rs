@@ -25,7 +25,8 @@ const BATCH: u32 = 512;
 
 /// Whether the file is a capture with a frame in it at least; what is wrong otherwise.
 pub fn check(path: &Path) -> Result<(), String> {
-    let first = File::open(path).map_err(CaptureError::from).and_then(Reader::open).and_then(|mut reader| {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let first = Reader::open(file).and_then(|mut reader| {
         let link = reader.file_link();
         Ok((link, reader.next()?.is_some()))
     });

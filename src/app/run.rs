@@ -46,7 +46,8 @@ pub fn main(options: &cli::Run) -> Exit {
     match start(options) {
         Ok(()) => Exit::Success,
         Err(error) => {
-            complain(&format!("weir: {error}"));
+            // A config may have several faults.
+            error.lines().for_each(|line| complain(&format!("weir: {line}")));
             Exit::Failure
         }
     }

@@ -178,7 +178,7 @@ fn program() -> Clap {
             .arg(
                 option("listen", "ADDR:PORT")
                     .action(ArgAction::Append)
-                    .value_parser(value_parser!(SocketAddr))
+                    .value_parser(socket_address)
                     .help("Serve HTTPS here; may be repeated [config: http.listen, else [::]:8443]"),
             )
             .arg(
@@ -229,12 +229,12 @@ fn program() -> Clap {
         .arg(
             option("tunnels", "WHICH")
                 .value_parser(PossibleValuesParser::new(["outer", "inner"]))
-                .help("Which IP header makes the session [default: outer]"),
+                .help("Which IP header makes the session [config of --data, else outer]"),
         )
         .arg(
             option("flows", "N")
                 .value_parser(value_parser!(u32).range(1..=MAX_FLOWS))
-                .help("Sessions held at once [default: 65536]"),
+                .help("Sessions held at once [config of --data, else 65536]"),
         )
         .arg(log.help("How much to log to standard error [default: warn]"));
     let setup = Clap::new("setup")
@@ -255,6 +255,10 @@ fn program() -> Clap {
         .subcommands([run, read, setup])
         .subcommands(call::commands())
         .subcommands([completion, complete])
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "an address and a port are expected, such as 0.0.0.0:8443 or [::]:8443")
 }
 
 fn option(name: &'static str, value: &'static str) -> Arg {

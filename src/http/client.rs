@@ -30,6 +30,12 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRunning(_) => f.write_str("weir is not running on this data folder"),
+            Self::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                write!(
+                    f,
+                    "the connection to weir: {error}; only root and the user that weir runs as may use its local socket"
+                )
+            }
             Self::Io(error) => write!(f, "the connection to weir: {error}"),
             Self::Broken(what) => write!(f, "the answer of weir: {what}"),
         }
@@ -44,7 +50,9 @@ impl std::error::Error for CallError {}
 /// [`CallError`]; a status that is no success is an answer, not an error.
 pub async fn call(socket: &Path, method: &Method, target: &str, body: &[u8]) -> Result<(u16, Vec<u8>), CallError> {
     let stream = Async::<UnixStream>::connect(socket).await.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => CallError::NotRunning(error),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused => {
+            CallError::NotRunning(error)
+        }
         _ => CallError::Io(error),
     })?;
     exchange(stream, "localhost", None, method, target, body).await

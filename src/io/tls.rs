@@ -29,6 +29,8 @@ use rustls::{ServerConfig, SupportedCipherSuite};
 
 const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "cert.pem";
+/// What a certificate without its key is called from then on.
+const ASIDE: &str = "cert.pem.without-key";
 
 /// The key and certificate in use.
 pub struct Tls {
@@ -66,12 +68,18 @@ impl std::error::Error for TlsError {}
 
 impl Tls {
     /// Loads the pair in `folder`; makes one for `names` and `addresses` where there is no key. A certificate without its key
-    /// serves nobody: it is what a power cut leaves of a pair in the making, and is replaced.
+    /// serves nobody: it is what a power cut leaves of a pair in the making, or a user's whose key is still to come, so it is
+    /// put aside as [`ASIDE`].
     ///
     /// # Errors
     /// [`TlsError`]; a key without its certificate is an error, so that a user's key is never overwritten.
     pub fn open(folder: &Path, names: &[String], addresses: &[IpAddr]) -> Result<Self, TlsError> {
         if !folder.join(KEY).exists() {
+            let (lone, aside) = (folder.join(CERTIFICATE), folder.join(ASIDE));
+            if lone.exists() {
+                fs::rename(&lone, &aside).map_err(|error| TlsError::File(lone.clone(), error))?;
+                log::warn!("tls: {} has no {KEY} beside it; it is now {}", lone.display(), aside.display());
+            }
             make(folder, names, addresses)?;
         }
         Ok(Self { folder: folder.to_owned(), current: RefCell::new(load(folder)?) })
@@ -133,15 +141,21 @@ pub fn own_addresses() -> Vec<IpAddr> {
 
 fn load(folder: &Path) -> Result<Current, TlsError> {
     let (key_path, certificate_path) = (folder.join(KEY), folder.join(CERTIFICATE));
-    let certificates = CertificateDer::pem_slice_iter(&read(&certificate_path)?)
+    let certificate = read(&certificate_path).map_err(|error| match error {
+        TlsError::File(path, error) if error.kind() == io::ErrorKind::NotFound => {
+            TlsError::Content(path, format!("is missing beside {KEY}; without {KEY} a new pair is made"))
+        }
+        error => error,
+    })?;
+    let certificates = CertificateDer::pem_slice_iter(&certificate)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::Content(certificate_path.clone(), error.to_string()))?;
+        .map_err(|error| TlsError::Content(certificate_path.clone(), format!("is no PEM ({error})")))?;
     let Some(first) = certificates.first() else {
-        return Err(TlsError::Content(certificate_path, "holds no certificate".into()));
+        return Err(TlsError::Content(certificate_path, "holds no certificate in PEM".into()));
     };
     let fingerprint = fingerprint(first);
     let key = PrivateKeyDer::from_pem_slice(&read(&key_path)?)
-        .map_err(|error| TlsError::Content(key_path.clone(), error.to_string()))?;
+        .map_err(|error| TlsError::Content(key_path.clone(), format!("holds no private key in PEM ({error})")))?;
     let config = configuration(certificates, key).map_err(|error| TlsError::Content(key_path, error.to_string()))?;
     Ok(Current { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint })
 }
@@ -232,11 +246,13 @@ mod tests {
     fn half_a_pair_in_the_making_is_made_anew_and_a_lone_key_is_not_touched() {
         let folder = tempfile::tempdir().unwrap();
         let first = open(folder.path()).unwrap().fingerprint();
+        let certificate = fs::read(folder.path().join(CERTIFICATE)).unwrap();
         fs::remove_file(folder.path().join(KEY)).unwrap();
         assert_ne!(open(folder.path()).unwrap().fingerprint(), first);
+        assert_eq!(fs::read(folder.path().join(ASIDE)).unwrap(), certificate, "it may be a user's");
         fs::remove_file(folder.path().join(CERTIFICATE)).unwrap();
         let key = fs::read(folder.path().join(KEY)).unwrap();
-        assert!(matches!(open(folder.path()), Err(TlsError::File(path, _)) if path.ends_with(CERTIFICATE)));
+        assert!(matches!(open(folder.path()), Err(TlsError::Content(path, _)) if path.ends_with(CERTIFICATE)));
         assert_eq!(fs::read(folder.path().join(KEY)).unwrap(), key);
     }
 

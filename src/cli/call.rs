@@ -27,7 +27,7 @@ use crate::http::client::{CallError, call, exchange};
 use crate::io::pinned::{self, Fingerprint, PinError};
 use crate::schema::{Fault, Kind, Operation, Schema, Verb, from_text, verify};
 
-/// Where the native tree begins.
+/// Where the native tree begins; in this format truth values stay what they are, and a refusal comes at once.
 const TREE: &str = "/api2/rest";
 /// The port where `--host` names none.
 const PORT: u16 = 8443;

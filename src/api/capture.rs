@@ -97,6 +97,14 @@ impl Capture {
         self.shared.iter().map(|(a, b)| json!([a, b])).collect::<Value>().to_string()
     }
 
+    /// Takes an interface that is no longer captured on off the list; its losses stay counted.
+    pub fn forget(&mut self, index: u32) {
+        if let Some(at) = self.interfaces.iter().position(|interface| interface.index == index) {
+            let interface = self.interfaces.remove(at);
+            self.forgotten = (self.forgotten.0 + interface.drops, self.forgotten.1 + interface.freezes);
+        }
+    }
+
     /// The interfaces for `info`.
     #[must_use]
     pub fn interfaces_json(&self) -> Value {

@@ -135,6 +135,8 @@ fn basic(world: &World, now: Time) -> Value {
         "LISTINGS CAPACITY": MOST_LISTINGS,
         "QUESTIONS REFUSED": questions.refused,
     });
+    section["CONFIG"] = json!(super::config::condition(world));
+    section["CONFIG WAITS FOR RESTART"] = json!(world.book.borrow().waiting(&config.config));
     for (name, value) in world.reports() {
         section[name] = value;
     }

@@ -7,6 +7,7 @@
 
 mod access;
 pub mod capture;
+pub mod config;
 mod flows;
 pub mod honesty;
 mod info;
@@ -195,9 +196,9 @@ impl Api {
         operation: &'static Operation,
         parameters: Map<String, Value>,
     ) -> Outcome {
-        let Caller { from, credential, .. } = caller;
+        let Caller { from, credential, connection } = caller;
         if operation.access == Access::Open {
-            return self.verified(now, from, None, operation, parameters);
+            return self.verified(now, (from, connection), None, operation, parameters);
         }
         let api = Rc::clone(self);
         self.identified(now, from, credential, move |now, identity| {
@@ -209,7 +210,7 @@ impl Api {
                 let refusal = api.world.auth.borrow_mut().forbidden(now, from, &identity.user, operation.name);
                 return Failure::Refused(refusal).into();
             }
-            api.verified(now, from, Some(&identity), operation, parameters)
+            api.verified(now, (from, connection), Some(&identity), operation, parameters)
         })
     }
 
@@ -247,7 +248,7 @@ impl Api {
     fn verified(
         self: &Rc<Self>,
         now: Time,
-        from: From,
+        (from, connection): (From, Connection),
         identity: Option<&Identity>,
         operation: &'static Operation,
         parameters: Map<String, Value>,
@@ -263,7 +264,7 @@ impl Api {
         let Some(handler) = handler(operation.name) else {
             return Failure::Broken(format!("the operation {} has no handler", operation.name)).into();
         };
-        let outcome = handler(&Call { api: self, now, from, identity, operation, parameters: &parameters });
+        let outcome = handler(&Call { api: self, now, from, connection, identity, operation, parameters: &parameters });
         if cfg!(debug_assertions)
             && let Some(result) = outcome.result()
         {
@@ -283,6 +284,7 @@ struct Call<'a> {
     api: &'a Rc<Api>,
     now: Time,
     from: From,
+    connection: Connection,
     /// Who calls; `None` where an open operation did not ask.
     identity: Option<&'a Identity>,
     operation: &'static Operation,
@@ -338,7 +340,7 @@ type Handler = fn(&Call) -> Outcome;
 
 /// The handlers by operation, an area each.
 static HANDLERS: &[&[(&str, Handler)]] =
-    &[system::HANDLERS, nodes::HANDLERS, access::HANDLERS, flows::HANDLERS, objects::HANDLERS];
+    &[system::HANDLERS, nodes::HANDLERS, access::HANDLERS, config::HANDLERS, flows::HANDLERS, objects::HANDLERS];
 
 fn handler(operation: &str) -> Option<Handler> {
     HANDLERS.iter().copied().flatten().find(|(name, _)| *name == operation).map(|(_, handler)| *handler)

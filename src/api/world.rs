@@ -2,21 +2,23 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::capture::Capture;
+use super::config::change::Outside;
 use super::flows::Questions;
 use crate::auth::Auth;
 use crate::base::lru::HashKey;
 use crate::base::{Host, Time};
-use crate::config::Loaded;
+use crate::config::{Book, Loaded};
 use crate::enrich::Enricher;
 use crate::flow::{FlowRecord, Meter, Tally};
 use crate::objects::Objects;
 use crate::rollup::Rollups;
+use crate::schema::Fault;
 use crate::store::rollups::RollupStore;
 use crate::store::{DamagedBlock, Store};
 
@@ -26,6 +28,9 @@ pub struct World {
     pub started: Time,
     /// The config in force.
     pub config: RefCell<Loaded>,
+    /// Where it comes from, and where changes of it stand.
+    pub book: RefCell<Book>,
+    outside: RefCell<Option<Weak<dyn Outside>>>,
     /// Users, keys, throttle.
     pub auth: RefCell<Auth>,
     /// Sessions in memory.
@@ -73,6 +78,7 @@ impl fmt::Debug for World {
 #[expect(missing_docs, reason = "the fields of World of the same names say it")]
 pub struct Parts {
     pub config: Loaded,
+    pub book: Book,
     pub auth: Auth,
     pub meter: Meter,
     pub enricher: Enricher,
@@ -87,11 +93,13 @@ impl World {
     /// A world that begins now.
     #[must_use]
     pub fn new(now: Time, parts: Parts) -> Self {
-        let Parts { config, auth, meter, mut enricher, rollups, rollup_store, store, damaged, objects } = parts;
+        let Parts { config, book, auth, meter, mut enricher, rollups, rollup_store, store, damaged, objects } = parts;
         enricher.set_groups(objects.groups.rules(&config.config.filter.internal));
         Self {
             started: now,
             config: RefCell::new(config),
+            book: RefCell::new(book),
+            outside: RefCell::new(None),
             auth: RefCell::new(auth),
             meter: RefCell::new(meter),
             tally: RefCell::new(Tally::default()),
@@ -118,6 +126,31 @@ impl World {
     /// The machine now.
     pub(super) fn host(&self) -> Host {
         (self.host.borrow())()
+    }
+
+    /// Says who makes the running program follow the config.
+    pub fn set_outside(&self, outside: Weak<dyn Outside>) {
+        *self.outside.borrow_mut() = Some(outside);
+    }
+
+    /// Who that is.
+    #[must_use]
+    pub fn outside(&self) -> Option<Rc<dyn Outside>> {
+        self.outside.borrow().as_ref()?.upgrade()
+    }
+
+    /// Makes another config the one in force.
+    ///
+    /// # Errors
+    /// Leaves that cannot be as they should; nothing is changed then.
+    pub(super) fn put_in_force(&self, loaded: Loaded) -> Result<(), Vec<Fault>> {
+        let before = self.config.borrow().config.clone();
+        if let Some(outside) = self.outside() {
+            outside.apply(&before, &loaded.config)?;
+        }
+        *self.config.borrow_mut() = loaded;
+        self.retag();
+        Ok(())
     }
 
     /// Adds an entry to `info`'s section `basicinfo`, made anew for each answer: for counters of floors above.

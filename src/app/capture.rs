@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_io::Timer;
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
+use smol::channel::Receiver;
 use smol::{LocalExecutor, Task};
 
 use super::intake::{self, Frame};
@@ -19,6 +20,7 @@ use super::{keep, setting};
 use crate::api::World;
 use crate::api::capture::Interface as Seen;
 use crate::base::{Ip, time};
+use crate::config::Capture as Settings;
 use crate::flow::Source;
 use crate::io::interfaces::{Interface, Interfaces};
 use crate::io::packet_ring::{Ring, RingConfig, RingError};
@@ -37,22 +39,43 @@ const RETRY: Duration = Duration::from_secs(10);
 const TCP: u8 = 6;
 
 /// Captures on the interfaces that the config names, or on all that are up, for ever.
-pub async fn run(world: Rc<World>, executor: Weak<LocalExecutor<'static>>) {
-    if let Err(error) = supervise(&world, &executor).await {
+///
+/// `changed` tells that the config may name others, or wants to capture otherwise on them.
+pub async fn run(world: Rc<World>, executor: Weak<LocalExecutor<'static>>, changed: Receiver<()>) {
+    if let Err(error) = supervise(&world, &executor, &changed).await {
         log::error!("capture: interfaces cannot be watched: {error}");
         world.capture.borrow_mut().trouble = Some(format!("interfaces cannot be watched: {error}"));
     }
 }
 
-async fn supervise(world: &Rc<World>, executor: &Weak<LocalExecutor<'static>>) -> io::Result<()> {
+async fn supervise(
+    world: &Rc<World>,
+    executor: &Weak<LocalExecutor<'static>>,
+    reconfigured: &Receiver<()>,
+) -> io::Result<()> {
     let mut interfaces = Interfaces::watch()?;
-    let wanted = world.config.borrow().config.capture.interfaces.clone();
-    for name in wanted.iter().filter(|name| interfaces.by_name(name).is_none()) {
-        log::warn!("capture: there is no interface {name} yet; waiting for it");
-    }
     let mut rings: BTreeMap<u32, Task<()>> = BTreeMap::new();
+    let mut settings = None;
     loop {
         let mut retry = false;
+        let now = world.config.borrow().config.capture.clone();
+        let wanted = now.interfaces.clone();
+        if settings.as_ref() != Some(&now) {
+            for name in wanted.iter().filter(|name| interfaces.by_name(name).is_none()) {
+                log::warn!("capture: there is no interface {name} yet; waiting for it");
+            }
+            let is_other = settings.as_ref().is_some_and(|before: &Settings| before.promiscuous != now.promiscuous);
+            rings.retain(|index, _| {
+                let named = interfaces.by_index(*index).is_some_and(|i| wanted.is_empty() || wanted.contains(&i.name));
+                let stays = named && !is_other;
+                if !stays {
+                    // What is opened after it counts from zero.
+                    world.capture.borrow_mut().forget(*index);
+                }
+                stays
+            });
+            settings = Some(now);
+        }
         let is_elsewhere = |index| wanted.is_empty() && interfaces.seen_at(index) != index;
         rings.retain(|index, task| {
             !task.is_finished() && interfaces.by_index(*index).is_some() && !is_elsewhere(*index)
@@ -89,7 +112,11 @@ async fn supervise(world: &Rc<World>, executor: &Weak<LocalExecutor<'static>>) -
             }
         }
         note_shared(world, &interfaces, &rings.keys().copied().collect::<Vec<_>>());
-        let changed = interfaces.changed();
+        let reconfigured = async {
+            reconfigured.recv().await.map_err(io::Error::other)?;
+            Ok(())
+        };
+        let changed = reconfigured.or(interfaces.changed());
         if retry {
             let later = async {
                 Timer::after(RETRY).await;

@@ -4,6 +4,7 @@ mod capture;
 mod geo;
 mod intake;
 mod keep;
+mod live;
 mod read;
 mod replay;
 mod run;

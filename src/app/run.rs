@@ -1,30 +1,30 @@
 //! `weir run`: capture, keep, serve.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use async_io::Async;
 use serde_json::{Value, json};
 use smol::LocalExecutor;
 
 use super::keep::Keeper;
+use super::live::Live;
 use super::stored::{self, Captures};
 use super::{Exit, capture, chain, complain, geo, replay, say, setting};
 use crate::api::capture::Capture;
+use crate::api::config::change;
 use crate::api::{Api, Parts, World};
 use crate::auth::{Auth, SetupCode};
 use crate::base::disk::Disk;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
 use crate::cli;
-use crate::config::{self, Config, Loaded};
+use crate::config::{Book, Loaded};
 use crate::dialect::Router;
 use crate::enrich::Enricher;
 use crate::flow::Meter;
-use crate::http::{Door, Redirect, Server};
+use crate::http::{Door, Server};
 use crate::io::host::HostReader;
 use crate::io::offload::Offload;
 use crate::io::signals::{Signal, Signals};
@@ -60,17 +60,16 @@ fn start(options: &cli::Run) -> Result<(), String> {
     }
     let (disk, _lock) = setting::open_data(&options.data)?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
-    let loaded = setting::load_config(&*disk, &options.data, &given(options))?;
-    logger::start(level(&loaded.config));
+    let (book, loaded) = setting::open_book(&disk, &options.data, given(options), time::now())?;
+    logger::start(setting::level(&loaded.config));
 
     let executor = Rc::new(LocalExecutor::new());
     let signals = Signals::listen().map_err(|e| format!("signals: {e}"))?;
     let offload = Rc::new(Offload::start().map_err(|e| format!("threads: {e}"))?);
-    let (world, code, missed, resume) = build(options, &disk, loaded)?;
+    let (world, code, missed, resume) = build(options, &disk, book, loaded)?;
     let server = Server::new(&executor, setting::http_limits(&world.config.borrow().config), Rc::clone(&offload));
     let tls = Tls::open(&options.data.join(TLS), &tls::own_names(), &tls::own_addresses()).map_err(|e| chain(&e))?;
     let tls = Rc::new(tls);
-    let doors = open_doors(options, &world.config.borrow().config, &tls)?;
 
     let service = Rc::new(Router::new(Api::new(Rc::clone(&world))));
     {
@@ -79,14 +78,13 @@ fn start(options: &cli::Run) -> Result<(), String> {
         world.set_host(move || host.read());
         world.add_report("HTTP", move || server.upgrade().map_or(Value::Null, |server| http_report(&server)));
     }
-    for (door, is_redirect) in doors {
-        let server = Rc::clone(&server);
-        if is_redirect {
-            let port = world.config.borrow().config.http.listen.first().map_or(443, SocketAddr::port);
-            executor.spawn(server.serve(door, Rc::new(Redirect { port }))).detach();
-        } else {
-            executor.spawn(server.serve(door, Rc::<Router>::clone(&service))).detach();
-        }
+    let parts = (Rc::clone(&server), Rc::clone(&service), Rc::clone(&tls), Rc::clone(&offload));
+    let (_live, recapture) = Live::start(&world, &executor, parts.0, parts.1, parts.2, parts.3)?;
+    let socket = options.data.join(SOCKET);
+    match net::listen_local(&socket) {
+        Ok(listener) => executor.spawn(server.serve(Door::Local(listener), service)).detach(),
+        // Everything else works without it.
+        Err(error) => log::warn!("the local socket {}: {error}", socket.display()),
     }
     let keeper = Keeper::new(Rc::clone(&world), Rc::clone(&offload));
     executor.spawn(keeper.clone().catch_up(missed, resume, HashKey::random())).detach();
@@ -98,14 +96,14 @@ fn start(options: &cli::Run) -> Result<(), String> {
             world.capture.borrow_mut().replay = Some(file.display().to_string());
             executor.spawn(replay::run(Rc::clone(&world), file.clone())).detach();
         }
-        None => executor.spawn(capture::run(Rc::clone(&world), Rc::downgrade(&executor))).detach(),
+        None => executor.spawn(capture::run(Rc::clone(&world), Rc::downgrade(&executor), recapture)).detach(),
     }
 
     // Let capture say what it cannot do before the user is told where to go. Not until nothing is left to do: a replay that is
     // behind, and rollups that catch up with the history, always have more.
     (0..FIRST_TURNS).take_while(|_| executor.try_tick()).for_each(drop);
     say(&greeting(options, &world, &tls, code.as_ref()));
-    let ours = Running { executor: &executor, offload: &offload, world: &world, disk: &disk, options, tls: &tls };
+    let ours = Running { executor: &executor, offload: &offload, world: &world, disk: &disk, tls: &tls };
     smol::block_on(executor.run(until_stopped(signals, ours)));
     log::info!("stopping: flushing what is in memory");
     keeper.shut_down();
@@ -130,14 +128,11 @@ fn given(options: &cli::Run) -> Vec<(&'static str, Value)> {
     given
 }
 
-fn level(config: &Config) -> log::LevelFilter {
-    config.log.level.parse().unwrap_or(log::LevelFilter::Info)
-}
-
 /// Opens what is kept and puts the world together.
 fn build(
     options: &cli::Run,
     disk: &Arc<dyn Disk>,
+    book: Book,
     loaded: Loaded,
 ) -> Result<(Rc<World>, Option<SetupCode>, Scan, Time), String> {
     let now = time::now();
@@ -168,6 +163,7 @@ fn build(
         rollups: Rollups::new(secret, now),
         rollup_store,
         config: loaded,
+        book,
         auth,
         enricher,
         store,
@@ -186,45 +182,6 @@ fn uncounted(disk: &dyn Disk) -> Vec<(Time, Time)> {
             vec![(Time::ZERO, Time::MAX)]
         }
     }
-}
-
-/// All listeners, and of each whether it only redirects.
-fn open_doors(options: &cli::Run, config: &Config, tls: &Rc<Tls>) -> Result<Vec<(Door, bool)>, String> {
-    let mut doors = Vec::new();
-    for address in &config.http.listen {
-        let listener = listen(*address)?;
-        let tls = Rc::clone(tls);
-        doors.push((Door::Tls(listener, Box::new(move || tls.acceptor())), false));
-    }
-    for address in &config.http.redirect {
-        let listener = listen(*address)?;
-        doors.push((Door::Plain(listener), true));
-    }
-    let socket = options.data.join(SOCKET);
-    match net::listen_local(&socket) {
-        Ok(listener) => doors.push((Door::Local(listener), false)),
-        // Everything else works without it.
-        Err(error) => log::warn!("the local socket {}: {error}", socket.display()),
-    }
-    Ok(doors)
-}
-
-fn listen(address: SocketAddr) -> Result<Async<TcpListener>, String> {
-    net::listen(address).map_err(|error| {
-        let way_out = match error.kind() {
-            ErrorKind::PermissionDenied if address.port() < 1_024 => format!(
-                ": ports below 1024 need CAP_NET_BIND_SERVICE; to allow it: sudo setcap \
-                 cap_net_raw,cap_net_bind_service+ep {}",
-                setting::own_path()
-            ),
-            ErrorKind::AddrInUse => {
-                ": another program (or another weir) listens there; choose another --listen".to_owned()
-            }
-            ErrorKind::AddrNotAvailable => ": this box has no such address".to_owned(),
-            _ => String::new(),
-        };
-        format!("cannot listen on {address}: {error}{way_out}")
-    })
 }
 
 fn http_report(server: &Server) -> Value {
@@ -260,39 +217,20 @@ struct Running<'a> {
     offload: &'a Rc<Offload>,
     world: &'a Rc<World>,
     disk: &'a Arc<dyn Disk>,
-    options: &'a cli::Run,
     tls: &'a Tls,
 }
 
 /// Takes what changed in config and certificate; what is wrong is logged and changes nothing.
 fn reload(ours: &Running<'_>) {
-    let Running { world, disk, options, tls, .. } = ours;
+    let Running { world, tls, .. } = ours;
+    // Before the certificate: what was tried out of it is rolled back here.
+    if let Err(error) = change::reload(world, time::now()) {
+        log::error!("reload: the config in force stays: {error}");
+    }
     match tls.reload() {
         Ok(()) => log::info!("reload: certificate with SHA-256 fingerprint {}", tls.fingerprint()),
         Err(error) => log::error!("reload: the certificate in use stays: {}", chain(&error)),
     }
-    let loaded = match setting::load_config(&***disk, &options.data, &given(options)) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            log::error!("reload: the config in force stays: {error}");
-            return;
-        }
-    };
-    let changed = config::changed(&world.config.borrow().config, &loaded.config);
-    for leaf in &changed {
-        let when = if leaf.restart { "; takes effect at the next start" } else { "" };
-        log::info!("reload: {} changed{when}", leaf.path);
-    }
-    let new = &loaded.config;
-    logger::start(level(new));
-    world.meter.borrow_mut().set_limits(&setting::meter_config(new, Time::ZERO));
-    world.store.borrow_mut().configure(setting::store_settings(new));
-    if let Some(store) = world.rollup_store.borrow_mut().as_mut() {
-        store.configure(setting::rollup_settings(new));
-    }
-    world.auth.borrow_mut().configure(setting::auth_settings(new));
-    *world.config.borrow_mut() = loaded;
-    world.retag();
 }
 
 /// What a user sees first: where to go, what is captured, how to set the password.
@@ -303,6 +241,13 @@ fn greeting(options: &cli::Run, world: &World, tls: &Tls, code: Option<&SetupCod
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12} {value}\n"));
     line("data", &format!("{} (history up to {} MiB)", options.data.display(), config.storage.budget >> 20));
     line("capture", &captured(&capture, &config.capture.interfaces));
+    let book = world.book.borrow();
+    if let Some(broken) = book.broken() {
+        line("config", &broken.to_string());
+    }
+    if let Some(rolled_back) = book.rolled_back() {
+        line("config", rolled_back);
+    }
     line("certificate", &format!("SHA-256 {}", tls.fingerprint()));
     if let Some(code) = code {
         line(

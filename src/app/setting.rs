@@ -2,13 +2,14 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::auth;
 use crate::base::Time;
 use crate::base::disk::Disk;
-use crate::config::{self, Config, ConfigError, Loaded, Origin, versions};
+use crate::config::{self, Book, Config, ConfigError, Loaded, OpenError, Origin, versions};
 use crate::flow::MeterConfig;
 use crate::http;
 use crate::io::disk::{Lock, OsDisk};
@@ -45,14 +46,32 @@ pub fn open_data(folder: &Path) -> Result<(OsDisk, Lock), String> {
 pub fn load_config(disk: &dyn Disk, folder: &Path, given: &[(&str, Value)]) -> Result<Loaded, String> {
     let path = folder.join(versions::FILE);
     let file = versions::read(disk).map_err(|e| format!("{}: {e}", path.display()))?;
+    config::load(file.as_deref(), given).map_err(|error| faults_told(&path, &error))
+}
+
+/// The same to work with it: where the file is broken, the last good version of it.
+pub fn open_book(
+    disk: &Arc<dyn Disk>,
+    folder: &Path,
+    given: Vec<(&'static str, Value)>,
+    now: Time,
+) -> Result<(Book, Loaded), String> {
+    let path = folder.join(versions::FILE);
+    Book::open(Arc::clone(disk), given, now).map_err(|error| match error {
+        OpenError::Config(error) => faults_told(&path, &error),
+        OpenError::File(error) => format!("{}: {error}", path.display()),
+    })
+}
+
+/// Everything that is wrong, a line each, in the words of who wrote it.
+fn faults_told(path: &Path, error: &ConfigError) -> String {
     let told = |(origin, fault): &(Origin, Fault)| match origin {
         Origin::File => format!("{}: {fault}", path.display()),
         Origin::CommandLine => format!("{}: {}", option_of(&fault.path), fault.problem),
         // The profiles themselves are part of the program: what is wrong is the name.
         Origin::Board | Origin::Default => fault.problem.to_string(),
     };
-    let lines = |error: ConfigError| error.faults.iter().map(told).collect::<Vec<_>>().join("\n");
-    config::load(file.as_deref(), given).map_err(lines)
+    error.faults.iter().map(told).collect::<Vec<_>>().join("\n")
 }
 
 /// This program's file, for commands that are shown to be typed.
@@ -69,6 +88,10 @@ fn option_of(path: &str) -> &str {
         Some("capture.interfaces") => "--interface",
         _ => path,
     }
+}
+
+pub fn level(config: &Config) -> log::LevelFilter {
+    config.log.level.parse().unwrap_or(log::LevelFilter::Info)
 }
 
 pub fn store_settings(config: &Config) -> store::Settings {

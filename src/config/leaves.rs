@@ -17,15 +17,50 @@ pub struct Leaf {
     pub schema: Schema,
     /// What a number counts; empty for what is no number.
     pub unit: &'static str,
-    /// Whether a change waits for the next start.
-    pub restart: bool,
+    /// What is special about it.
+    pub flags: &'static [Flag],
     /// Puts a checked value in the tree.
     pub set: fn(&mut Config, &Value),
     /// Reads it back.
     pub get: fn(&Config) -> Value,
 }
 
+/// What can be special about a leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag {
+    /// A change waits for the next start.
+    Restart,
+    /// A change can lock out who makes it: from the network it is tried out first.
+    Confirm,
+    /// Can be set and is never shown.
+    Secret,
+}
+
 impl Leaf {
+    /// Whether a change waits for the next start.
+    #[must_use]
+    pub fn restart(&self) -> bool {
+        self.flags.contains(&Flag::Restart)
+    }
+
+    /// Whether a change from the network is tried out first.
+    #[must_use]
+    pub fn confirm(&self) -> bool {
+        self.flags.contains(&Flag::Confirm)
+    }
+
+    /// Whether it is never shown.
+    #[must_use]
+    pub fn secret(&self) -> bool {
+        self.flags.contains(&Flag::Secret)
+    }
+
+    /// A value as it may be shown: a secret is not.
+    #[must_use]
+    pub fn shown(&self, value: Value) -> Value {
+        if self.secret() { Value::Null } else { value }
+    }
+
     /// The value where nobody says anything.
     #[must_use]
     pub fn default_value(&self) -> Value {
@@ -48,7 +83,7 @@ pub static LEAVES: &[Leaf] = &[
         )
         .default(Default::Text(super::board::DEFAULT)),
         unit: "",
-        restart: true,
+        flags: &[Flag::Restart],
         set: |c, v| c.board = text(v),
         get: |c| json!(c.board),
     },
@@ -57,7 +92,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::array(&INTERFACE, 64, "Interfaces to capture on; none means all that are up.")
             .default(Default::List(&[])),
         unit: "",
-        restart: true,
+        flags: &[],
         set: |c, v| c.capture.interfaces = texts(v).collect(),
         get: |c| json!(c.capture.interfaces),
     },
@@ -66,7 +101,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::word(&["outer", "inner"], "Which IP header of tunnelled packets makes the session.")
             .default(Default::Text("outer")),
         unit: "",
-        restart: true,
+        flags: &[],
         set: |c, v| c.capture.inner_tunnels = v == "inner",
         get: |c| json!(if c.capture.inner_tunnels { "inner" } else { "outer" }),
     },
@@ -74,7 +109,7 @@ pub static LEAVES: &[Leaf] = &[
         path: "capture.exclude_self",
         schema: Schema::boolean("Leave out the traffic of this box's own API.").default(Default::Boolean(false)),
         unit: "",
-        restart: false,
+        flags: &[],
         set: |c, v| c.capture.exclude_self = truth(v),
         get: |c| json!(c.capture.exclude_self),
     },
@@ -82,7 +117,7 @@ pub static LEAVES: &[Leaf] = &[
         path: "capture.promiscuous",
         schema: Schema::boolean("Capture frames that are for others too.").default(Default::Boolean(true)),
         unit: "",
-        restart: true,
+        flags: &[],
         set: |c, v| c.capture.promiscuous = truth(v),
         get: |c| json!(c.capture.promiscuous),
     },
@@ -91,7 +126,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(1 << 18, GIBI, "Memory of each interface's packet ring.")
             .default(Default::Integer(8 << 20)),
         unit: "bytes",
-        restart: true,
+        flags: &[Flag::Restart],
         set: |c, v| c.capture.ring_bytes = size(v),
         get: |c| json!(c.capture.ring_bytes),
     },
@@ -100,7 +135,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(1_024, 1 << 24, "Most sessions in memory; beyond, the least recently seen ends early.")
             .default(Default::Integer(65_536)),
         unit: "sessions",
-        restart: true,
+        flags: &[Flag::Restart],
         set: |c, v| c.flow.sessions = size(v),
         get: |c| json!(c.flow.sessions),
     },
@@ -109,7 +144,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(16, 1 << 20, "Most fragmented datagrams whose ports are remembered.")
             .default(Default::Integer(1_024)),
         unit: "datagrams",
-        restart: true,
+        flags: &[Flag::Restart],
         set: |c, v| c.flow.fragments = size(v),
         get: |c| json!(c.flow.fragments),
     },
@@ -118,7 +153,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(16, 1 << 20, "Most addresses whose names are remembered.")
             .default(Default::Integer(8_192)),
         unit: "addresses",
-        restart: true,
+        flags: &[Flag::Restart],
         set: |c, v| c.flow.hosts = size(v),
         get: |c| json!(c.flow.hosts),
     },
@@ -127,7 +162,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::array(&NETBLOCK, 64, "The internal netblocks: what INT means in filters.")
             .default(Default::List(filter::DEFAULT_INTERNAL)),
         unit: "",
-        restart: false,
+        flags: &[],
         set: |c, v| c.filter.internal = texts(v).filter_map(|text| filter::Net::parse(&text)).collect(),
         get: |c| c.filter.internal.iter().map(ToString::to_string).collect(),
     },
@@ -136,7 +171,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::number(1.0, 86_400.0, "A session without packets for this long has ended.")
             .default(Default::Integer(1_800)),
         unit: "seconds",
-        restart: false,
+        flags: &[],
         set: |c, v| c.sessiontables.timeout = seconds(v),
         get: |c| json!(c.sessiontables.timeout.as_secs_f64()),
     },
@@ -145,7 +180,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::number(60.0, 864_000.0, "A session as long as this is ended; what follows is another.")
             .default(Default::Integer(7_200)),
         unit: "seconds",
-        restart: false,
+        flags: &[],
         set: |c, v| c.sessiontables.toolong = seconds(v),
         get: |c| json!(c.sessiontables.toolong.as_secs_f64()),
     },
@@ -153,7 +188,7 @@ pub static LEAVES: &[Leaf] = &[
         path: "storage.storageinterval",
         schema: Schema::number(0.5, 3_600.0, "The most that a power cut may lose.").default(Default::Number(7.5)),
         unit: "seconds",
-        restart: false,
+        flags: &[],
         set: |c, v| c.storage.storageinterval = seconds(v),
         get: |c| json!(c.storage.storageinterval.as_secs_f64()),
     },
@@ -162,7 +197,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(16 << 20, 1 << 50, "Flow history to keep; beyond, the oldest goes first.")
             .default(Default::Integer(2 * GIBI)),
         unit: "bytes",
-        restart: false,
+        flags: &[],
         set: |c, v| c.storage.budget = whole(v),
         get: |c| json!(c.storage.budget),
     },
@@ -171,7 +206,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(4 << 20, GIBI, "Live rollups to keep; their files can take twice that.")
             .default(Default::Integer(64 << 20)),
         unit: "bytes",
-        restart: false,
+        flags: &[],
         set: |c, v| c.storage.rollups = whole(v),
         get: |c| json!(c.storage.rollups),
     },
@@ -179,7 +214,7 @@ pub static LEAVES: &[Leaf] = &[
         path: "http.listen",
         schema: Schema::array(&LISTEN, 16, "Where HTTPS is served.").default(Default::List(&["[::]:8443"])),
         unit: "",
-        restart: true,
+        flags: &[Flag::Confirm],
         set: |c, v| c.http.listen = texts(v).filter_map(|t| t.parse().ok()).collect(),
         get: |c| c.http.listen.iter().map(ToString::to_string).collect(),
     },
@@ -188,7 +223,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::array(&LISTEN, 16, "Where plain HTTP is answered with the way to HTTPS, and nothing else.")
             .default(Default::List(&[])),
         unit: "",
-        restart: true,
+        flags: &[Flag::Confirm],
         set: |c, v| c.http.redirect = texts(v).filter_map(|t| t.parse().ok()).collect(),
         get: |c| c.http.redirect.iter().map(ToString::to_string).collect(),
     },
@@ -196,7 +231,7 @@ pub static LEAVES: &[Leaf] = &[
         path: "http.head_bytes",
         schema: Schema::integer(1_024, 64 << 10, "Longest head of a request.").default(Default::Integer(16 << 10)),
         unit: "bytes",
-        restart: true,
+        flags: &[],
         set: |c, v| c.http.head_bytes = size(v),
         get: |c| json!(c.http.head_bytes),
     },
@@ -204,7 +239,7 @@ pub static LEAVES: &[Leaf] = &[
         path: "http.headers",
         schema: Schema::integer(8, 128, "Most header fields of a request.").default(Default::Integer(64)),
         unit: "fields",
-        restart: true,
+        flags: &[],
         set: |c, v| c.http.headers = size(v),
         get: |c| json!(c.http.headers),
     },
@@ -213,7 +248,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::number(1.0, 300.0, "How long a request's head may take to arrive.")
             .default(Default::Integer(10)),
         unit: "seconds",
-        restart: true,
+        flags: &[],
         set: |c, v| c.http.head_time = seconds(v),
         get: |c| json!(c.http.head_time.as_secs_f64()),
     },
@@ -222,7 +257,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::number(1.0, 3_600.0, "How long a request's body may take; every 16 KiB received add a second.")
             .default(Default::Integer(30)),
         unit: "seconds",
-        restart: true,
+        flags: &[],
         set: |c, v| c.http.body_time = seconds(v),
         get: |c| json!(c.http.body_time.as_secs_f64()),
     },
@@ -231,7 +266,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::number(1.0, 3_600.0, "How long a connection may rest between two requests.")
             .default(Default::Integer(60)),
         unit: "seconds",
-        restart: true,
+        flags: &[],
         set: |c, v| c.http.idle_time = seconds(v),
         get: |c| json!(c.http.idle_time.as_secs_f64()),
     },
@@ -240,7 +275,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(8, 16_384, "Most connections from the network; an idle one takes about 9 KiB.")
             .default(Default::Integer(512)),
         unit: "connections",
-        restart: true,
+        flags: &[],
         set: |c, v| c.http.connections = size(v),
         get: |c| json!(c.http.connections),
     },
@@ -249,7 +284,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(1, 16_384, "Most connections from one IPv4 address or one IPv6 /64 network.")
             .default(Default::Integer(64)),
         unit: "connections",
-        restart: true,
+        flags: &[],
         set: |c, v| c.http.connections_per_address = size(v),
         get: |c| json!(c.http.connections_per_address),
     },
@@ -257,7 +292,7 @@ pub static LEAVES: &[Leaf] = &[
         path: "http.handshakes",
         schema: Schema::integer(4, 16_384, "Most TLS handshakes under way at a time.").default(Default::Integer(256)),
         unit: "handshakes",
-        restart: true,
+        flags: &[],
         set: |c, v| c.http.handshakes = size(v),
         get: |c| json!(c.http.handshakes),
     },
@@ -266,7 +301,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::number(0.000_2, 0.1, "How long TLS handshakes may keep capture waiting at a time.")
             .default(Default::Number(0.002)),
         unit: "seconds",
-        restart: true,
+        flags: &[],
         set: |c, v| c.http.handshake_slice = seconds(v),
         get: |c| json!(c.http.handshake_slice.as_secs_f64()),
     },
@@ -275,7 +310,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::word(&["error", "warn", "info", "debug", "trace"], "How much is logged.")
             .default(Default::Text("info")),
         unit: "",
-        restart: false,
+        flags: &[],
         set: |c, v| c.log.level = text(v),
         get: |c| json!(c.log.level),
     },
@@ -284,7 +319,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(60, 30 * 86_400, "How long a session key lives after its last use.")
             .default(Default::Integer(3_600)),
         unit: "seconds",
-        restart: false,
+        flags: &[],
         set: |c, v| c.userdata.maxsessionkeyage = seconds(v),
         get: |c| json!(c.userdata.maxsessionkeyage.as_secs()),
     },
@@ -293,7 +328,7 @@ pub static LEAVES: &[Leaf] = &[
         schema: Schema::integer(1, 65_536, "Most session keys alive; beyond, the least recently used goes.")
             .default(Default::Integer(256)),
         unit: "keys",
-        restart: true,
+        flags: &[Flag::Restart],
         set: |c, v| c.userdata.sessionkeys = size(v),
         get: |c| json!(c.userdata.sessionkeys),
     },

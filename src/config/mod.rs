@@ -3,14 +3,20 @@
 //! Every leaf has a type, bounds, a unit and a default, in [`leaves::LEAVES`]. A value comes from the first of: the command
 //! line, the file `config.json`, the board profile, the default. Loading reports every fault at once with its path and
 //! names keys that it does not know. The file is plain JSON, replaced atomically, and its last 32 versions are kept
-//! ([`versions`]). Pure but for [`versions`], which writes through [`crate::base::disk::Disk`].
+//! ([`versions`]). [`Book`] leads a change from its proposal to its version, or back when nobody confirms it. Pure but for
+//! [`versions`] and [`Book`], which write through [`crate::base::disk::Disk`].
 //!
 //! To add a leaf: a field below, an entry in [`leaves::LEAVES`]. To add a board: `board/NAME/profile.json`, an entry in
 //! [`board::BOARDS`].
 
 pub mod board;
+mod book;
+mod content;
 pub mod leaves;
 pub mod versions;
+
+pub use book::{Book, Broken, Job, Occupied, OpenError, Trial, Tried};
+pub use content::{Content, fuzz_config, is_within, nest, unknown};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -204,23 +210,29 @@ impl std::error::Error for ConfigError {}
 /// # Errors
 /// Every fault of every source.
 pub fn load(file: Option<&[u8]>, command_line: &[(&str, Value)]) -> Result<Loaded, ConfigError> {
-    let mut faults = Vec::new();
-    let mut layers: Vec<(Origin, Flat)> = Vec::new();
+    match file.map_or(Ok(Content::default()), Content::parse) {
+        Ok(content) => resolve(&content, command_line),
+        Err(mut faults) => {
+            // What the command line has wrong is told along.
+            let others = resolve(&Content::default(), command_line).err().map(|error| error.faults);
+            let mut all = others.unwrap_or_default();
+            all.append(&mut faults.faults);
+            Err(ConfigError { faults: all })
+        }
+    }
+}
 
+/// The tree that a file's content makes, under what the command line said.
+///
+/// # Errors
+/// Every fault of what the command line said, and of the whole.
+pub fn resolve(content: &Content, command_line: &[(&str, Value)]) -> Result<Loaded, ConfigError> {
+    let mut faults = Vec::new();
     let mut flat = Flat::new();
     for (path, value) in command_line {
         check(path, value, Origin::CommandLine, &mut flat, &mut faults);
     }
-    layers.push((Origin::CommandLine, flat));
-
-    let mut flat = Flat::new();
-    match file.map(serde_json::from_slice::<Value>) {
-        None => {}
-        Some(Ok(Value::Object(object))) => flatten("", &object, Origin::File, &mut flat, &mut faults),
-        Some(Ok(_)) => faults.push((Origin::File, conflict("", "must be a JSON object".to_owned()))),
-        Some(Err(error)) => faults.push((Origin::File, conflict("", format!("is not JSON: {error}")))),
-    }
-    layers.push((Origin::File, flat));
+    let mut layers: Vec<(Origin, Flat)> = vec![(Origin::CommandLine, flat), (Origin::File, content.flat().clone())];
 
     let board = layers.iter().find_map(|(_, flat)| flat.get("board")).and_then(Value::as_str).unwrap_or(board::DEFAULT);
     match board::settings(board) {

@@ -1,7 +1,7 @@
 //! The config file and its past: `config.json`, and under `config/versions` the last 32 states of it.
 //!
 //! A version is written before the file is replaced, so the file's content is always among the versions unless it was
-//! edited by hand. Writing waits for the device (tens of milliseconds on a bad day): for changes by people, not by programs.
+//! edited by hand. Writing waits for the device (tens of milliseconds on a bad day): on the durability thread, please.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,28 +37,41 @@ pub fn read(disk: &dyn Disk) -> io::Result<Option<Vec<u8>>> {
     read_all(disk, Path::new(FILE))
 }
 
-/// Replaces the file and keeps the new content as a version; gives the version's number.
+/// Keeps the new content as a version of that number, then replaces the file.
 ///
 /// # Errors
 /// What the file system or the device says; the old file is then still in force.
-pub fn save(disk: &dyn Disk, now: Time, change: &Change, content: &Value) -> io::Result<u64> {
+pub fn save(disk: &dyn Disk, number: u64, now: Time, change: &Change, content: &Value) -> io::Result<()> {
+    record(disk, number, now, change, content)?;
+    replace(disk, Path::new(FILE), format!("{content:#}\n").as_bytes())
+}
+
+/// Keeps a content as a version of that number; beyond [`KEPT`], the oldest goes.
+///
+/// # Errors
+/// What the file system or the device says.
+pub fn record(disk: &dyn Disk, number: u64, now: Time, change: &Change, content: &Value) -> io::Result<()> {
     let folder = Path::new(FOLDER);
     disk.create_folder(folder)?;
-    let numbers = numbers(disk)?;
-    let number = numbers.last().map_or(1, |last| last + 1);
     let version = json!({
         "version": number, "time": now.to_string(), "author": change.author, "comment": change.comment, "config": content,
     });
     replace(disk, &file_of(number), format!("{version:#}\n").as_bytes())?;
-    replace(disk, Path::new(FILE), format!("{content:#}\n").as_bytes())?;
-    let surplus = (numbers.len() + 1).saturating_sub(KEPT);
+    let numbers = numbers(disk)?;
+    let surplus = numbers.len().saturating_sub(KEPT);
     for old in numbers.iter().take(surplus) {
         disk.remove(&file_of(*old))?;
     }
     if surplus > 0 {
         disk.sync_folder(folder)?;
     }
-    Ok(number)
+    Ok(())
+}
+
+/// All versions that can be read, the newest first.
+pub fn newest_first(disk: &dyn Disk) -> impl Iterator<Item = (u64, Value)> {
+    let numbers = numbers(disk).unwrap_or_default();
+    numbers.into_iter().rev().filter_map(move |number| Some((number, version(disk, number).ok()??)))
 }
 
 /// The numbers of the versions kept, oldest first.

@@ -26,7 +26,7 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct Inner {
-    slice: Duration,
+    slice: Cell<Duration>,
     spent: Cell<Duration>,
     waiting: RefCell<VecDeque<(Waker, Ticket)>>,
     slices: Cell<u64>,
@@ -41,7 +41,7 @@ impl Gate {
     #[must_use]
     pub fn new(slice: Duration) -> Self {
         let (spent, waiting, slices) = (Cell::default(), RefCell::default(), Cell::default());
-        Self { inner: Rc::new(Inner { slice, spent, waiting, slices }) }
+        Self { inner: Rc::new(Inner { slice: Cell::new(slice), spent, waiting, slices }) }
     }
 
     /// Does one step of `work` where there is time left in this slice, and measures it; else waits in the queue.
@@ -69,7 +69,12 @@ impl Gate {
     /// Whether this slice is used up.
     #[must_use]
     pub fn is_shut(&self) -> bool {
-        self.inner.spent.get() >= self.inner.slice
+        self.inner.spent.get() >= self.inner.slice.get()
+    }
+
+    /// Lets work pass for another time from now on.
+    pub fn set_slice(&self, slice: Duration) {
+        self.inner.slice.set(slice);
     }
 
     /// Begins a new slice.

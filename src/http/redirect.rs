@@ -1,5 +1,8 @@
 //! Port 80: sends every request to HTTPS and serves nothing else.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use tiny_http::{Method, StatusCode};
 
 use super::reply::plain;
@@ -8,16 +11,16 @@ use crate::dialect::message::header;
 use crate::dialect::{Answer, Body, Reply, Request, Service};
 
 /// Answers 308 with the same path at `https://`. The host is the one that was asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Redirect {
-    /// The HTTPS port; 443 is left out of the address.
-    pub port: u16,
+    /// The HTTPS port; 443 is left out of the address. Can change.
+    pub port: Rc<Cell<u16>>,
 }
 
 impl Redirect {
-    fn location(self, request: &Request) -> Option<String> {
+    fn location(&self, request: &Request) -> Option<String> {
         let host = name_of(request.header("Host")?);
-        let port = if self.port == 443 { String::new() } else { format!(":{}", self.port) };
+        let port = if self.port.get() == 443 { String::new() } else { format!(":{}", self.port.get()) };
         let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
         Some(format!("https://{host}{port}{}{query}", request.path))
     }
@@ -56,7 +59,7 @@ mod tests {
         let (path, query) = (path.to_owned(), query.to_owned());
         let (body, peer, connection) = (Vec::new(), Peer::Local { uid: 0 }, Connection::default());
         let request = Request { method: Method::Get, path, query, headers, body, peer, connection };
-        Redirect { port }.location(&request)
+        Redirect { port: Rc::new(Cell::new(port)) }.location(&request)
     }
 
     #[test]

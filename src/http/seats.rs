@@ -121,6 +121,11 @@ impl Seats {
         Self { limits, seats, free, held, total: 0, handshakes: 0, counters }
     }
 
+    /// Takes other ceilings; who is seated already stays.
+    pub fn set_limits(&mut self, limits: Rc<Limits>) {
+        self.limits = limits;
+    }
+
     /// A seat for a newcomer, which begins with its handshake. May doom another one.
     pub fn admit(&mut self, now: Instant, origin: Origin) -> Admission {
         let ceiling = match origin {

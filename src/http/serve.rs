@@ -55,7 +55,7 @@ pub enum Door {
 /// What all doors share: ceilings, deadlines and the pace of handshakes.
 pub struct Server {
     executor: Weak<LocalExecutor<'static>>,
-    limits: Rc<Limits>,
+    limits: RefCell<Rc<Limits>>,
     offload: Rc<Offload>,
     gate: Gate,
     seats: RefCell<Seats>,
@@ -79,8 +79,20 @@ impl Server {
             date: RefCell::default(),
             is_sweeping: Cell::new(false),
             is_opening: Cell::new(false),
-            limits,
+            limits: RefCell::new(limits),
         })
+    }
+
+    /// Takes other ceilings. A connection reads heads and bodies by those that it began with.
+    pub fn set_limits(&self, limits: Limits) {
+        let limits = Rc::new(limits);
+        self.gate.set_slice(limits.handshake_slice);
+        self.seats.borrow_mut().set_limits(Rc::clone(&limits));
+        *self.limits.borrow_mut() = limits;
+    }
+
+    fn limits(&self) -> Rc<Limits> {
+        Rc::clone(&self.limits.borrow())
     }
 
     /// Accepts at a door and serves, for ever.
@@ -203,7 +215,7 @@ impl Server {
     }
 
     fn sweep_period(&self) -> Duration {
-        let l = &*self.limits;
+        let l = self.limits();
         let times = [l.handshake_time, l.head_time, l.body_time, l.idle_time, l.write_time, l.linger_time];
         let shortest = times.into_iter().min().unwrap_or_default();
         (shortest / 4).clamp(Duration::from_millis(5), Duration::from_millis(500))
@@ -212,7 +224,7 @@ impl Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Server").field("limits", &self.limits.borrow()).finish_non_exhaustive()
     }
 }
 
@@ -277,7 +289,7 @@ async fn converse(seat: SeatGuard, raw: Raw, acceptor: Option<TlsAcceptor>, peer
         (Raw::Tcp(tcp), None) => Stream::Tcp(tcp),
         (Raw::Local(local), _) => Stream::Local(local),
     };
-    let connection = Connection::new(Rc::clone(&seat.server.limits));
+    let connection = Connection::new(seat.server.limits());
     let mut talk = Talk { seat, stream, connection, peer, number };
     match talk.run(&*service).await {
         Ok(()) => {}
@@ -338,8 +350,8 @@ impl Talk {
         }
     }
 
-    fn limits(&self) -> &Limits {
-        &self.seat.server.limits
+    fn limits(&self) -> Rc<Limits> {
+        self.seat.server.limits()
     }
 
     async fn receive(&mut self, service: &dyn Service, first_byte_time: Duration) -> Result<Received, End> {

@@ -5,14 +5,14 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use async_io::Async;
 use nix::sys::socket::{getsockopt, sockopt};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Bytes that the kernel keeps of what a client has not read yet (it doubles this for its own bookkeeping).
 pub const SEND_BUFFER: usize = 128 * 1024;
@@ -38,6 +38,14 @@ pub fn listen(address: SocketAddr) -> io::Result<Async<TcpListener>> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Async::new(socket.into())
+}
+
+/// Stops listening at once, whoever still holds the listener: the address is free for others.
+///
+/// # Errors
+/// What the kernel says.
+pub fn stop_listening(listener: &TcpListener) -> io::Result<()> {
+    SockRef::from(listener).shutdown(Shutdown::Both)
 }
 
 /// The local socket at `path`, for its owner (and root) only. Replaces what is there: whoever else runs on the same data folder is
@@ -87,6 +95,20 @@ mod tests {
         let (server, _) = listener.get_ref().accept().unwrap();
         assert_eq!((peer_uid(&server).unwrap(), peer_uid(&client).unwrap()), (own_uid(), own_uid()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn an_address_is_free_again_as_soon_as_its_listener_stops() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.get_ref().local_addr().unwrap();
+        let client = std::net::TcpStream::connect(address).unwrap();
+        let accepted = listener.get_ref().accept().unwrap();
+        let held = listener.get_ref().try_clone().unwrap();
+        stop_listening(&held).unwrap();
+        let wildcard = listen(SocketAddr::new("::".parse().unwrap(), address.port())).unwrap();
+        std::net::TcpStream::connect(address).unwrap();
+        wildcard.get_ref().accept().unwrap();
+        drop((client, accepted, listener));
     }
 
     #[test]

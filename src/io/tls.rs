@@ -1,8 +1,12 @@
 //! The key and certificate of the box, and the TLS configuration made from them.
 //!
 //! They are `key.pem` and `cert.pem` in one folder, readable by the owner only. On first start an ECDSA P-256 key and a
-//! certificate signed by itself are made; the user may put others there and have them read again (SIGHUP). A pair
-//! that is broken or does not belong together changes nothing: the one in use stays.
+//! certificate signed by itself are made; the user may put others there and have them read again (SIGHUP), or hand over a pair
+//! ([`Tls::use_pair`]), which is written only when [`Tls::keep`] says so. A pair that is broken or does not belong
+//! together changes nothing: the one in use stays. Connections that are open go on with the one they began with.
+//!
+//! A new pair is written beside the old one and then takes its place, file by file; [`Tls::open`] ends that where a power cut
+//! came between. The key of a signing request is `request.pem`, until its certificate comes.
 //!
 //! # Decisions
 //!
@@ -31,6 +35,9 @@ const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "cert.pem";
 /// What a certificate without its key is called from then on.
 const ASIDE: &str = "cert.pem.without-key";
+const NEXT_KEY: &str = "key.pem.next";
+const NEXT_CERTIFICATE: &str = "cert.pem.next";
+const REQUEST: &str = "request.pem";
 
 /// The key and certificate in use.
 pub struct Tls {
@@ -41,6 +48,18 @@ pub struct Tls {
 struct Current {
     acceptor: TlsAcceptor,
     fingerprint: String,
+    certificates: Vec<CertificateDer<'static>>,
+    /// Where it is not in the folder yet.
+    unwritten: Option<Pair>,
+}
+
+/// Key and certificates in PEM.
+#[derive(Clone)]
+struct Pair {
+    key: String,
+    certificates: String,
+    /// The key is that of the signing request.
+    is_request: bool,
 }
 
 /// Why there is no usable key and certificate.
@@ -74,6 +93,7 @@ impl Tls {
     /// # Errors
     /// [`TlsError`]; a key without its certificate is an error, so that a user's key is never overwritten.
     pub fn open(folder: &Path, names: &[String], addresses: &[IpAddr]) -> Result<Self, TlsError> {
+        replace(folder).map_err(|error| TlsError::File(folder.to_owned(), error))?;
         if !folder.join(KEY).exists() {
             let (lone, aside) = (folder.join(CERTIFICATE), folder.join(ASIDE));
             if lone.exists() {
@@ -92,6 +112,82 @@ impl Tls {
     pub fn reload(&self) -> Result<(), TlsError> {
         *self.current.borrow_mut() = load(&self.folder)?;
         Ok(())
+    }
+
+    /// Uses another chain in PEM, the box's own certificate first, with this key or that of the signing request. Nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// What is wrong with key and chain; the pair in use stays.
+    pub fn use_pair(&self, key: Option<&str>, certificates: &str) -> Result<(), String> {
+        let (key, is_request) = match key {
+            Some(key) => (key.to_owned(), false),
+            None => (
+                fs::read_to_string(self.folder.join(REQUEST)).map_err(|_| "is needed: no signing request waits")?,
+                true,
+            ),
+        };
+        self.use_unwritten(Pair { key, certificates: certificates.to_owned(), is_request })
+    }
+
+    /// Uses a new key and a certificate that it signs itself. Nothing is written.
+    ///
+    /// # Errors
+    /// Why none can be made.
+    pub fn use_self_signed(&self, names: &[String], addresses: &[IpAddr]) -> Result<(), String> {
+        let (key, certificates) = self_signed(names, addresses).map_err(|error| error.to_string())?;
+        self.use_unwritten(Pair { key, certificates, is_request: false })
+    }
+
+    fn use_unwritten(&self, pair: Pair) -> Result<(), String> {
+        let mut current = parse(pair.key.as_bytes(), pair.certificates.as_bytes()).map_err(|(_, why)| why)?;
+        current.unwritten = Some(pair);
+        *self.current.borrow_mut() = current;
+        Ok(())
+    }
+
+    /// What writes the pair in use into the folder, where it is not there yet. Waits for the device.
+    pub fn keep(&self) -> impl FnOnce() -> io::Result<()> + Send + 'static {
+        let pair = self.current.borrow_mut().unwritten.take();
+        let folder = self.folder.clone();
+        move || {
+            let Some(pair) = pair else { return Ok(()) };
+            write(&folder, NEXT_CERTIFICATE, pair.certificates.as_bytes())?;
+            write(&folder, NEXT_KEY, pair.key.as_bytes())?;
+            replace(&folder)?;
+            if pair.is_request { fs::remove_file(folder.join(REQUEST)) } else { Ok(()) }
+        }
+    }
+
+    /// A signing request in PEM for a new key, and what writes the key.
+    ///
+    /// # Errors
+    /// What is wrong with the names.
+    pub fn request(
+        &self,
+        names: &[String],
+        common_name: Option<&str>,
+    ) -> Result<(String, impl FnOnce() -> io::Result<()> + Send + 'static), String> {
+        let wrong = |error: rcgen::Error| error.to_string();
+        let mut parameters = CertificateParams::new(names).map_err(wrong)?;
+        parameters.distinguished_name = DistinguishedName::new();
+        parameters.distinguished_name.push(DnType::CommonName, common_name.unwrap_or_else(|| main_name(names)));
+        let key = KeyPair::generate().map_err(wrong)?;
+        let request = parameters.serialize_request(&key).and_then(|request| request.pem()).map_err(wrong)?;
+        let folder = self.folder.clone();
+        Ok((request, move || write(&folder, REQUEST, key.serialize_pem().as_bytes())))
+    }
+
+    /// Whether a signing request waits for its certificate.
+    #[must_use]
+    pub fn has_request(&self) -> bool {
+        self.folder.join(REQUEST).exists()
+    }
+
+    /// The certificates in use in DER, the box's own first.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<Vec<u8>> {
+        self.current.borrow().certificates.iter().map(|der| der.to_vec()).collect()
     }
 
     /// What makes a TLS connection of a TCP one. Ask anew for each connection.
@@ -141,23 +237,39 @@ pub fn own_addresses() -> Vec<IpAddr> {
 
 fn load(folder: &Path) -> Result<Current, TlsError> {
     let (key_path, certificate_path) = (folder.join(KEY), folder.join(CERTIFICATE));
-    let certificate = read(&certificate_path).map_err(|error| match error {
+    let certificates = read(&certificate_path).map_err(|error| match error {
         TlsError::File(path, error) if error.kind() == io::ErrorKind::NotFound => {
             TlsError::Content(path, format!("is missing beside {KEY}; without {KEY} a new pair is made"))
         }
         error => error,
     })?;
-    let certificates = CertificateDer::pem_slice_iter(&certificate)
+    parse(&read(&key_path)?, &certificates).map_err(|(part, why)| match part {
+        Part::Key => TlsError::Content(key_path, why),
+        Part::Certificate => TlsError::Content(certificate_path, why),
+    })
+}
+
+/// Which of the two is wrong.
+enum Part {
+    Key,
+    Certificate,
+}
+
+fn parse(key: &[u8], certificates: &[u8]) -> Result<Current, (Part, String)> {
+    let certificates = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::Content(certificate_path.clone(), format!("is no PEM ({error})")))?;
+        .map_err(|error| (Part::Certificate, format!("is no PEM ({error})")))?;
     let Some(first) = certificates.first() else {
-        return Err(TlsError::Content(certificate_path, "holds no certificate in PEM".into()));
+        return Err((Part::Certificate, "holds no certificate in PEM".to_owned()));
     };
     let fingerprint = fingerprint(first);
-    let key = PrivateKeyDer::from_pem_slice(&read(&key_path)?)
-        .map_err(|error| TlsError::Content(key_path.clone(), format!("holds no private key in PEM ({error})")))?;
-    let config = configuration(certificates, key).map_err(|error| TlsError::Content(key_path, error.to_string()))?;
-    Ok(Current { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint })
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|error| (Part::Key, format!("holds no private key without passphrase in PEM ({error})")))?;
+    let config = configuration(certificates.clone(), key).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => (Part::Key, "does not belong to the certificate".to_owned()),
+        error => (Part::Key, error.to_string()),
+    })?;
+    Ok(Current { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint, certificates, unwritten: None })
 }
 
 fn configuration(
@@ -176,25 +288,54 @@ fn configuration(
 }
 
 fn make(folder: &Path, names: &[String], addresses: &[IpAddr]) -> Result<(), TlsError> {
-    let wrong = |error: rcgen::Error| TlsError::Make(error.to_string());
-    let mut parameters = CertificateParams::new(names).map_err(wrong)?;
-    parameters.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
-    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    parameters.not_after = rcgen::date_time_ymd(2049, 12, 31);
-    parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    parameters.distinguished_name = DistinguishedName::new();
-    parameters.distinguished_name.push(DnType::CommonName, names.last().map_or("weir", String::as_str));
-    let key = KeyPair::generate().map_err(wrong)?;
-    let certificate = parameters.self_signed(&key).map_err(wrong)?;
+    let (key, certificate) = self_signed(names, addresses).map_err(|error| TlsError::Make(error.to_string()))?;
     let file = |path: &Path| {
         let path = path.to_owned();
         move |error| TlsError::File(path, error)
     };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file(folder))?;
     // The key last: where a power cut comes between, the next start makes both anew.
-    write(folder, CERTIFICATE, certificate.pem().as_bytes()).map_err(file(&folder.join(CERTIFICATE)))?;
-    write(folder, KEY, key.serialize_pem().as_bytes()).map_err(file(&folder.join(KEY)))
+    write(folder, CERTIFICATE, certificate.as_bytes()).map_err(file(&folder.join(CERTIFICATE)))?;
+    write(folder, KEY, key.as_bytes()).map_err(file(&folder.join(KEY)))
+}
+
+/// A new key and a certificate signed with it, in PEM.
+fn self_signed(names: &[String], addresses: &[IpAddr]) -> Result<(String, String), rcgen::Error> {
+    let mut parameters = CertificateParams::new(names)?;
+    parameters.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
+    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(2049, 12, 31);
+    parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, main_name(names));
+    let key = KeyPair::generate()?;
+    let certificate = parameters.self_signed(&key)?;
+    Ok((key.serialize_pem(), certificate.pem()))
+}
+
+/// The name for the subject.
+fn main_name(names: &[String]) -> &str {
+    names.last().map_or("weir", String::as_str)
+}
+
+/// Puts a pair that was written beside the one in the folder in its place. The key is written last, so where it is there both
+/// are; where it is not, the certificate is half of a pair.
+fn replace(folder: &Path) -> io::Result<()> {
+    let rename = |from: &str, to: &str| match fs::rename(folder.join(from), folder.join(to)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    if folder.join(NEXT_KEY).exists() {
+        rename(NEXT_CERTIFICATE, CERTIFICATE)?;
+        rename(NEXT_KEY, KEY)?;
+        fs::File::open(folder)?.sync_all()
+    } else {
+        match fs::remove_file(folder.join(NEXT_CERTIFICATE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Writes a file that only its owner may read, whole or not at all.
@@ -254,6 +395,55 @@ mod tests {
         let key = fs::read(folder.path().join(KEY)).unwrap();
         assert!(matches!(open(folder.path()), Err(TlsError::Content(path, _)) if path.ends_with(CERTIFICATE)));
         assert_eq!(fs::read(folder.path().join(KEY)).unwrap(), key);
+    }
+
+    fn pair(name: &str) -> (String, String) {
+        self_signed(&[name.to_owned()], &[]).unwrap()
+    }
+
+    #[test]
+    fn a_pair_is_used_at_once_and_there_at_the_next_start_only_when_it_was_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = open(folder.path()).unwrap();
+        let first = tls.fingerprint();
+        let (key, certificate) = pair("other");
+        tls.use_pair(Some(&key), &certificate).unwrap();
+        let second = tls.fingerprint();
+        assert_ne!(second, first);
+        assert_eq!(open(folder.path()).unwrap().fingerprint(), first, "not kept");
+        tls.keep()().unwrap();
+        assert_eq!(open(folder.path()).unwrap().fingerprint(), second);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left behind");
+        tls.use_self_signed(&own_names(), &own_addresses()).unwrap();
+        assert_ne!(tls.fingerprint(), second);
+        tls.reload().unwrap();
+        assert_eq!(tls.fingerprint(), second, "what was not kept is dropped");
+    }
+
+    #[test]
+    fn keys_of_others_and_no_keys_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = open(folder.path()).unwrap();
+        let before = tls.fingerprint();
+        let ((key, _), (_, certificate)) = (pair("a"), pair("a"));
+        assert_eq!(tls.use_pair(Some(&key), &certificate).unwrap_err(), "does not belong to the certificate");
+        assert!(tls.use_pair(Some(&certificate), &certificate).unwrap_err().starts_with("holds no private key"));
+        assert_eq!(tls.use_pair(None, &certificate).unwrap_err(), "is needed: no signing request waits");
+        assert_eq!(tls.fingerprint(), before);
+    }
+
+    #[test]
+    fn a_pair_that_a_power_cut_caught_between_its_two_files_is_whole_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path()).unwrap().fingerprint();
+        let (key, certificate) = pair("next");
+        write(folder.path(), NEXT_CERTIFICATE, certificate.as_bytes()).unwrap();
+        assert_eq!(open(folder.path()).unwrap().fingerprint(), first, "half a pair is none");
+        write(folder.path(), NEXT_CERTIFICATE, certificate.as_bytes()).unwrap();
+        write(folder.path(), NEXT_KEY, key.as_bytes()).unwrap();
+        fs::rename(folder.path().join(NEXT_CERTIFICATE), folder.path().join(CERTIFICATE)).unwrap();
+        assert_ne!(open(folder.path()).unwrap().fingerprint(), first);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! which is given to the operation as the parameter of that name.
 
 mod access;
+mod config;
 mod flows;
 mod nodes;
 mod objects;
@@ -15,6 +16,7 @@ mod system;
 use serde_json::{Value, json};
 
 pub use access::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
+pub use config::{CONFIRM_BOUNDS, CONFIRM_SECONDS};
 pub use flows::{COUNT_BY, GROUP_BY, LONGEST_FILTER, MOST_BUCKETS, MOST_ROWS, UNIQUE};
 
 use super::Schema;
@@ -123,6 +125,7 @@ static AREAS: &[(&str, &[Operation])] = &[
     ("system", system::OPERATIONS),
     ("nodes", nodes::OPERATIONS),
     ("access", access::OPERATIONS),
+    ("config", config::OPERATIONS),
     ("flows", flows::OPERATIONS),
     ("objects", objects::OPERATIONS),
 ];

@@ -34,6 +34,7 @@ mod transport;
 mod tunnel;
 pub mod unparsed;
 mod wifi;
+pub mod x509;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tiny_http::Method;
 use weir::api::{Api, Parts, World};
 use weir::auth::{self, Auth, SetupCode};
+use weir::base::disk::Disk;
 use weir::base::lru::HashKey;
 use weir::base::{Connection, Ip, Mac, Time};
 use weir::config;
@@ -64,13 +65,15 @@ impl Box_ {
     /// Before first contact, without sessions.
     pub fn fresh() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Arc::new(OsDisk::open(folder.path()).unwrap());
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk::open(folder.path()).unwrap());
         let settings = auth::Settings { key_age: Duration::from_secs(3_600), keys: 16, own_uid: 999 };
         let (auth, code) = Auth::open(disk.clone(), settings).unwrap();
         let (state, _) = State::open(&folder.path().join("state")).unwrap();
-        let (store, recovery) = Store::open(disk, Settings::default(), Time::from_secs(NOW - 10_000)).unwrap();
+        let (store, recovery) = Store::open(disk.clone(), Settings::default(), Time::from_secs(NOW - 10_000)).unwrap();
+        let (book, config) = config::Book::open(disk, Vec::new(), at(0)).unwrap();
         let parts = Parts {
-            config: config::load(None, &[]).unwrap(),
+            config,
+            book,
             auth,
             meter: Meter::new(&MeterConfig { first_id: 100, capacity: 64, ..MeterConfig::default() }, HashKey(1, 2)),
             enricher: Enricher::new(HashKey(1, 2)),

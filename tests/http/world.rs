@@ -1,5 +1,6 @@
 //! A real server on loopback with a service made for the tests, and clients to talk to it.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -167,7 +168,7 @@ impl World {
                 let tls = Rc::clone(&tls);
                 Box::new(move || tls.acceptor())
             };
-            let to_https = Rc::new(Redirect { port: 443 });
+            let to_https = Rc::new(Redirect { port: Rc::new(Cell::new(443)) });
             for (door, service) in [
                 (Door::Plain(plain), Rc::clone(&service)),
                 (Door::Tls(secure, acceptor), Rc::clone(&service)),

@@ -23,6 +23,8 @@ const TARGETS: &[(&str, Target)] = &[
     ("client_hello", weir::wire::tls::fuzz_client_hello),
     ("http_host", weir::wire::http1::fuzz_http_host),
     ("geo_file", weir::enrich::geo::fuzz_geo),
+    ("config", weir::config::fuzz_config),
+    ("x509", weir::wire::x509::fuzz_x509),
     ("rollup", weir::rollup::summary::fuzz_summary),
 ];
 

@@ -1,0 +1,296 @@
+//! What the running program does when its config changes, leaf by leaf, whoever changed it: a caller, a rollback, SIGHUP.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use async_io::Timer;
+use smol::channel::{Receiver, Sender};
+use smol::{LocalExecutor, Task};
+
+use super::setting;
+use crate::api::World;
+use crate::api::config::change::{self, Outside};
+use crate::base::Time;
+use crate::config::{self, Config, Job};
+use crate::dialect::Router;
+use crate::http::{Door, Redirect, Server};
+use crate::io::offload::Offload;
+use crate::io::tls::{self, Tls};
+use crate::io::{logger, net};
+use crate::schema::{Fault, Problem};
+
+/// The port that a redirect names where HTTPS is served nowhere.
+const HTTPS: u16 = 443;
+
+/// The running program's parts that follow the config.
+pub struct Live {
+    world: Weak<World>,
+    executor: Weak<LocalExecutor<'static>>,
+    server: Rc<Server>,
+    service: Rc<Router>,
+    tls: Rc<Tls>,
+    offload: Rc<Offload>,
+    doors: RefCell<Vec<Open>>,
+    /// The HTTPS port that redirects name.
+    port: Rc<Cell<u16>>,
+    capture: Sender<()>,
+}
+
+/// A listener and the task that accepts at it.
+struct Open {
+    address: SocketAddr,
+    is_redirect: bool,
+    listener: TcpListener,
+    task: Task<()>,
+}
+
+/// A listener that nobody accepts at yet.
+struct Bound {
+    address: SocketAddr,
+    is_redirect: bool,
+    door: Door,
+    listener: TcpListener,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("doors", &self.doors.borrow().len()).finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Opens what the config says. The other end tells capture that its interfaces may be others.
+    ///
+    /// # Errors
+    /// Addresses that cannot be listened on.
+    pub fn start(
+        world: &Rc<World>,
+        executor: &Rc<LocalExecutor<'static>>,
+        server: Rc<Server>,
+        service: Rc<Router>,
+        tls: Rc<Tls>,
+        offload: Rc<Offload>,
+    ) -> Result<(Rc<Self>, Receiver<()>), String> {
+        let (capture, recapture) = smol::channel::bounded(1);
+        let live = Rc::new(Self {
+            world: Rc::downgrade(world),
+            executor: Rc::downgrade(executor),
+            server,
+            service,
+            tls,
+            offload,
+            doors: RefCell::default(),
+            port: Rc::default(),
+            capture,
+        });
+        let faults = live.open_doors(&world.config.borrow().config);
+        faults.map_err(|faults| faults.iter().map(|fault| fault.problem.to_string()).collect::<Vec<_>>().join("\n"))?;
+        let outside: Weak<Self> = Rc::downgrade(&live);
+        world.set_outside(outside);
+        Ok((live, recapture))
+    }
+
+    /// Opens and closes listeners until they are those that the config says; connections that are open go on.
+    fn open_doors(&self, config: &Config) -> Result<(), Vec<Fault>> {
+        let listen = config.http.listen.iter().enumerate().map(|(at, address)| (*address, false, at));
+        let redirect = config.http.redirect.iter().enumerate().map(|(at, address)| (*address, true, at));
+        let wanted: Vec<_> = listen.chain(redirect).collect();
+        let is_wanted =
+            |open: &Open| wanted.iter().any(|(address, is, _)| (*address, *is) == (open.address, open.is_redirect));
+        let (stay, mut close): (Vec<_>, Vec<_>) = self.doors.take().into_iter().partition(is_wanted);
+        let (mut bound, mut given_up, mut faults): (Vec<Bound>, Vec<(SocketAddr, bool)>, _) =
+            (Vec::new(), Vec::new(), Vec::new());
+        for (address, is_redirect, at) in &wanted {
+            if stay.iter().any(|open| (open.address, open.is_redirect) == (*address, *is_redirect)) {
+                continue;
+            }
+            let mut tried = self.bind(*address, *is_redirect);
+            // Another of our own may be in the way, such as the wildcard that this one takes the place of.
+            if tried.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse) {
+                let is_in_the_way = |open: &Open| open.address.port() == address.port();
+                let (in_the_way, others): (Vec<Open>, _) = close.into_iter().partition(is_in_the_way);
+                close = others;
+                for open in in_the_way {
+                    given_up.push((open.address, open.is_redirect));
+                    open.close();
+                }
+                tried = self.bind(*address, *is_redirect);
+            }
+            match tried {
+                Ok(door) => bound.push(door),
+                Err(error) => {
+                    let leaf = if *is_redirect { "http.redirect" } else { "http.listen" };
+                    let problem = Problem::Other(refused(*address, &error));
+                    faults.push(Fault { path: format!("{leaf}[{at}]"), problem });
+                }
+            }
+        }
+        if faults.is_empty() {
+            close.into_iter().for_each(Open::close);
+            self.port.set(config.http.listen.first().map_or(HTTPS, SocketAddr::port));
+            let opened = bound.into_iter().filter_map(|bound| self.accept_at(bound));
+            self.doors.replace(stay.into_iter().chain(opened).collect());
+            return Ok(());
+        }
+        drop(bound);
+        let again = given_up.into_iter().filter_map(|(address, is_redirect)| match self.bind(address, is_redirect) {
+            Ok(bound) => self.accept_at(bound),
+            Err(error) => {
+                log::error!("http: {address} was closed for a moment and cannot be listened on again: {error}");
+                None
+            }
+        });
+        self.doors.replace(stay.into_iter().chain(close).chain(again).collect());
+        Err(faults)
+    }
+
+    fn bind(&self, address: SocketAddr, is_redirect: bool) -> io::Result<Bound> {
+        let listener = net::listen(address)?;
+        let held = listener.get_ref().try_clone()?;
+        let tls = Rc::clone(&self.tls);
+        let door =
+            if is_redirect { Door::Plain(listener) } else { Door::Tls(listener, Box::new(move || tls.acceptor())) };
+        Ok(Bound { address, is_redirect, door, listener: held })
+    }
+
+    fn accept_at(&self, bound: Bound) -> Option<Open> {
+        let Bound { address, is_redirect, door, listener } = bound;
+        let (executor, server) = (self.executor.upgrade()?, Rc::clone(&self.server));
+        let task = if is_redirect {
+            executor.spawn(server.serve(door, Rc::new(Redirect { port: Rc::clone(&self.port) })))
+        } else {
+            executor.spawn(server.serve(door, Rc::<Router>::clone(&self.service)))
+        };
+        log::debug!("http: listening on {address}");
+        Some(Open { address, is_redirect, listener, task })
+    }
+
+    /// Runs a job that waits for the device where it holds nobody up.
+    fn offload(&self, what: &'static str, job: Job) {
+        let Some(executor) = self.executor.upgrade() else { return };
+        let offload = Rc::clone(&self.offload);
+        let task = async move {
+            let done = match offload.durability(job) {
+                Ok(pending) => pending.answer().await.unwrap_or_else(|lost| Err(io::Error::other(lost))),
+                Err(full) => Err(io::Error::other(full)),
+            };
+            if let Err(error) = done {
+                log::warn!("config: {what}: {error}");
+            }
+        };
+        executor.spawn(task).detach();
+    }
+}
+
+/// Why an address cannot be listened on, and what can be done.
+fn refused(address: SocketAddr, error: &io::Error) -> String {
+    let way_out = match error.kind() {
+        ErrorKind::PermissionDenied if address.port() < 1_024 => format!(
+            ": ports below 1024 need CAP_NET_BIND_SERVICE; to allow it: sudo setcap cap_net_raw,cap_net_bind_service+ep {}",
+            setting::own_path()
+        ),
+        ErrorKind::AddrInUse => ": another program (or another weir) listens there; choose another --listen".to_owned(),
+        ErrorKind::AddrNotAvailable => ": this box has no such address".to_owned(),
+        _ => String::new(),
+    };
+    format!("cannot listen on {address}: {error}{way_out}")
+}
+
+impl Open {
+    /// Closes the listener at once; the task ends when its turn comes.
+    fn close(self) {
+        if let Err(error) = net::stop_listening(&self.listener) {
+            log::warn!("http: {}: {error}", self.address);
+        }
+        log::debug!("http: no longer listening on {}", self.address);
+        drop(self.task);
+    }
+}
+
+impl Outside for Live {
+    fn apply(&self, before: &Config, after: &Config) -> Result<(), Vec<Fault>> {
+        let Some(world) = self.world.upgrade() else { return Ok(()) };
+        let changed = config::changed(before, after);
+        let is_changed = |stanza: &str| changed.iter().any(|leaf| config::is_within(leaf.path, stanza));
+        // First what can fail.
+        if is_changed("http.listen") || is_changed("http.redirect") {
+            self.open_doors(after)?;
+        }
+        for leaf in &changed {
+            let when = if leaf.restart() { "; takes effect at the next start" } else { "" };
+            log::info!("config: {} changed{when}", leaf.path);
+        }
+        logger::start(setting::level(after));
+        self.server.set_limits(setting::http_limits(after));
+        world.meter.borrow_mut().set_limits(&setting::meter_config(after, Time::ZERO));
+        world.store.borrow_mut().configure(setting::store_settings(after));
+        if let Some(store) = world.rollup_store.borrow_mut().as_mut() {
+            store.configure(setting::rollup_settings(after));
+        }
+        world.auth.borrow_mut().configure(setting::auth_settings(after));
+        if is_changed("capture.interfaces") || is_changed("capture.promiscuous") {
+            // Where it is full, capture is told already.
+            self.capture.try_send(()).ok();
+        }
+        Ok(())
+    }
+
+    fn ring(&self, after: Duration, serial: u64) {
+        let (Some(executor), Some(live)) = (self.executor.upgrade(), self.world.upgrade().and_then(|w| w.outside()))
+        else {
+            return;
+        };
+        let world = self.world.clone();
+        let task = async move {
+            Timer::after(after).await;
+            if let Some(job) = world.upgrade().and_then(|world| change::expire(&world, serial)) {
+                live.run(job);
+            }
+        };
+        executor.spawn(task).detach();
+    }
+
+    fn run(&self, job: Job) {
+        self.offload("the note of what was tried out", job);
+    }
+
+    fn certificates(&self) -> Vec<Vec<u8>> {
+        self.tls.certificates()
+    }
+
+    fn has_request(&self) -> bool {
+        self.tls.has_request()
+    }
+
+    fn use_certificate(&self, key: Option<&str>, chain: &str) -> Result<(), String> {
+        self.tls.use_pair(key, chain)
+    }
+
+    fn use_self_signed(&self) -> Result<(), String> {
+        self.tls.use_self_signed(&tls::own_names(), &tls::own_addresses())
+    }
+
+    fn keep_certificate(&self) -> Job {
+        Box::new(self.tls.keep())
+    }
+
+    fn drop_certificate(&self) -> Result<(), String> {
+        self.tls.reload().map_err(|error| super::chain(&error))
+    }
+
+    fn request(&self, names: &[String], common_name: Option<&str>) -> Result<(String, Job), String> {
+        let own;
+        let names = if names.is_empty() {
+            own = tls::own_names();
+            &own
+        } else {
+            names
+        };
+        let (request, write) = self.tls.request(names, common_name)?;
+        Ok((request, Box::new(write)))
+    }
+}

@@ -59,7 +59,7 @@ impl std::error::Error for OpenError {}
 /// A config file that cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// What is wrong with it, a line each.
+    /// Everything that is wrong with it.
     pub why: String,
     /// Where a copy of it is, in the data folder.
     pub aside: String,
@@ -70,7 +70,7 @@ pub struct Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { why, aside, using } = self;
-        write!(f, "{FILE} is broken, {using} is in force (a copy of the broken file is {aside}): {why}")
+        write!(f, "{FILE}: {why}; {using} is in force in its place, and a copy of the broken file is {aside}")
     }
 }
 
@@ -392,7 +392,9 @@ impl Book {
             None => match self.resolve(&Content::default()) {
                 Ok(loaded) => ("the default of every leaf".to_owned(), Content::default(), loaded),
                 Err(mut without) => {
-                    without.faults.extend(error.faults.clone());
+                    let more: Vec<_> =
+                        error.faults.iter().filter(|fault| !without.faults.contains(fault)).cloned().collect();
+                    without.faults.extend(more);
                     return Err(OpenError::Config(without));
                 }
             },
@@ -403,7 +405,7 @@ impl Book {
     }
 
     fn set_aside(&mut self, file: &[u8], error: &ConfigError, using: String) -> &Broken {
-        let why = error.to_string();
+        let why = error.faults.iter().map(|(_, fault)| fault.to_string()).collect::<Vec<_>>().join("; ");
         let aside = aside(&*self.disk, file)
             .map_or_else(|error| format!("missing: {error}"), |path| path.display().to_string());
         let broken = self.broken.insert(Broken { why, aside, using });

@@ -115,14 +115,18 @@ impl Weir {
     /// The same in a folder that outlives it.
     pub fn start_in(data: &Path, namespace: Option<&Namespace>, arguments: &[&str]) -> Self {
         let port = free_port();
+        let listen = format!("127.0.0.1:{port}");
+        Self::start_as_configured(data, port, namespace, &[&["--listen", &listen], arguments].concat())
+    }
+
+    /// The same where the config says to listen on that port.
+    pub fn start_as_configured(data: &Path, port: u16, namespace: Option<&Namespace>, arguments: &[&str]) -> Self {
         let program = env!("CARGO_BIN_EXE_weir");
         let mut command = match namespace {
             Some(namespace) => namespace.command(program),
             None => Command::new(program),
         };
-        let listen = format!("127.0.0.1:{port}");
-        let data_text = data.to_str().unwrap();
-        command.args(["run", "--data", data_text, "--listen", &listen]).args(arguments);
+        command.args(["run", "--data", data.to_str().unwrap()]).args(arguments);
         let log = std::fs::File::create(data.with_extension("log")).unwrap();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -4,10 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pvql::Label;
 use super::world::LiveWalk;
 use super::{Call, Failure, Handler, Outcome, World, honesty};
 use crate::base::Time;
 use crate::filter::Filter;
+use crate::query::pvql::Mode;
 use crate::query::{CountBy, Direction, GroupBy, Honesty, Limits, Question, Rolled, Run, Step, TableQuestion, What};
 use crate::schema::format;
 
@@ -34,6 +36,9 @@ const DEFAULT_RANGE: Duration = Duration::from_secs(15 * 60);
 /// the client reads.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// The same where the caller says that it may take long.
+const LONG_DEADLINE: Duration = Duration::from_secs(3_600);
+
 /// A question being answered, or waiting for its turn. Dropping it cancels the work.
 #[derive(Debug)]
 pub struct Asked {
@@ -44,6 +49,8 @@ pub struct Asked {
     live: Option<LiveWalk>,
     large: Option<LargeSeat>,
     seat: Seat,
+    mode: Mode,
+    label: Option<Box<Label>>,
 }
 
 #[derive(Debug)]
@@ -147,12 +154,12 @@ impl Questions {
 
 impl Asked {
     /// Begins to answer a question. The one way to ask: here what the caller may see is ANDed into it.
-    fn begin(call: &Call, question: Question) -> Result<Self, Failure> {
+    pub(super) fn begin(call: &Call, question: Question, mode: Mode) -> Result<Self, Failure> {
         let (world, now) = (call.world(), call.now);
         let user_filter = call.identity.and_then(|identity| identity.filter().cloned());
         let question = Question { user_filter, ..question };
         let seat = Seat::take(world, &question.what)?;
-        let mut asked = Self { seat, question, work: None, live: None, large: None };
+        let mut asked = Self { seat, question, work: None, live: None, large: None, mode, label: None };
         asked.begin_work(now)?;
         if asked.work.is_none() {
             // Whether it makes sense is said now; the run itself begins when its turn comes.
@@ -164,7 +171,11 @@ impl Asked {
     fn new_run(&self, now: Time) -> Result<Run, Failure> {
         let world = &self.seat.world;
         let lists = matches!(self.question.what, What::Sessions { .. });
-        let deadline = if lists { Time::MAX } else { now + DEADLINE };
+        let deadline = match self.mode {
+            _ if lists => Time::MAX,
+            Mode::Unlimited => now + LONG_DEADLINE,
+            _ => now + DEADLINE,
+        };
         let limits = Limits { deadline, ..Limits::default() };
         let run = Run::new(self.question.clone(), limits, world.hash_key, &world.store.borrow());
         run.map_err(|bad| Failure::Question(bad.to_string()))
@@ -185,6 +196,7 @@ impl Asked {
         let mut kept = world.rollup_store.borrow_mut();
         let rolled = kept
             .as_mut()
+            .filter(|_| !matches!(self.mode, Mode::Precise | Mode::Unlimited))
             .and_then(|kept| Rolled::new(&self.question, now, &world.store.borrow(), &world.rollups.borrow(), kept));
         self.work = Some(rolled.map_or_else(|| Work::History(Box::new(run)), |rolled| Work::Rollups(Box::new(rolled))));
         self.live = Some(live);
@@ -216,6 +228,28 @@ impl Asked {
     #[must_use]
     pub const fn what(&self) -> &What {
         &self.question.what
+    }
+
+    /// How the answer of a question in PVQL is labelled.
+    #[must_use]
+    pub fn label(&self) -> Option<&Label> {
+        self.label.as_deref()
+    }
+
+    /// Leaves its seat and everything else but the label.
+    #[must_use]
+    pub fn into_label(self) -> Option<Box<Label>> {
+        self.label
+    }
+
+    pub(super) fn set_label(&mut self, label: Label) {
+        self.label = Some(Box::new(label));
+    }
+
+    /// Whether somebody ended it: nobody waits for its answer any more.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.label.as_ref().is_some_and(|label| label.is_cancelled())
     }
 
     /// Does one block of work, or waits.
@@ -307,5 +341,5 @@ fn ask(call: &Call, (from, to): (Time, Time), what: What) -> Result<Outcome, Fai
         _ => None,
     };
     let question = Question { from, to, filter, user_filter: None, what };
-    Ok(Outcome::Asked(Box::new(Asked::begin(call, question)?)))
+    Ok(Outcome::Asked(Box::new(Asked::begin(call, question, Mode::Automatic)?)))
 }

@@ -13,6 +13,7 @@ pub mod honesty;
 mod info;
 mod nodes;
 mod objects;
+mod pvql;
 mod system;
 mod world;
 
@@ -23,10 +24,12 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 pub use flows::{Asked, MOST_LISTINGS, MOST_RANKINGS, MOST_WAITING};
+pub use pvql::Label;
 pub use world::{Parts, World};
 
 use crate::auth::{Change, Credential, From, Identity, Means, Refusal, Step};
 use crate::base::{Connection, Time};
+use crate::query::pvql::PvqlError;
 use crate::schema::{Access, Fault, Operation, fill_defaults, verify};
 
 /// Who calls, and what they show for it.
@@ -116,6 +119,8 @@ pub enum Failure {
         /// What is wrong there; names the column too.
         message: String,
     },
+    /// A PVQL text that cannot be asked.
+    Pvql(PvqlError),
     /// Parameters that make no sense together.
     Question(String),
     /// What was asked for does not exist.
@@ -140,6 +145,7 @@ impl fmt::Display for Failure {
                 Ok(())
             }
             Self::Filter { message, .. } => f.write_str(message),
+            Self::Pvql(error) => error.fmt(f),
             Self::Question(message)
             | Self::NotFound(message)
             | Self::Conflict(message)
@@ -339,8 +345,15 @@ impl Author {
 type Handler = fn(&Call) -> Outcome;
 
 /// The handlers by operation, an area each.
-static HANDLERS: &[&[(&str, Handler)]] =
-    &[system::HANDLERS, nodes::HANDLERS, access::HANDLERS, config::HANDLERS, flows::HANDLERS, objects::HANDLERS];
+static HANDLERS: &[&[(&str, Handler)]] = &[
+    system::HANDLERS,
+    nodes::HANDLERS,
+    access::HANDLERS,
+    config::HANDLERS,
+    flows::HANDLERS,
+    objects::HANDLERS,
+    pvql::HANDLERS,
+];
 
 fn handler(operation: &str) -> Option<Handler> {
     HANDLERS.iter().copied().flatten().find(|(name, _)| *name == operation).map(|(_, handler)| *handler)

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::capture::Capture;
 use super::config::change::Outside;
 use super::flows::Questions;
+use super::pvql::Queries;
 use crate::auth::Auth;
 use crate::base::lru::HashKey;
 use crate::base::{Host, Time};
@@ -53,6 +54,8 @@ pub struct World {
     pub capture: RefCell<Capture>,
     /// Key of the hashes of answers.
     pub(super) hash_key: HashKey,
+    /// Questions in PVQL being answered now: as many as there are seats.
+    pub(super) queries: RefCell<Queries>,
     /// Questions being answered now.
     pub(super) questions: RefCell<Questions>,
     /// `info` as it was last made, and when.
@@ -112,6 +115,7 @@ impl World {
             capture: RefCell::new(Capture::default()),
             hash_key: HashKey::random(),
             questions: RefCell::new(Questions::default()),
+            queries: RefCell::default(),
             info: RefCell::new(None),
             reports: RefCell::new(Vec::new()),
             host: RefCell::new(Box::new(Host::default)),

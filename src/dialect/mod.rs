@@ -12,6 +12,7 @@ pub mod native;
 pub mod origin;
 mod parameters;
 pub mod privx;
+pub mod pvx;
 mod reply;
 mod router;
 

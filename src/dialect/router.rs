@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tiny_http::Method;
 
-use super::{Answer, HashResult, Request, Service, doc, flowtraq, native, privx, reply};
+use super::{Answer, HashResult, Request, Service, doc, flowtraq, native, privx, pvx, reply};
 use crate::api::{Api, Hashed, Outcome};
 use crate::base::Time;
 
@@ -27,6 +27,9 @@ impl Router {
 
 impl Service for Router {
     fn body_limit(&self, method: &Method, path: &str) -> usize {
+        if let Some(rest) = path.strip_prefix(pvx::PREFIX) {
+            return pvx::body_limit(rest);
+        }
         let operation = if let Some(rest) = path.strip_prefix(flowtraq::PREFIX) {
             flowtraq::operation(method, rest)
         } else if let Some(rest) = path.strip_prefix(native::PREFIX) {
@@ -44,6 +47,8 @@ impl Service for Router {
             flowtraq::call(&self.api, now, &request)
         } else if request.path.starts_with(native::PREFIX) {
             native::call(&self.api, now, &request)
+        } else if request.path.starts_with(pvx::PREFIX) {
+            pvx::call(&self.api, now, &request)
         } else if privx::is_ours(&request.path) {
             privx::call(&self.api, now, &request)
         } else if request.path == "/" && request.method == Method::Get {
@@ -53,7 +58,7 @@ impl Service for Router {
         } else {
             Answer::Reply(reply::text(
                 404,
-                "There is nothing here. The API is under /flowtraq/api/v3/ and /api2/json/.\n",
+                "There is nothing here. The API is under /flowtraq/api/v3/, /api/ and /api2/json/.\n",
             ))
         }
     }

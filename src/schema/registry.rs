@@ -11,6 +11,7 @@ mod config;
 mod flows;
 mod nodes;
 mod objects;
+mod pvql;
 mod system;
 
 use serde_json::{Value, json};
@@ -127,6 +128,7 @@ static AREAS: &[(&str, &[Operation])] = &[
     ("access", access::OPERATIONS),
     ("config", config::OPERATIONS),
     ("flows", flows::OPERATIONS),
+    ("pvql", pvql::OPERATIONS),
     ("objects", objects::OPERATIONS),
 ];
 

@@ -274,7 +274,11 @@ fn failure_reply(failure: &Failure) -> Reply {
         Failure::Conflict(_) => 409,
         Failure::Broken(_) | Failure::Refused(Refusal::NotStored) => 500,
         Failure::Busy(_) | Failure::Refused(Refusal::Busy) => 503,
-        Failure::Refused(_) | Failure::Parameters(_) | Failure::Filter { .. } | Failure::Question(_) => 403,
+        Failure::Refused(_)
+        | Failure::Parameters(_)
+        | Failure::Filter { .. }
+        | Failure::Pvql(_)
+        | Failure::Question(_) => 403,
     };
     let reply = match failure {
         Failure::Parameters(faults) => {

@@ -180,6 +180,10 @@ impl Manner {
                 errors.insert("filter".to_owned(), json!(format!("invalid format - {message}")));
                 (self.senseless(), VERIFICATION.to_owned(), None)
             }
+            Failure::Pvql(error) => {
+                errors.insert("expr".to_owned(), json!(format!("invalid format - {error}")));
+                (self.senseless(), VERIFICATION.to_owned(), None)
+            }
             Failure::Question(message) => (self.senseless(), format!("{message}\n"), None),
             Failure::NotFound(message) => (404, format!("{message}\n"), None),
             Failure::Conflict(message) => (409, format!("{message}\n"), None),

@@ -25,7 +25,7 @@ use serde_json::{Map, json};
 use tiny_http::Method;
 
 use super::router::drive;
-use super::{Answer, Request, reply};
+use super::{Answer, Request, pvx, reply};
 use crate::api::{Api, Asked, Failure, Outcome};
 use crate::base::Time;
 use crate::query;
@@ -162,6 +162,9 @@ const BLOCKS: usize = 3;
 fn ask(now: Time, manner: Manner, mut asked: Box<Asked>) -> Answer {
     if matches!(asked.what(), query::What::Sessions { .. }) {
         return Answer::Reply(reply::stream(now, Box::new(rows::Listing::new(*asked, manner))));
+    }
+    if asked.label().is_some() {
+        return Answer::Reply(reply::stream(now, pvx::inside(asked, manner.opening())));
     }
     let step = (1..BLOCKS).map(|_| asked.step(now)).find(|step| !matches!(step, query::Step::Busy));
     match step.unwrap_or_else(|| asked.step(now)) {

@@ -94,6 +94,7 @@ fn of_failure(failure: &Failure) -> Reply {
         },
         Failure::Parameters(_) => Error::Invalid(faults_of(failure, str::to_owned).unwrap_or_default()).reply(),
         Failure::Filter { message, .. } => Error::Invalid(vec![Fault::invalid("filter", message)]).reply(),
+        Failure::Pvql(error) => Error::Invalid(vec![Fault::invalid("expr", &error.message)]).reply(),
         Failure::Question(why) => Error::Invalid(vec![Fault::invalid("", why)]).reply(),
         Failure::NotFound(_) => say(404, "OBJECT_NOT_FOUND"),
         Failure::Conflict(_) => say(409, "CONFLICT"),

@@ -38,6 +38,34 @@ pub enum Answered {
 }
 
 impl Values {
+    /// Forgets everything but the rows that are shown.
+    #[must_use]
+    pub fn compact(self) -> Self {
+        let aggregates = self.is_set.len();
+        let mut kept = Self { keys: Vec::new(), sums: Vec::new(), members: Vec::new(), order: Vec::new(), ..self };
+        for (new, &old) in (0..).zip(&self.order) {
+            let at = old as usize;
+            kept.keys
+                .extend_from_slice(self.keys.get(at * kept.key_count..(at + 1) * kept.key_count).unwrap_or_default());
+            kept.sums.extend_from_slice(self.sums.get(at * aggregates..(at + 1) * aggregates).unwrap_or_default());
+            let from = self.members.partition_point(|member| member.row < old);
+            let of_row = self.members.iter().skip(from).take_while(|member| member.row == old);
+            kept.members.extend(of_row.map(|member| Member { row: new, ..*member }));
+            kept.order.push(new);
+        }
+        kept
+    }
+
+    /// Octets that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<Cell>()
+            + self.sums.capacity() * size_of::<u128>()
+            + self.members.capacity() * size_of::<Member>()
+            + self.order.capacity() * size_of::<u32>()
+            + self.names.bytes()
+    }
+
     /// How many rows are shown.
     #[must_use]
     pub fn len(&self) -> usize {

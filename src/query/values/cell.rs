@@ -271,6 +271,11 @@ impl Names {
         Self { names: Vec::new(), index: HashTable::new(), key, forgotten: 0 }
     }
 
+    /// Octets that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.names.iter().map(|name| name.len() + 40).sum()
+    }
+
     pub(super) const fn forgotten(&self) -> u64 {
         self.forgotten
     }

@@ -15,6 +15,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("capture_file", |bytes| _ = weir::io::capture_file::fuzz_capture_file(bytes)),
     ("filter", weir::filter::fuzz_filter),
     ("pvql", weir::query::pvql::fuzz_pvql),
+    ("pvx_arguments", weir::dialect::pvx::arguments::fuzz_arguments),
     ("varint", |bytes| _ = weir::base::Cursor::new(bytes).varint().ok()),
     ("journal", weir::store::fuzz_journal),
     ("packet", weir::wire::fuzz_packet),

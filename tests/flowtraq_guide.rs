@@ -252,3 +252,115 @@ fn user_preferences() {
     let scheme = json!({ "colorscheme": tree["colorscheme"] });
     gives(&weir, "GET", "users/@admin/prefs/colorscheme", NONE, scheme);
 }
+
+/// Status and JSON of a call of version 1 without version 3's credentials.
+fn bare(weir: &Weir, path: &str, more: &[&str]) -> (u16, Value) {
+    let url = format!("https://127.0.0.1:{}/flowtraq/api/v1/{path}", weir.port);
+    let mut arguments = vec!["-ks", "-m", "30", "-w", "\n%{http_code}", &url];
+    arguments.extend(more);
+    let output = common::run("curl", &arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (body, status) = text.rsplit_once('\n').unwrap();
+    (status.parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+#[test]
+fn the_version_1_api() {
+    let folder = tempfile::tempdir().unwrap();
+    let weir = start(&folder.path().join("data"));
+
+    // "An API authentication token is required for all requests."
+    for path in ["stat", "sessions", "stat?auth_token=18265a85ca45db35d0a8c263e6dd2c37"] {
+        let (status, answer) = bare(&weir, path, &[]);
+        assert!(status == 403 && answer["error"].is_string(), "{path}: {status} {answer}");
+    }
+    // "auth_token: Only returned if authentication successful. error: Only returned if authentication failed."
+    let (status, answer) = bare(&weir, "auth", &["-d", "username=admin&password=wrong"]);
+    assert!(status == 403 && answer["error"].is_string() && answer.get("auth_token").is_none(), "{answer}");
+    let login = json!({ "server": "localhost", "port": 9640, "username": "admin", "password": common::PASSWORD });
+    let (status, answer) = bare(&weir, "auth", &["-d", &login.to_string()]);
+    let token = answer["auth_token"].as_str().unwrap_or_else(|| panic!("{status} {answer}"));
+    assert!(token.len() == 32 && answer.as_object().unwrap().len() == 1);
+    for wrong in ["server=a b", "server=http://x/", "port=0", "port=65536", "port=x", "sevrer=a"] {
+        let form = format!("{wrong}&username=admin&password=x");
+        let (status, answer) = bare(&weir, "auth", &["-d", &form]);
+        let name = wrong.split_once('=').unwrap().0;
+        assert!(status == 403 && answer["error"].as_str().unwrap().contains(name), "{wrong}: {answer}");
+    }
+    assert_eq!(bare(&weir, "auth?username=admin&password=x", &[]).0, 403, "a password in a GET's address is not taken");
+
+    // "columns: An array of column names. data: An array of rows, one rank entity per row."
+    eventually("traffic is seen", || (clients_of(&weir, "ADDR==10.9.9.9") > 0).then_some(()));
+    let (status, answer) =
+        bare(&weir, &format!("stat?auth_token={token}&group_by=IP&count_by=BYTES&time_range=-1h"), &[]);
+    assert_eq!(status, 200, "{answer}");
+    let columns = [
+        "ADDRESS",
+        "SENT BYTES",
+        "COLORS",
+        "SENT BYTES",
+        "RECV BYTES",
+        "SENT PCKTS",
+        "RECV PCKTS",
+        "SESS. INIT",
+        "SESS. ACPT",
+        "TIME SERIES",
+    ];
+    assert_eq!(answer["columns"], json!(columns));
+    let row = |answer: &Value, name: &str| {
+        let rows = answer["data"].as_array().unwrap();
+        rows.iter().find(|row| row[0] == *name).unwrap_or_else(|| panic!("no {name} in {answer}")).clone()
+    };
+    let client = row(&answer, "10.1.2.3");
+    assert_eq!((&client[1], &client[4], &client[7], &client[8]), (&client[3], &json!("0"), &json!("2"), &json!("0")));
+    let series = client[9].as_array().unwrap();
+    let sum: u64 = series.iter().map(|cell| cell.as_str().unwrap().parse::<u64>().unwrap()).sum();
+    assert_eq!((series.len(), sum.to_string().as_str()), (175, client[1].as_str().unwrap()));
+    assert!(answer["data"].as_array().unwrap().iter().all(|row| row[0] != "192.0.2.1"), "it sent nothing");
+    let path = format!("stat?auth_token={token}&direction=rcv&rows=1");
+    let (_, answer) = bare(&weir, &path, &[]);
+    assert_eq!((answer["data"].as_array().unwrap().len(), &answer["columns"][1]), (1, &json!("RECV BYTES")));
+    assert_eq!(row(&answer, "192.0.2.1")[8], json!("3"), "sessions that it accepted");
+
+    // "Use a space to separate the token unique": distinct ports that an address met.
+    let form = format!("auth_token={token}&count_by=UNIQUE PORTPROTO&group_by=IP&query=CLNIP==10.1.2.3");
+    let (status, answer) = bare(&weir, "stat", &["--data-urlencode", &form.replace('&', "%26"), "-G"]);
+    assert_eq!(status, 403, "{answer}");
+    let arguments = [
+        "-G",
+        "--data-urlencode",
+        &format!("auth_token={token}"),
+        "--data-urlencode",
+        "count_by=UNIQUE PORTPROTO",
+        "--data-urlencode",
+        "query=CLNIP==10.1.2.3",
+    ];
+    let (_, answer) = bare(&weir, "stat", &arguments);
+    assert_eq!((&answer["columns"][1], &row(&answer, "10.1.2.3")[1]), (&json!("UNIQUE PORTPROTO"), &json!("2")));
+
+    // "Request parameters are the same": sessions, one per row, and a summary of the whole query.
+    let (status, answer) = bare(&weir, &format!("sessions?auth_token={token}&time_range=-1h&rows=2"), &[]);
+    assert_eq!(status, 200, "{answer}");
+    let columns = answer["columns"].as_array().unwrap();
+    assert_eq!(columns[..3], [json!("CLIENT ADDRESS"), json!("CLIENT COUNTRY"), json!("CLIENT AS")]);
+    let data = answer["data"].as_array().unwrap();
+    assert!(data.len() == 2 && data.iter().all(|row| row.as_array().unwrap().len() == columns.len()), "{answer}");
+    assert_eq!((&data[0][1], &data[0][2]), (&json!("??"), &json!("0")));
+    let summary: Vec<&str> = answer["summary"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    let numbers: Vec<u64> = summary.iter().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    assert!(summary[0].starts_with("Total sessions: ") && summary[1].starts_with("Total Packets: "), "{summary:?}");
+    assert!(summary[2].starts_with("Total Bytes: ") && numbers[0] >= 3, "{summary:?}");
+    assert_eq!(numbers[2], numbers[1] * 40, "every packet of the capture has 40 bytes");
+
+    // "before_time, after_time: A timestamp in the format MM/DD/YY hh:mm:ss.microsec"
+    let ask = |name: &str, time: &str| {
+        let (token, time) = (format!("auth_token={token}"), format!("{name}={time}"));
+        bare(&weir, "sessions", &["-G", "--data-urlencode", &token, "--data-urlencode", &time])
+    };
+    assert_eq!(ask("before_time", "01/01/20 00:00:00.0").1["summary"][0], json!("Total sessions: 0"));
+    assert_ne!(ask("after_time", "01/01/20 00:00:00.0").1["summary"][0], json!("Total sessions: 0"));
+    let (status, answer) = ask("after_time", "yesterday");
+    assert!(status == 403 && answer["error"].as_str().unwrap().contains("after_time"), "{answer}");
+    let (status, answer) = bare(&weir, &format!("sessions?auth_token={token}&query=PORT=1"), &[]);
+    assert!(status == 403 && answer["error"].is_string(), "{answer}");
+}

@@ -312,6 +312,7 @@ fn table(call: &Call) -> Outcome {
         direction: Direction::parse(call.text("direction")).unwrap_or(otherwise.direction),
         rows: number("rows").unwrap_or(otherwise.rows),
         buckets: number("time_series").unwrap_or(otherwise.buckets),
+        ways: call.parameters["ways"].as_bool().unwrap_or(otherwise.ways),
     };
     ask(call, range(call, Some(DEFAULT_RANGE)), What::Table(question)).into()
 }

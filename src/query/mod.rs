@@ -41,7 +41,7 @@ mod words;
 pub use key::{GroupKey, country_text, flag_letters, protocol_text};
 pub use question::{
     Answer, BadQuestion, Honesty, Limits, MAX_BUCKETS, MAX_ROWS, Question, Row, Source, Step, Table, TableQuestion,
-    What,
+    Ways, What,
 };
 pub use rolled::{LONG, Rolled};
 pub use run::Run;

@@ -54,6 +54,8 @@ pub struct TableQuestion {
     pub rows: usize,
     /// Buckets of the time series; 0 is no series.
     pub buckets: usize,
+    /// Whether rows tell both ways apart, whatever they are ranked by.
+    pub ways: bool,
 }
 
 impl Default for TableQuestion {
@@ -66,6 +68,7 @@ impl Default for TableQuestion {
             direction: Direction::Both,
             rows: 10,
             buckets: 175,
+            ways: false,
         }
     }
 }
@@ -162,6 +165,40 @@ pub struct Row {
     pub packets: u64,
     /// The rank in equal parts of the range; adds up to it.
     pub series: Vec<u64>,
+    /// Both ways, where they are asked for.
+    pub ways: Option<Box<Ways>>,
+}
+
+/// What an entity sent and received, opened and accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ways {
+    /// Bytes sent, bytes received.
+    pub bytes: [u64; 2],
+    /// Packets sent, packets received.
+    pub packets: [u64; 2],
+    /// Sessions opened, sessions accepted.
+    pub sessions: [u64; 2],
+}
+
+impl Ways {
+    fn each(&mut self, other: &Self, with: impl Fn(u64, u64) -> u64) {
+        let pairs = [
+            (&mut self.bytes, &other.bytes),
+            (&mut self.packets, &other.packets),
+            (&mut self.sessions, &other.sessions),
+        ];
+        for (mine, theirs) in pairs {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine = with(*mine, *theirs));
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.each(other, u64::saturating_add);
+    }
+
+    pub(super) fn take_away(&mut self, other: &Self) {
+        self.each(other, u64::saturating_sub);
+    }
 }
 
 /// A ranking.

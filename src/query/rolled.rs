@@ -208,7 +208,14 @@ impl Rolled {
     fn rank(&mut self, summary: &Summary) -> Series {
         let measure = self.measure;
         let no_series = vec![0; measure.buckets];
-        let row = |key, [rank, bytes, packets]: [u64; 3]| Row { key, rank, bytes, packets, series: no_series.clone() };
+        let row = |key, [rank, bytes, packets]: [u64; 3]| Row {
+            key,
+            rank,
+            bytes,
+            packets,
+            series: no_series.clone(),
+            ways: None,
+        };
         let mut other = measure.whole(summary);
         let (mut unaccounted, mut error) = (other, summary.floor);
         let mut ranked = Vec::new();
@@ -243,7 +250,7 @@ impl Rolled {
 
 impl Default for Series {
     fn default() -> Self {
-        let other = Row { key: None, rank: 0, bytes: 0, packets: 0, series: Vec::new() };
+        let other = Row { key: None, rank: 0, bytes: 0, packets: 0, series: Vec::new(), ways: None };
         Self { buckets: Buckets::new(Time::ZERO, Time::MAX, 1), places: HashMap::new(), table: Table::default(), other }
     }
 }
@@ -335,7 +342,10 @@ fn is_for_rollups(
 
 /// The dimension that counts the same as the question asks for, if one does.
 fn measure(question: &TableQuestion) -> Option<(Dimension, Measure)> {
-    let &TableQuestion { group_by, count_by, direction, buckets, .. } = question;
+    let &TableQuestion { group_by, count_by, direction, buckets, ways, .. } = question;
+    if ways {
+        return None;
+    }
     if !matches!(count_by, CountBy::Bytes | CountBy::Bits | CountBy::Packets) {
         return None;
     }

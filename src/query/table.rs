@@ -20,7 +20,7 @@ use super::buckets::{Buckets, Stretch};
 use super::distinct::Distinct;
 use super::hash::FoldKey;
 use super::key::{self, GroupKey, Role};
-use super::question::{Limits, Row, Table, TableQuestion};
+use super::question::{Limits, Row, Table, TableQuestion, Ways};
 use super::sessions::Chosen;
 use super::words::{CountBy, Direction, GroupBy};
 
@@ -42,6 +42,8 @@ pub(super) struct Ranking {
     rank_error: u64,
     cells: Cells,
     distinct: Option<Distinct>,
+    /// Of each entry, where both ways are asked for; and of all entities.
+    ways: Option<(Vec<Ways>, Ways)>,
     /// Raised when entries move.
     generation: u64,
     /// Per dictionary code of the batch at hand, the entry of the address.
@@ -87,6 +89,7 @@ impl Ranking {
             rank_error: 0,
             cells,
             distinct,
+            ways: question.ways.then(Default::default),
             generation: 0,
             by_code: [Vec::new(), Vec::new()],
             spread: false,
@@ -136,12 +139,13 @@ impl Ranking {
                 gift.sums.rank = self.add_distinct(row, role, at, hash, gift.stretch);
             }
             self.give(at, gift);
+            self.give_ways(at, row, role, chosen.first);
         }
     }
 
     /// Whether [`Ranking::add_addresses`] gives the same as [`Ranking::add`] for each row.
     pub(super) fn is_of_addresses(&self) -> bool {
-        self.question.group_by == GroupBy::Ip && self.distinct.is_none()
+        self.question.group_by == GroupBy::Ip && self.distinct.is_none() && self.ways.is_none()
     }
 
     /// Adds the rows of a batch for which `first_in_range` gives an answer, looking up each address of its dictionaries
@@ -260,6 +264,25 @@ impl Ranking {
         }
     }
 
+    #[inline]
+    fn give_ways<F: Fields>(&mut self, at: usize, row: &F, role: Role, first: bool) {
+        let Some((entries, whole)) = &mut self.ways else { return };
+        let both = |of: [u64; 2]| <[u64; 2]>::from(orient(role, of));
+        let delta = row.delta();
+        let gift = Ways {
+            bytes: both(delta.map(|c| c.bytes)),
+            packets: both(delta.map(|c| c.packets)),
+            sessions: [Direction::Sent, Direction::Received].map(|way| u64::from(first && opens(role, way))),
+        };
+        if entries.len() <= at {
+            entries.resize(at + 1, Ways::default());
+        }
+        if let Some(entry) = entries.get_mut(at) {
+            entry.add(&gift);
+        }
+        whole.add(&gift);
+    }
+
     fn add_distinct<F: Fields>(&mut self, row: &F, role: Role, at: usize, hash: u64, stretch: Stretch) -> u64 {
         let (Some(distinct), Some(unique)) = (&mut self.distinct, self.question.unique) else { return 0 };
         let only = other_end(self.question.group_by, unique, role);
@@ -311,6 +334,11 @@ impl Ranking {
             let mut next = 0..;
             numbers.extend(goes.iter().map(|goes| if *goes { None } else { next.next() }));
         }
+        if let Some((ways, _)) = &mut self.ways {
+            ways.resize(goes.len(), Ways::default());
+            let mut goes = goes.iter();
+            ways.retain(|_| !goes.next().is_some_and(|goes| *goes));
+        }
         // In place: a second table beside this one would be the most that a ranking holds.
         let (mut goes, cells) = (goes.iter(), &mut self.cells);
         self.entries.retain(|entry| {
@@ -340,8 +368,9 @@ impl Ranking {
         let buckets = self.question.buckets;
         let entities = self.entries.iter().filter(|entry| entry.sums.rank > 0).count() as u64 + self.folded;
         let (mut rest, mut rest_series) = (self.whole, self.whole_series.clone());
+        let mut rest_ways = self.ways.as_ref().map(|(_, whole)| Box::new(*whole));
         let mut rows = Vec::with_capacity(top.len() + 1);
-        for entry in top.into_iter().filter_map(|at| self.entries.get(at)) {
+        for (at, entry) in top.into_iter().filter_map(|at| Some((at, self.entries.get(at)?))) {
             let mut series = self.cells.shared(entry.slot).map_or_else(|| vec![0; buckets], <[u64]>::to_vec);
             let missing = entry.sums.rank.saturating_sub(series.iter().sum());
             if missing > 0 && buckets > 0 {
@@ -353,14 +382,18 @@ impl Ranking {
             rest.bytes = rest.bytes.saturating_sub(bytes);
             rest.packets = rest.packets.saturating_sub(packets);
             rest_series.iter_mut().zip(&series).for_each(|(rest, of)| *rest = rest.saturating_sub(*of));
-            rows.push(Row { key: Some(entry.key), rank, bytes, packets, series });
+            let ways = self.ways.as_ref().map(|(all, _)| Box::new(all.get(at).copied().unwrap_or_default()));
+            if let (Some(rest), Some(ways)) = (&mut rest_ways, &ways) {
+                rest.take_away(ways);
+            }
+            rows.push(Row { key: Some(entry.key), rank, bytes, packets, series, ways });
         }
         if rest.rank > 0 {
             let Sums { rank, bytes, packets } = rest;
             if self.spread {
                 rest_series = scaled(&rest_series, rank);
             }
-            rows.push(Row { key: None, rank, bytes, packets, series: rest_series });
+            rows.push(Row { key: None, rank, bytes, packets, series: rest_series, ways: rest_ways });
         }
         Table { rows, entities }
     }

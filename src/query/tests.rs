@@ -89,6 +89,7 @@ fn table(group: &str, count: &str, direction: &str, unique: &str) -> TableQuesti
         direction: Direction::parse(direction).unwrap(),
         rows: 10,
         buckets: 0,
+        ways: false,
     }
 }
 
@@ -385,6 +386,31 @@ fn every_unique_counts_distinct_values_per_entity() {
         ranks("SRVIPPORT"),
         [("192.0.2.1 - 443".into(), 1), ("10.0.0.2 - 2048".into(), 1), ("192.0.2.1 - 53".into(), 1)]
     );
+}
+
+#[test]
+fn both_ways_of_a_row_are_what_rankings_of_one_way_say() {
+    let store = store(&world());
+    for group in ["IP", "PORTPROTO", "COUNTRY", "IPPAIR", "IF"] {
+        let rows = |count: &str, direction: &str, ways: bool| {
+            let question = TableQuestion { ways, rows: 2, ..table(group, count, direction, "") };
+            let Answer::Table(table) = ask(&store, ALL, "", What::Table(question)).answer else { panic!("no table") };
+            table.rows
+        };
+        for row in rows("BYTES", "", true) {
+            let ways = *row.ways.clone().unwrap();
+            for (count, sums) in [("BYTES", ways.bytes), ("PACKETS", ways.packets)] {
+                for (direction, sum) in ["snd", "rcv"].into_iter().zip(sums) {
+                    let all = TableQuestion { rows: 1_000, ..table(group, count, direction, "") };
+                    let Answer::Table(all) = ask(&store, ALL, "", What::Table(all)).answer else { panic!("no table") };
+                    let Some(key) = row.key else { continue };
+                    let same = all.rows.iter().find(|other| other.key == Some(key)).map_or(0, |other| other.rank);
+                    assert_eq!(sum, same, "{group} {key} {count} {direction}");
+                }
+            }
+        }
+        assert!(rows("BYTES", "", false).iter().all(|row| row.ways.is_none()));
+    }
 }
 
 #[test]

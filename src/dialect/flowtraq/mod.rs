@@ -1,4 +1,4 @@
-//! FlowTraq's web API, version 3, as its guide has it: paths, parameters, envelopes, session keys, errors.
+//! FlowTraq's web API, version 3, as its guide has it: paths, parameters, envelopes, session keys, errors; and [`v1`].
 //!
 //! # Where the guide leaves a choice
 //!
@@ -25,6 +25,7 @@ mod sessions;
 mod table;
 mod text;
 mod times;
+mod v1;
 
 use std::rc::Rc;
 
@@ -68,6 +69,8 @@ enum Route {
         root: String,
         keys: Vec<String>,
     },
+    /// Version 1.
+    Version1(v1::Endpoint),
     /// What the guide has and this box has not yet.
     Later(&'static str),
 }
@@ -76,8 +79,18 @@ impl Route {
     /// The route of a path below [`PREFIX`].
     fn find(rest: &str) -> Option<Self> {
         let mut sections = rest.trim_end_matches('/').split('/');
-        if sections.next() != Some("v3") {
-            return None;
+        match sections.next() {
+            Some("v3") => {}
+            Some("v1") => {
+                let endpoint = match (sections.next()?, sections.next()) {
+                    ("auth", None) => v1::Endpoint::Auth,
+                    ("stat", None) => v1::Endpoint::Stat,
+                    ("sessions", None) => v1::Endpoint::Sessions,
+                    _ => return None,
+                };
+                return Some(Self::Version1(endpoint));
+            }
+            _ => return None,
         }
         let sections: Vec<&str> = sections.collect();
         match sections.as_slice() {
@@ -108,6 +121,7 @@ impl Route {
         registry::find(match self {
             Self::TrafficGroups(keys) => return groups::operation(method, keys),
             Self::Prefs { .. } => return prefs::operation(method),
+            Self::Version1(endpoint) => return endpoint.operation(),
             Self::Later(_) => return None,
             Self::SessionKey => "sessionkey",
             Self::Sessions { .. } => "sessions",
@@ -175,6 +189,7 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
     match &route {
         Route::TrafficGroups(keys) => return groups::call(&asker, keys),
         Route::Prefs { user, root, keys } => return prefs::call(&asker, user, root, keys),
+        Route::Version1(endpoint) => return v1::call(api, now, request, *endpoint),
         Route::Later(what) => return Answer::Reply(message(404, &format!("{what} not part of this release yet"))),
         _ => {}
     }
@@ -208,9 +223,10 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
         }),
         Outcome::Asked(asked) => match route {
             Route::Sessions { compact } => {
-                Answer::Reply(reply::stream(now, Box::new(sessions::Listing::new(*asked, compact))))
+                let form = if compact { sessions::Form::Compact } else { sessions::Form::Named };
+                Answer::Reply(reply::stream(now, Box::new(sessions::Listing::new(*asked, form))))
             }
-            _ => run(now, asked),
+            _ => run(now, asked, Shape::Version3),
         },
         Outcome::Hash { .. } | Outcome::Save { .. } => Answer::Reply(message(500, "A call did not end")),
     })
@@ -244,16 +260,27 @@ fn adapt(operation: &Operation, found: &mut Map<String, Value>) {
 /// Blocks worked on before others run: few enough for 5 ms, enough for a small answer to need no second turn.
 const BLOCKS: usize = 3;
 
+/// In which words a ranking is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Version1,
+    Version3,
+}
+
 /// Runs a ranking or a count to its end, a few blocks at a time.
-fn run(now: Time, mut asked: Box<Asked>) -> Answer {
+fn run(now: Time, mut asked: Box<Asked>, shape: Shape) -> Answer {
     let step = (1..BLOCKS).map(|_| asked.step(now)).find(|step| !matches!(step, query::Step::Busy));
     match step.unwrap_or_else(|| asked.step(now)) {
         query::Step::Done(query::Answer::Table(table)) => {
             let honesty = asked.honesty();
             match asked.what() {
-                query::What::Table(question) => {
-                    Answer::Reply(reply::stream(now, Box::new(table::Ranking::new(question, table, honesty))))
-                }
+                query::What::Table(question) => Answer::Reply(reply::stream(
+                    now,
+                    match shape {
+                        Shape::Version1 => Box::new(v1::Ranking::new(question, table, honesty)),
+                        Shape::Version3 => Box::new(table::Ranking::new(question, table, honesty)),
+                    },
+                )),
                 _ => Answer::Reply(message(500, "An answer of another shape than its question")),
             }
         }
@@ -264,11 +291,16 @@ fn run(now: Time, mut asked: Box<Asked>) -> Answer {
         query::Step::Done(query::Answer::Values(_)) => {
             Answer::Reply(message(500, "An answer of another shape than its question"))
         }
-        query::Step::Busy | query::Step::Sessions(_) => Answer::Busy(Box::new(move |now| run(now, asked))),
+        query::Step::Busy | query::Step::Sessions(_) => Answer::Busy(Box::new(move |now| run(now, asked, shape))),
     }
 }
 
 fn failure_reply(failure: &Failure) -> Reply {
+    failure_as("message", failure)
+}
+
+/// A failure with its words under this key.
+fn failure_as(key: &str, failure: &Failure) -> Reply {
     let status = match failure {
         Failure::NotFound(_) => 404,
         Failure::Conflict(_) => 409,
@@ -283,9 +315,9 @@ fn failure_reply(failure: &Failure) -> Reply {
     let reply = match failure {
         Failure::Parameters(faults) => {
             let faults = faults.iter().cloned().map(in_our_words).collect();
-            message(status, &Failure::Parameters(faults).to_string())
+            reply::json(status, &json!({ key: Failure::Parameters(faults).to_string() }))
         }
-        _ => message(status, &failure.to_string()),
+        _ => reply::json(status, &json!({ key: failure.to_string() })),
     };
     match failure {
         Failure::Refused(Refusal::Throttled { wait }) => reply::with_retry(reply, wait.as_secs() + 1),

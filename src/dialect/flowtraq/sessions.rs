@@ -59,6 +59,9 @@ columns! {
     "APPLICATION",
 }
 
+/// Those that version 1 does not have.
+const NETBLOCKS: [&str; 2] = ["CLIENT MASK", "SERVER MASK"];
+
 /// A piece ends with the session that passes this many octets.
 const PIECE: usize = 48 * 1024;
 
@@ -74,10 +77,26 @@ const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
 /// ICMP and ICMPv6: the server port is type and code.
 const ICMP: [u8; 2] = [1, 58];
 
-/// `{"sessions": {"data": [..]}, "honesty": {..}}`, or compact.
+/// How a listing is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `{"sessions": {"data": [{..}]}}`
+    Named,
+    /// `{"compact": {"header": [..], "data": [[..]]}}`
+    Compact,
+    /// Version 1: `{"columns": [..], "data": [[..]], "summary": [..]}`, of this many sessions at most.
+    Version1 {
+        /// Sessions that are written; others are summed up.
+        most: u64,
+    },
+}
+
+/// Sessions in one of the forms, and the honesty object.
 pub(super) struct Listing {
     asked: Asked,
-    compact: bool,
+    form: Form,
+    /// Sessions, packets, bytes.
+    totals: [u64; 3],
     pending: VecDeque<FlowRecord>,
     days: Days,
     begun: bool,
@@ -87,10 +106,11 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub(super) fn new(asked: Asked, compact: bool) -> Self {
+    pub(super) fn new(asked: Asked, form: Form) -> Self {
         Self {
             asked,
-            compact,
+            form,
+            totals: [0; 3],
             pending: VecDeque::new(),
             days: Days::default(),
             begun: false,
@@ -104,15 +124,32 @@ impl Listing {
             return;
         }
         self.begun = true;
-        if self.compact {
-            out.extend_from_slice(b"{\"compact\":{\"header\":[");
-            for (at, name) in COLUMNS.iter().enumerate() {
-                put(out, format_args!("{}\"{name}\"", if at == 0 { "" } else { "," }));
-            }
-            out.extend_from_slice(b"],\"data\":[");
-        } else {
-            out.extend_from_slice(b"{\"sessions\":{\"data\":[");
+        out.extend_from_slice(match self.form {
+            Form::Named => return out.extend_from_slice(b"{\"sessions\":{\"data\":["),
+            Form::Compact => b"{\"compact\":{\"header\":[",
+            Form::Version1 { .. } => b"{\"columns\":[",
+        });
+        let columns = COLUMNS.iter().filter(|name| self.form == Form::Compact || !NETBLOCKS.contains(name));
+        for (at, name) in columns.enumerate() {
+            put(out, format_args!("{}\"{name}\"", if at == 0 { "" } else { "," }));
         }
+        out.extend_from_slice(b"],\"data\":[");
+    }
+
+    fn end(&self, out: &mut Vec<u8>) {
+        match self.form {
+            Form::Named | Form::Compact => out.extend_from_slice(b"]}"),
+            Form::Version1 { .. } => {
+                let [sessions, packets, bytes] = self.totals;
+                put(
+                    out,
+                    format_args!(
+                        "],\"summary\":[\"Total sessions: {sessions}\",\"Total Packets: {packets}\",\"Total Bytes: {bytes}\"]"
+                    ),
+                );
+            }
+        }
+        put(out, format_args!(",\"honesty\":{}}}", self.asked.honesty()));
     }
 
     fn write_pending(&mut self, out: &mut Vec<u8>) {
@@ -120,11 +157,19 @@ impl Listing {
         while out.len() < PIECE
             && let Some(record) = self.pending.pop_front()
         {
+            if let Form::Version1 { most } = self.form {
+                let [packets, bytes] = record.total.iter().fold([0; 2], |[p, b], c| [p + c.packets, b + c.bytes]);
+                let is_wanted = self.totals[0] < most;
+                self.totals.iter_mut().zip([1, packets, bytes]).for_each(|(sum, more)| *sum += more);
+                if !is_wanted {
+                    continue;
+                }
+            }
             if self.written {
                 out.push(b',');
             }
             self.written = true;
-            write_record(out, &mut self.days, &record, self.compact);
+            write_record(out, &mut self.days, &record, self.form);
         }
     }
 }
@@ -142,7 +187,7 @@ impl Chunks for Listing {
                     Step::Sessions(found) => self.pending = found.into(),
                     Step::Done(_) => {
                         self.begin(&mut out);
-                        put(&mut out, format_args!("]}},\"honesty\":{}}}", self.asked.honesty()));
+                        self.end(&mut out);
                         self.ended = true;
                         break;
                     }
@@ -159,9 +204,9 @@ impl Chunks for Listing {
 }
 
 /// Writes one session as an object, or as an array in the order of [`COLUMNS`].
-fn write_record(out: &mut Vec<u8>, days: &mut Days, record: &FlowRecord, compact: bool) {
-    out.push(if compact { b'[' } else { b'{' });
-    let mut cells = Cells { out, compact, at: 0 };
+fn write_record(out: &mut Vec<u8>, days: &mut Days, record: &FlowRecord, form: Form) {
+    out.push(if form == Form::Named { b'{' } else { b'[' });
+    let mut cells = Cells { out, form, at: 0 };
     let key = &record.key;
     let [client, server] = &record.sides;
     let has_ports = WITH_PORTS.contains(&key.protocol);
@@ -203,15 +248,15 @@ fn write_record(out: &mut Vec<u8>, days: &mut Days, record: &FlowRecord, compact
     }
     cells.text(apps::name(record.application).unwrap_or_default());
 
-    let Cells { out, compact, at } = cells;
+    let Cells { out, at, .. } = cells;
     debug_assert_eq!(at, COLUMNS.len(), "every column is written once");
-    out.push(if compact { b']' } else { b'}' });
+    out.push(if form == Form::Named { b'}' } else { b']' });
 }
 
 /// Writes cell after cell, each with its column's name where names are wanted.
 struct Cells<'a> {
     out: &'a mut Vec<u8>,
-    compact: bool,
+    form: Form,
     at: usize,
 }
 
@@ -219,7 +264,7 @@ impl Cells<'_> {
     /// A cell whose text needs no escapes.
     #[inline]
     fn cell(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let lead = if self.compact { ",\"" } else { LEADS.get(self.at).copied().unwrap_or_default() };
+        let lead = if self.form == Form::Named { LEADS.get(self.at).copied().unwrap_or_default() } else { ",\"" };
         let comma = usize::from(self.at == 0);
         self.out.extend_from_slice(lead.as_bytes().get(comma..).unwrap_or_default());
         write(self.out);
@@ -251,17 +296,27 @@ impl Cells<'_> {
     /// Address, netblock, country, AS, traffic group.
     fn side(&mut self, ip: Ip, side: &Side) {
         self.cell(|out| text::ip(out, ip));
+        // Version 1 has no netblocks, and says what it does not know.
+        let is_first = matches!(self.form, Form::Version1 { .. });
+        if is_first {
+            self.at += 1;
+        } else {
+            self.netblock(ip, side);
+        }
+        match side.country {
+            [0, 0] => self.text(if is_first { "??" } else { "" }),
+            code => self.text(&String::from_utf8_lossy(&code)),
+        }
+        self.number_if(side.asn != 0 || is_first, side.asn);
+        self.number_if(side.group != 0, side.group);
+    }
+
+    fn netblock(&mut self, ip: Ip, side: &Side) {
         self.cell_if(side.mask != 0, |out| {
             let wide = if ip.is_v4() { side.mask.saturating_add(96) } else { side.mask };
             text::ip(out, ip.masked(wide));
             out.push(b'/');
             text::number(out, side.mask.into());
         });
-        match side.country {
-            [0, 0] => self.text(""),
-            code => self.text(&String::from_utf8_lossy(&code)),
-        }
-        self.number_if(side.asn != 0, side.asn);
-        self.number_if(side.group != 0, side.group);
     }
 }

@@ -88,7 +88,7 @@ impl Chunks for Ranking {
 }
 
 /// The colour of an entity, red, green, blue and alpha: the same for the same text, on every box (FNV-1a).
-fn color(key: &str) -> u32 {
+pub(super) fn color(key: &str) -> u32 {
     let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     hash | 0xff
 }

@@ -145,6 +145,14 @@ fn ranked(out: &mut Vec<u8>, row: &Row, manner: Manner) {
         put(object.out, format_args!("{}{bucket}", if at == 0 { "" } else { "," }));
     }
     object.out.push(b']');
+    if let Some(ways) = &row.ways {
+        object.plain("bytes_sent", ways.bytes[0]);
+        object.plain("bytes_received", ways.bytes[1]);
+        object.plain("packets_sent", ways.packets[0]);
+        object.plain("packets_received", ways.packets[1]);
+        object.plain("sessions_opened", ways.sessions[0]);
+        object.plain("sessions_accepted", ways.sessions[1]);
+    }
     object.end();
 }
 

@@ -161,6 +161,12 @@ const RANKED: Schema = Schema::object(
             "series",
             Schema::array(&COUNT, MOST_BUCKETS as usize, "The rank in equal parts of the range."),
         ),
+        Property::optional("bytes_sent", COUNT),
+        Property::optional("bytes_received", COUNT),
+        Property::optional("packets_sent", COUNT),
+        Property::optional("packets_received", COUNT),
+        Property::optional("sessions_opened", COUNT),
+        Property::optional("sessions_accepted", COUNT),
     ],
     "A ranked entity.",
 );
@@ -240,6 +246,11 @@ pub(super) static OPERATIONS: &[Operation] = &[
                     "time_series",
                     Schema::integer(0, MOST_BUCKETS, "How many buckets a row's time series has.")
                         .default(Default::Integer(175)),
+                ),
+                Property::optional(
+                    "ways",
+                    Schema::boolean("Whether rows tell what was sent from what was received.")
+                        .default(Default::Boolean(false)),
                 ),
             ],
             "What to rank.",

@@ -194,9 +194,11 @@ impl Asked {
         let Some(live) = world.begin_live(now) else { return Ok(()) };
         let run = self.new_run(now)?;
         let mut kept = world.rollup_store.borrow_mut();
+        // While nobody has set the clock they count nothing.
+        let counting = !world.clock.get().never_set();
         let rolled = kept
             .as_mut()
-            .filter(|_| !matches!(self.mode, Mode::Precise | Mode::Unlimited))
+            .filter(|_| counting && !matches!(self.mode, Mode::Precise | Mode::Unlimited))
             .and_then(|kept| Rolled::new(&self.question, now, &world.store.borrow(), &world.rollups.borrow(), kept));
         self.work = Some(rolled.map_or_else(|| Work::History(Box::new(run)), |rolled| Work::Rollups(Box::new(rolled))));
         self.live = Some(live);

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::World;
 use super::flows::{MOST_LISTINGS, MOST_RANKINGS, MOST_WAITING};
 use crate::base::Time;
+use crate::base::clock::ClockState;
 use crate::objects::groups::{MOST_BLOCKS_IN_ALL, MOST_GROUPS};
 use crate::objects::prefs;
 
@@ -114,6 +115,11 @@ fn basic(world: &World, now: Time) -> Value {
         "BYTES": counters.bytes,
         "PACKETS MERGED BY OFFLOAD": counters.merged,
         "PACKETS LATE": counters.late,
+        "CLOCK": match world.clock.get().state {
+            ClockState::NeverSet => "never set",
+            ClockState::Set => "set",
+            ClockState::Stepped => "stepped",
+        },
         "CLOCK STEPS": counters.clock_steps,
         "GEO FILES": files,
         "TRAFFIC GROUPS": groups,

@@ -1,6 +1,6 @@
 //! What the calls work on; the composition root builds it and works on it too, between calls.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::config::change::Outside;
 use super::flows::Questions;
 use super::pvql::Queries;
 use crate::auth::Auth;
+use crate::base::clock::Clock;
 use crate::base::lru::HashKey;
 use crate::base::{Host, Time};
 use crate::config::{Book, Loaded};
@@ -21,7 +22,7 @@ use crate::objects::Objects;
 use crate::rollup::Rollups;
 use crate::schema::Fault;
 use crate::store::rollups::RollupStore;
-use crate::store::{DamagedBlock, Store};
+use crate::store::{DamagedBlock, Scan, Store};
 
 /// Everything there is. Each part is borrowed for one step of one task and never across another.
 pub struct World {
@@ -50,6 +51,10 @@ pub struct World {
     pub damaged: RefCell<Vec<DamagedBlock>>,
     /// Traffic groups and preferences.
     pub objects: RefCell<Objects>,
+    /// How far the wall clock can be trusted.
+    pub clock: Cell<Clock>,
+    /// Updates that the rollups have not counted, and from when on, until somebody begins to count them.
+    pub missed: RefCell<Option<(Scan, Time)>>,
     /// How capture does.
     pub capture: RefCell<Capture>,
     /// Key of the hashes of answers.
@@ -112,6 +117,8 @@ impl World {
             store: RefCell::new(store),
             damaged: RefCell::new(damaged),
             objects: RefCell::new(objects),
+            clock: Cell::default(),
+            missed: RefCell::default(),
             capture: RefCell::new(Capture::default()),
             hash_key: HashKey::random(),
             questions: RefCell::new(Questions::default()),

@@ -16,7 +16,7 @@ use smol::channel::Receiver;
 use smol::{LocalExecutor, Task};
 
 use super::intake::{self, Frame};
-use super::{keep, setting};
+use super::{clock, keep, setting};
 use crate::api::World;
 use crate::api::capture::Interface as Seen;
 use crate::base::{Ip, time};
@@ -263,6 +263,7 @@ async fn frames(ring: &Ring) -> io::Result<Ready> {
 
 /// One turn of draining: how many frames there were, and whether more blocks are ready.
 fn turn(world: &World, ring: &mut Ring, source: Source, own: &Own) -> (u64, bool) {
+    clock::watch(world);
     let mut frames = 0;
     for _ in 0..BLOCKS {
         let (taken, more) = take(world, ring, source, own);

@@ -7,13 +7,14 @@ use std::time::Duration;
 use async_io::Timer;
 use futures_lite::future::yield_now;
 
+use super::clock;
 use crate::api::World;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
 use crate::flow::Fields;
 use crate::io::offload::Offload;
 use crate::rollup::Rollups;
-use crate::store::{Row, Scan, SyncResult};
+use crate::store::{Row, SyncResult};
 
 /// The longest the clockwork sleeps: a timeout that arises meanwhile (a session begins) is at most this late.
 const LONGEST_SLEEP: Duration = Duration::from_millis(1000);
@@ -26,6 +27,7 @@ pub fn records(world: &World, now: Time) {
     if records.is_empty() {
         return;
     }
+    let never_set = world.clock.get().never_set();
     let meter = world.meter.borrow();
     let mut enricher = world.enricher.borrow_mut();
     let mut rollups = world.rollups.borrow_mut();
@@ -33,7 +35,9 @@ pub fn records(world: &World, now: Time) {
     for mut record in records {
         let server = record.key.server;
         enricher.annotate(&mut record, meter.hosts().name(now, server).map(AsRef::as_ref));
-        rollups.add(now, &record);
+        if !never_set {
+            rollups.add(now, &record);
+        }
         store.append(now, &record);
     }
 }
@@ -57,6 +61,7 @@ impl Keeper {
     /// Does what is due, for ever: sessions that end, hours that are sealed, rollups that close.
     pub async fn clockwork(self) {
         loop {
+            clock::watch(&self.world);
             let now = time::now();
             self.world.meter.borrow_mut().tick(now);
             records(&self.world, now);
@@ -104,10 +109,16 @@ impl Keeper {
     }
 
     /// Counts into the rollups what the history holds and they do not: what was not durable at a crash, or all of it
-    /// where they had to be begun anew. `missed` walks over the updates from `resume` on, and was begun before anything was
-    /// appended.
-    pub async fn catch_up(self, mut missed: Scan, resume: Time, secret: HashKey) {
+    /// where they had to be begun anew, or what was recorded before the clock was set.
+    pub async fn catch_up(self, secret: HashKey) {
         self.catching_up.set(true);
+        let (mut missed, resume) = loop {
+            let missed = self.world.missed.borrow_mut().take();
+            match missed {
+                Some(missed) => break missed,
+                None => Timer::after(LONGEST_SLEEP).await,
+            };
+        };
         let mut rollups: Option<Rollups> = None;
         let mut updates = 0;
         loop {
@@ -142,6 +153,9 @@ impl Keeper {
 
     /// Stores the windows that closed and does a piece of the upkeep; says whether there is more.
     fn rollups(&self, now: Time) -> bool {
+        if self.world.clock.get().never_set() {
+            return false;
+        }
         let mut rollups = self.world.rollups.borrow_mut();
         let closed = rollups.close(now);
         let settled = rollups.settled();

@@ -11,12 +11,11 @@ use async_io::Timer;
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
 
+use super::clock::Watching;
 use super::setting;
 use crate::api::World;
 use crate::api::config::change::{self, Outside};
-use crate::base::Time;
 use crate::config::{self, Config, Job};
-use crate::dialect::Router;
 use crate::http::{Door, Redirect, Server};
 use crate::io::offload::Offload;
 use crate::io::tls::{self, Tls};
@@ -31,7 +30,7 @@ pub struct Live {
     world: Weak<World>,
     executor: Weak<LocalExecutor<'static>>,
     server: Rc<Server>,
-    service: Rc<Router>,
+    service: Rc<Watching>,
     tls: Rc<Tls>,
     offload: Rc<Offload>,
     doors: RefCell<Vec<Open>>,
@@ -71,7 +70,7 @@ impl Live {
         world: &Rc<World>,
         executor: &Rc<LocalExecutor<'static>>,
         server: Rc<Server>,
-        service: Rc<Router>,
+        service: Rc<Watching>,
         tls: Rc<Tls>,
         offload: Rc<Offload>,
     ) -> Result<(Rc<Self>, Receiver<()>), String> {
@@ -163,7 +162,7 @@ impl Live {
         let task = if is_redirect {
             executor.spawn(server.serve(door, Rc::new(Redirect { port: Rc::clone(&self.port) })))
         } else {
-            executor.spawn(server.serve(door, Rc::<Router>::clone(&self.service)))
+            executor.spawn(server.serve(door, Rc::<Watching>::clone(&self.service)))
         };
         log::debug!("http: listening on {address}");
         Some(Open { address, is_redirect, listener, task })
@@ -226,7 +225,7 @@ impl Outside for Live {
         }
         logger::start(setting::level(after));
         self.server.set_limits(setting::http_limits(after));
-        world.meter.borrow_mut().set_limits(&setting::meter_config(after, Time::ZERO));
+        world.meter.borrow_mut().set_limits(&setting::meter_config(after));
         world.store.borrow_mut().configure(setting::store_settings(after));
         if let Some(store) = world.rollup_store.borrow_mut().as_mut() {
             store.configure(setting::rollup_settings(after));

@@ -1,6 +1,7 @@
 //! Floor 9, the composition root: joins I/O and logic, one task per source on one `LocalExecutor`.
 
 mod capture;
+mod clock;
 mod geo;
 mod intake;
 mod keep;

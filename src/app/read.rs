@@ -18,7 +18,8 @@ use serde_json::{Map, Value, json};
 
 use super::intake::{self, Frame};
 use super::stored::Identity;
-use super::{Exit, chain, complain, say, setting};
+use super::{Exit, chain, clock, complain, say, setting};
+use crate::base::clock::Clock;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
 use crate::filter::Filter;
@@ -71,7 +72,8 @@ fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
         None => config::load(None, &[]).map_err(failure)?.config,
     };
     let filter = filter.map(|filter| filter.with_internal(Arc::clone(&config.filter.internal)));
-    let mut meter = setting::meter_config(&config, time::now());
+    let mut meter = setting::meter_config(&config);
+    meter.first_id = clock::first_id(&Clock::default(), time::now());
     if let Some(flows) = options.flows {
         meter.capacity = flows;
     }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use smol::LocalExecutor;
 
+use super::clock::Watching;
 use super::keep::Keeper;
 use super::live::Live;
 use super::stored::{self, Captures};
-use super::{Exit, capture, chain, complain, geo, replay, say, setting};
+use super::{Exit, capture, chain, clock, complain, geo, replay, say, setting};
 use crate::api::capture::Capture;
 use crate::api::config::change;
 use crate::api::{Api, Parts, World};
@@ -23,7 +24,7 @@ use crate::cli;
 use crate::config::{Book, Loaded};
 use crate::dialect::Router;
 use crate::enrich::Enricher;
-use crate::flow::Meter;
+use crate::flow::{Meter, MeterConfig};
 use crate::http::{Door, Server};
 use crate::io::host::HostReader;
 use crate::io::offload::Offload;
@@ -32,8 +33,7 @@ use crate::io::tls::{self, Tls};
 use crate::io::{logger, net};
 use crate::objects::Objects;
 use crate::rollup::Rollups;
-use crate::store::rollups::RollupStore;
-use crate::store::{Columns, Order, Scan, Store};
+use crate::store::Store;
 
 /// The local socket's name in the data folder.
 pub const SOCKET: &str = "weir.sock";
@@ -66,12 +66,12 @@ fn start(options: &cli::Run) -> Result<(), String> {
     let executor = Rc::new(LocalExecutor::new());
     let signals = Signals::listen().map_err(|e| format!("signals: {e}"))?;
     let offload = Rc::new(Offload::start().map_err(|e| format!("threads: {e}"))?);
-    let (world, code, missed, resume) = build(options, &disk, book, loaded)?;
+    let (world, code) = build(options, &disk, book, loaded)?;
     let server = Server::new(&executor, setting::http_limits(&world.config.borrow().config), Rc::clone(&offload));
     let tls = Tls::open(&options.data.join(TLS), &tls::own_names(), &tls::own_addresses()).map_err(|e| chain(&e))?;
     let tls = Rc::new(tls);
 
-    let service = Rc::new(Router::new(Api::new(Rc::clone(&world))));
+    let service = Rc::new(Watching::new(Router::new(Api::new(Rc::clone(&world))), Rc::clone(&world)));
     {
         let server = Rc::downgrade(&server);
         let host = HostReader::new(options.data.clone());
@@ -87,7 +87,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
         Err(error) => log::warn!("the local socket {}: {error}", socket.display()),
     }
     let keeper = Keeper::new(Rc::clone(&world), Rc::clone(&offload));
-    executor.spawn(keeper.clone().catch_up(missed, resume, HashKey::random())).detach();
+    executor.spawn(keeper.clone().catch_up(HashKey::random())).detach();
     executor.spawn(keeper.clone().clockwork()).detach();
     executor.spawn(keeper.clone().sync_store()).detach();
     executor.spawn(keeper.clone().sync_rollups()).detach();
@@ -134,11 +134,13 @@ fn build(
     disk: &Arc<dyn Disk>,
     book: Book,
     loaded: Loaded,
-) -> Result<(Rc<World>, Option<SetupCode>, Scan, Time), String> {
+) -> Result<(Rc<World>, Option<SetupCode>), String> {
     let now = time::now();
+    let clock = clock::found(now);
     let config = &loaded.config;
-    let (store, recovery) =
+    let (mut store, recovery) =
         Store::open(Arc::clone(disk), setting::store_settings(config), now).map_err(|e| chain(&e))?;
+    store.set_clock(now, clock, 0);
     if recovery.recovered > 0 {
         log::info!("store: {} updates taken back from the journal", recovery.recovered);
     }
@@ -155,11 +157,10 @@ fn build(
     if let Some(store) = &mut rollup_store {
         store.set_uncounted(uncounted(&**disk));
     }
-    // What the rollups count already ends where they resume; without them nothing is missed.
-    let resume = rollup_store.as_ref().map_or(Time::MAX, RollupStore::resume_from);
-    let missed = store.scan(resume..Time::MAX, Columns::ALL, Order::Forward);
+    let missed = (!clock.never_set()).then(|| clock::missed(&store, rollup_store.as_ref()));
+    let meter = MeterConfig { first_id: clock::first_id(&clock, now), ..setting::meter_config(config) };
     let parts = Parts {
-        meter: Meter::new(&setting::meter_config(config, now), secret),
+        meter: Meter::new(&meter, secret),
         rollups: Rollups::new(secret, now),
         rollup_store,
         config: loaded,
@@ -170,7 +171,10 @@ fn build(
         damaged: recovery.damaged,
         objects,
     };
-    Ok((Rc::new(World::new(now, parts)), code, missed, resume))
+    let world = World::new(now, parts);
+    world.clock.set(clock);
+    *world.missed.borrow_mut() = missed;
+    Ok((Rc::new(world), code))
 }
 
 /// Where captures lie that were stored while weir did not run.

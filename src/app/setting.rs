@@ -126,15 +126,14 @@ pub fn http_limits(config: &Config) -> http::Limits {
     }
 }
 
-pub fn meter_config(config: &Config, now: Time) -> MeterConfig {
+/// Without the first session's id.
+pub fn meter_config(config: &Config) -> MeterConfig {
     MeterConfig {
         capacity: u32::try_from(config.flow.sessions).unwrap_or(u32::MAX),
         idle_timeout: config.sessiontables.timeout,
         too_long: config.sessiontables.toolong,
         fragments: config.flow.fragments,
         hosts: config.flow.hosts,
-        // No box sees a million sessions a second for as long as it was up.
-        first_id: now.micros(),
         ..MeterConfig::default()
     }
 }

@@ -3,6 +3,7 @@
 //! Guarantees: no clock but [`time`], no I/O (the [`disk`] trait is only a trait and a simulation of it), no panics on
 //! data from outside.
 
+pub mod clock;
 pub mod connection;
 pub mod cursor;
 pub mod disk;

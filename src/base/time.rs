@@ -46,6 +46,12 @@ impl Time {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    /// This moment by a clock that is so many microseconds ahead (negative: behind); saturates.
+    #[must_use]
+    pub const fn shifted(self, by: i64) -> Self {
+        Self(self.0.saturating_add_signed(by))
+    }
+
     /// The latest multiple of `step` that is not after `self`. A zero `step` changes nothing.
     #[must_use]
     pub fn floor_to(self, step: Duration) -> Self {
@@ -89,6 +95,13 @@ fn micros_of(duration: Duration) -> u64 {
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the wall clock")]
 pub fn now() -> Time {
     Time(micros_of(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
+}
+
+/// Time since boot, which goes on whatever is done to the wall clock, also while the machine sleeps.
+#[must_use]
+pub fn uptime() -> Duration {
+    let since = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    since.map_or(Duration::ZERO, Duration::from)
 }
 
 /// The monotonic clock, for measuring how long something took and for timeouts that a clock step must not touch.

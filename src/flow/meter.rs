@@ -276,6 +276,11 @@ impl Meter {
         }
     }
 
+    /// The wall clock was set forward by so many microseconds, or back. Sessions go on, with all their times by the new clock.
+    pub fn clock_set(&mut self, by: i64) {
+        self.clock.set(by);
+    }
+
     /// When [`Meter::tick`] has something to do: at most about once a second. Changes with each packet and tick.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {

@@ -4,6 +4,7 @@
 //! by `app`, `main` and `cli` alone; floors 2 to 7 that need files get them through [`crate::base::disk`]. `unsafe` is
 //! in `packet_ring` only, but for one call in `heap`.
 
+pub mod boot;
 pub mod capture_file;
 pub mod disk;
 pub mod heap;

@@ -5,7 +5,9 @@ mod columns;
 
 use super::batch::{BATCH_ROWS, Batch, Columns, Dict};
 use super::column::{Malformed, Packer, Unpacker};
-use super::summary::{BlockSummary, Clock, ClockState, Damage, ValueSet};
+use super::name::Name;
+use super::summary::{BlockSummary, Damage, ValueSet};
+use crate::base::clock::{Clock, ClockState};
 use crate::base::cursor::{Cursor, Truncated, put_varint, unzigzag, zigzag};
 use crate::base::{Ip, Time};
 use columns::{Reader, Writer};
@@ -70,6 +72,8 @@ pub(super) struct Header {
     pub(super) len: usize,
     /// Octets of payload.
     pub(super) payload: usize,
+    /// What is to be added to the times of the rows, in microseconds; the summary's are right already.
+    shift: i64,
     /// Per column in [`LAYOUT`]: where in the payload, how long, CRC-32C.
     directory: Vec<(usize, usize, u32)>,
 }
@@ -110,7 +114,17 @@ impl Header {
         if offset > payload || directory.len() < LAYOUT.len() {
             return Err(Malformed);
         }
-        Ok(Self { summary, first_row, len: PREFIX + header, payload, directory })
+        Ok(Self { summary, first_row, len: PREFIX + header, payload, shift: 0, directory })
+    }
+
+    /// With the times as they are now known to be: see [`Name`].
+    pub(super) fn corrected(mut self, name: &Name) -> Self {
+        self.shift = name.shift(self.summary.clock.offset);
+        let summary = &mut self.summary;
+        for time in [&mut summary.times.0, &mut summary.times.1, &mut summary.earliest] {
+            *time = time.shifted(self.shift);
+        }
+        self
     }
 
     /// Which octets of the payload hold these columns.
@@ -139,6 +153,10 @@ impl Header {
             }
             let mut reader = Reader { unpacker, from: Cursor::new(octets), rows };
             let read = reader.column(k, &mut batch);
+            // All other times are kept as what lies between them and this one.
+            if *column == Columns::LAST && self.shift != 0 {
+                batch.last.iter_mut().for_each(|last| *last = last.shifted(self.shift));
+            }
             if read.is_err() || !reader.from.is_empty() {
                 return Err(Damage::Malformed);
             }
@@ -225,7 +243,7 @@ fn put_summary(out: &mut Vec<u8>, s: &BlockSummary, first_row: u64) {
     put_varint(out, zigzag(s.times.0.micros().wrapping_sub(s.earliest.micros()).cast_signed()));
     out.push(u8::from(s.late) | (s.clock.state as u8) << 1);
     put_varint(out, s.clock.boot);
-    put_varint(out, s.clock.monotonic);
+    put_varint(out, s.times.1.micros().wrapping_sub(s.clock.offset.cast_unsigned()));
     for (low, high) in [s.clients, s.servers, s.exporters] {
         out.extend(low.octets());
         out.extend(high.octets());
@@ -256,7 +274,8 @@ fn read_summary(c: &mut Cursor<'_>) -> Result<(BlockSummary, u64), Malformed> {
         2 => ClockState::Stepped,
         _ => return Err(Malformed),
     };
-    let clock = Clock { boot: c.varint()?, monotonic: c.varint()?, state };
+    let (boot, monotonic) = (c.varint()?, c.varint()?);
+    let clock = Clock { boot, offset: latest_last.wrapping_sub(monotonic).cast_signed(), state };
     let mut addresses = || Ok::<_, Malformed>((Ip::v6(c.array()?), Ip::v6(c.array()?)));
     let (clients, servers, exporters) = (addresses()?, addresses()?, addresses()?);
     let summary = BlockSummary {

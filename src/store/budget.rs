@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::history::Store;
-use super::hour::FileInfo;
 use super::segment::{self, HOUR};
 use crate::base::Time;
 
@@ -46,7 +45,7 @@ impl Store {
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
         let files = self.files.values().map(|info| info.hour);
-        files.chain(self.hours.iter().map(|open| open.hour)).min()
+        files.chain(self.hours.iter().map(|open| open.name.hour)).min()
     }
 
     /// Bytes on disk.
@@ -57,8 +56,8 @@ impl Store {
 
     /// Forgets the oldest file that is not being written.
     pub(super) fn evict_oldest(&mut self) {
-        let open = |info: &FileInfo| self.hours.iter().any(|open| open.hour == info.hour);
-        let Some(name) = self.files.iter().find(|(_, info)| !open(info)).map(|(name, _)| name.clone()) else { return };
+        let is_open = |name: &str| self.hours.iter().any(|open| open.name.text() == name);
+        let Some(name) = self.files.keys().find(|name| !is_open(name)).cloned() else { return };
         self.files.remove(&name);
         self.doomed.push(Path::new(segment::FOLDER).join(name));
         self.evicting = true;

@@ -26,11 +26,12 @@ use super::batch::{BATCH_ROWS, Columns};
 use super::column::{Packer, Unpacker};
 use super::hour::{FileInfo, OpenHour};
 use super::journal::{self, JournalFile};
+use super::name::HourId;
 use super::recovery::{Recovery, StoreError};
 use super::scan::{Order, Scan};
 use super::segment::{self, HOUR, Walk, hour_of};
-use super::summary::Clock;
 use crate::base::Time;
+use crate::base::clock::Clock;
 use crate::base::disk::Disk;
 use crate::flow::FlowRecord;
 
@@ -133,6 +134,8 @@ pub struct Store {
     pub(super) doomed: Vec<PathBuf>,
     pub(super) looking: Option<Looking>,
     pub(super) evicting: bool,
+    /// A file was renamed since the last sync was taken.
+    pub(super) renamed: bool,
     pub(super) retry_at: Time,
     pub(super) trouble: Trouble,
     /// What the device said, since it last refused and until it takes a sync.
@@ -154,9 +157,9 @@ pub(super) struct Looking {
 pub(super) struct InFlight {
     since: Option<Time>,
     /// Per hour the first row that was in no block when the job was taken.
-    sealed: Vec<(Time, u64)>,
+    sealed: Vec<(HourId, u64)>,
     /// Per hour where the blocks end that the job covers.
-    written: Vec<(Time, u64)>,
+    written: Vec<(HourId, u64)>,
     doomed: Vec<PathBuf>,
 }
 
@@ -183,6 +186,7 @@ impl Store {
             doomed: Vec::new(),
             looking: None,
             evicting: false,
+            renamed: false,
             retry_at: Time::ZERO,
             trouble: Trouble::default(),
             failing: None,
@@ -205,9 +209,15 @@ impl Store {
         let own = hour_of(record.last);
         let hour = if self.takes(own, now) { own } else { hour_of(now) };
         self.trouble.late_updates += u64::from(hour != own);
-        let i = self.open_hour(hour);
+        let i = self.open_hour(self.id_of(hour));
+        if self.hours.get(i).is_some_and(|open| open.pending_rows > 0 && open.clock.is_apart(&self.clock)) {
+            self.seal_or_retry(i, now);
+        }
         let Some(open) = self.hours.get_mut(i) else { return };
-        if open.pending_rows as usize >= 2 * BATCH_ROWS {
+        if open.pending_rows == 0 {
+            open.clock = self.clock;
+        }
+        if open.pending_rows as usize >= 2 * BATCH_ROWS || open.clock.is_apart(&self.clock) {
             self.trouble.lost_updates += 1;
             return;
         }
@@ -227,7 +237,7 @@ impl Store {
         }
         if now >= self.retry_at {
             for i in 0..self.hours.len() {
-                if !self.takes(self.hours[i].hour, now) {
+                if self.hours[i].id != self.id_of(self.hours[i].id.hour) || !self.takes(self.hours[i].id.hour, now) {
                     self.hours[i].closed = true;
                 }
                 let open = &self.hours[i];
@@ -252,7 +262,7 @@ impl Store {
         if self.settings.read_only {
             return None;
         }
-        let over = self.hours.iter().filter(|h| h.pending_rows > 0).map(|h| h.hour + HOUR + self.settings.grace);
+        let over = self.hours.iter().filter(|h| h.pending_rows > 0).map(|h| h.id.hour + HOUR + self.settings.grace);
         let sync = self.sync_due().filter(|_| self.in_flight.is_none());
         over.chain(sync).map(|due| due.max(self.retry_at)).min()
     }
@@ -299,14 +309,17 @@ impl Store {
                 folders.push(segment::FOLDER);
             }
         }
+        if std::mem::take(&mut self.renamed) {
+            folders.push(segment::FOLDER);
+        }
         let doomed = std::mem::take(&mut self.doomed);
         self.evicting = false;
         let since = self.oldest_unsynced.take();
         if files.is_empty() && folders.is_empty() && doomed.is_empty() {
             return None;
         }
-        let sealed = self.hours.iter().map(|open| (open.hour, open.first_row)).collect();
-        let written = self.hours.iter().map(|open| (open.hour, open.end)).collect();
+        let sealed = self.hours.iter().map(|open| (open.id, open.first_row)).collect();
+        let written = self.hours.iter().map(|open| (open.id, open.end)).collect();
         self.in_flight = Some(InFlight { since, sealed, written, doomed: doomed.clone() });
         let disk = Arc::clone(&self.disk);
         Some(SyncJob(Box::new(move || {
@@ -330,13 +343,13 @@ impl Store {
             return;
         }
         self.failing = None;
-        for (hour, end) in done.written {
-            if let Some(open) = self.hours.iter_mut().find(|open| open.hour == hour) {
+        for (id, end) in done.written {
+            if let Some(open) = self.hours.iter_mut().find(|open| open.id == id) {
                 open.held.retain(|(offset, _)| *offset >= end);
             }
         }
-        for (hour, first_row) in done.sealed {
-            if let Some(open) = self.hours.iter_mut().find(|open| open.hour == hour) {
+        for (id, first_row) in done.sealed {
+            if let Some(open) = self.hours.iter_mut().find(|open| open.id == id) {
                 open.synced = open.synced.max(first_row);
             }
         }
@@ -350,9 +363,26 @@ impl Store {
         Scan::new(self, range, columns, order)
     }
 
-    /// Says what the clock is like from now on; goes into the blocks sealed next.
-    pub const fn set_clock(&mut self, clock: Clock) {
+    /// Says what the clock is like from now on, and by how many microseconds it was just set. What was recorded before keeps
+    /// its own clock; where that was never set and now is, its files are renamed so that readers correct its times.
+    ///
+    /// Scans that have begun go on. To be called after [`Store::open`] too, or all is recorded as if the clock were right.
+    pub fn set_clock(&mut self, now: Time, clock: Clock, by: i64) {
+        self.oldest_unsynced = self.oldest_unsynced.map(|since| since.shifted(by));
+        self.in_flight.iter_mut().for_each(|job| job.since = job.since.map(|since| since.shifted(by)));
+        (self.retry_at, self.opened) = (self.retry_at.shifted(by), self.opened.shifted(by));
         self.clock = clock;
+        if self.settings.read_only {
+            return;
+        }
+        for i in 0..self.hours.len() {
+            if self.hours[i].clock.is_apart(&clock) {
+                self.seal_or_retry(i, now);
+            } else {
+                self.hours[i].clock = clock;
+            }
+        }
+        self.correct_names();
     }
 
     /// Changes how the history is kept.
@@ -382,12 +412,18 @@ impl Store {
             (open.unsynced, open.created) = (open.file.is_some(), open.file.is_some());
             open.forgotten = true;
         }
+        self.renamed = true;
         self.journals.iter_mut().for_each(|journal| journal.file = None);
     }
 
     /// Lets go of hours that are over and durable.
     fn retire(&mut self) {
         self.hours.retain(|open| !(open.closed && open.pending_rows == 0 && open.synced >= open.first_row));
+    }
+
+    /// Which updates stand together that are recorded now and belong to that hour.
+    fn id_of(&self, hour: Time) -> HourId {
+        HourId { hour, boot: if self.clock.never_set() { self.clock.boot } else { 0 } }
     }
 
     /// Whether an hour takes updates now.

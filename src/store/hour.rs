@@ -5,15 +5,20 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use super::name::{HourId, Name};
 use super::row;
 use crate::base::Time;
+use crate::base::clock::Clock;
 use crate::base::disk::File;
 use crate::flow::FlowRecord;
 
 /// An hour that still takes updates, or whose last blocks are not durable.
 #[derive(Debug)]
 pub(super) struct OpenHour {
-    pub(super) hour: Time,
+    pub(super) id: HourId,
+    pub(super) name: Name,
+    /// The clock with which the pending rows were recorded.
+    pub(super) clock: Clock,
     pub(super) file: Option<Arc<dyn File>>,
     /// Where the next block goes.
     pub(super) end: u64,
@@ -46,6 +51,7 @@ pub(super) const NO_TIMES: (Time, Time) = (Time::MAX, Time::ZERO);
 /// A file of the history.
 #[derive(Debug)]
 pub(super) struct FileInfo {
+    /// Where it stands in time.
     pub(super) hour: Time,
     pub(super) len: u64,
     /// Earliest and latest time in it, once somebody looked.
@@ -53,9 +59,11 @@ pub(super) struct FileInfo {
 }
 
 impl OpenHour {
-    pub(super) fn new(hour: Time) -> Self {
+    pub(super) fn new(name: Name, clock: Clock) -> Self {
         Self {
-            hour,
+            id: name.id,
+            name,
+            clock,
             file: None,
             end: 0,
             first_row: 0,
@@ -79,6 +87,11 @@ impl OpenHour {
         let (earliest, latest) = self.pending_times;
         let last = record.last.min(row::LATEST);
         self.pending_times = (earliest.min(last), latest.max(last));
+    }
+
+    /// What is to be added to the times of the pending rows, in microseconds.
+    pub(super) fn shift(&self) -> i64 {
+        self.name.shift(self.clock.offset)
     }
 
     /// Writes again what no good sync covers.

@@ -7,16 +7,18 @@
 //!
 //! ```text
 //! file  = "WEIRJRN" 1:u8 group..
-//! group = "WJG" 1:u8 length:u32(of the rows) hour:u64 first:u64 count:u32 checksum:u32(of the 28 octets before, and the rows)
-//!         row..
+//! group = "WJG" 2:u8 length:u32(of the rows) hour:u64 boot:u64 offset:i64 first:u64 count:u32
+//!         checksum:u32(of the 44 octets before, and the rows) row..
 //! ```
 //!
-//! A group holds what one hour gained between two syncs; `first` is the number of its first row within that hour (see
+//! `boot` is 0 where the clock was set, and else tells the boots apart whose clock nobody had set; `offset` is what the clock
+//! said minus the time since boot, in microseconds. A group holds what one hour gained between two syncs; `first` is the number of its first row within that hour (see
 //! [`super::segment`]). All little-endian; rows as in [`super::row`]. A bad group is stepped over to the next good one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::name::HourId;
 use super::row;
 use crate::base::disk::File;
 use crate::base::{Cursor, Time};
@@ -28,8 +30,8 @@ pub(super) const FOLDER: &str = "journal";
 pub(super) const FILE_MAGIC: [u8; 8] = *b"WEIRJRN\x01";
 /// The longest file that is read; ours stay far below.
 pub(super) const MAX_FILE: u64 = 16 << 20;
-const MAGIC: [u8; 4] = *b"WJG\x01";
-const HEADER: usize = 32;
+const MAGIC: [u8; 4] = *b"WJG\x02";
+const HEADER: usize = 48;
 
 /// The path of a file.
 pub(super) fn path_of(number: u64) -> PathBuf {
@@ -49,15 +51,17 @@ pub(super) struct JournalFile {
     /// Open where this is the one being written.
     pub(super) file: Option<Arc<dyn File>>,
     /// Per hour the number after the last row it holds.
-    pub(super) ends: Vec<(Time, u64)>,
+    pub(super) ends: Vec<(HourId, u64)>,
 }
 
 /// Appends a group.
-pub(super) fn put_group(out: &mut Vec<u8>, hour: Time, first: u64, count: u32, rows: &[u8]) {
+pub(super) fn put_group(out: &mut Vec<u8>, id: HourId, offset: i64, first: u64, count: u32, rows: &[u8]) {
     let start = out.len();
     out.extend(MAGIC);
     out.extend((rows.len() as u32).to_le_bytes());
-    out.extend(hour.micros().to_le_bytes());
+    out.extend(id.hour.micros().to_le_bytes());
+    out.extend(id.boot.to_le_bytes());
+    out.extend(offset.to_le_bytes());
     out.extend(first.to_le_bytes());
     out.extend(count.to_le_bytes());
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&out[start..]), rows);
@@ -68,8 +72,10 @@ pub(super) fn put_group(out: &mut Vec<u8>, hour: Time, first: u64, count: u32, r
 /// A group that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
-    /// The hour whose file they belong into.
-    pub(super) hour: Time,
+    /// Which file they belong into.
+    pub(super) id: HourId,
+    /// What the clock said minus the time since boot.
+    pub(super) offset: i64,
     /// Number of the first.
     pub(super) first: u64,
     /// The updates.
@@ -98,6 +104,8 @@ fn group(bytes: &[u8]) -> Option<(Group, usize)> {
     c.skip(MAGIC.len()).ok()?;
     let len = u32::from_le_bytes(c.array().ok()?) as usize;
     let hour = Time::from_micros(u64::from_le_bytes(c.array().ok()?));
+    let boot = u64::from_le_bytes(c.array().ok()?);
+    let offset = i64::from_le_bytes(c.array().ok()?);
     let first = u64::from_le_bytes(c.array().ok()?);
     let count = u32::from_le_bytes(c.array().ok()?) as usize;
     let checksum = u32::from_le_bytes(c.array().ok()?);
@@ -108,7 +116,8 @@ fn group(bytes: &[u8]) -> Option<(Group, usize)> {
     }
     let records = row::read_all(rows).ok()?;
     let sound = records.len() == count && hour == super::segment::hour_of(hour);
-    (sound && first.checked_add(count as u64).is_some()).then_some((Group { hour, first, records }, HEADER + len))
+    (sound && first.checked_add(count as u64).is_some())
+        .then_some((Group { id: HourId { hour, boot }, offset, first, records }, HEADER + len))
 }
 
 /// What the fuzzer calls: bytes as a journal file. Whatever is read must be written and read again the same.
@@ -118,7 +127,7 @@ pub fn fuzz_journal(bytes: &[u8]) {
         let mut rows = Vec::new();
         group.records.iter().for_each(|record| row::put(&mut rows, record));
         let mut again = FILE_MAGIC.to_vec();
-        put_group(&mut again, group.hour, group.first, group.records.len() as u32, &rows);
+        put_group(&mut again, group.id, group.offset, group.first, group.records.len() as u32, &rows);
         assert_eq!(groups(&again), [group]);
     }
 }

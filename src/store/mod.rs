@@ -19,6 +19,7 @@ mod database;
 mod history;
 mod hour;
 mod journal;
+mod name;
 mod recovery;
 pub mod rollups;
 mod row;
@@ -39,7 +40,7 @@ pub use rollups::RollupStore;
 pub use scan::{Order, Scan};
 pub use segment::fuzz_segment;
 pub use state::{State, StateError, StateFlush};
-pub use summary::{BlockSummary, Clock, ClockState, Damage, DamagedBlock, ValueSet};
+pub use summary::{BlockSummary, Damage, DamagedBlock, ValueSet};
 pub use waiting::{PAGE, Waiting};
 
 #[cfg(test)]

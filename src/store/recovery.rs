@@ -12,10 +12,12 @@ use super::column::Unpacker;
 use super::history::Store;
 use super::hour::{FileInfo, OpenHour};
 use super::journal::{self, Group, JournalFile};
+use super::name::{HourId, Name};
 use super::segment::{self, FILE_HEADER, Piece, Place, Walk, read_at};
 use super::summary::{Damage, DamagedBlock};
 use super::{BATCH_ROWS, Columns};
 use crate::base::Time;
+use crate::base::clock::{Clock, ClockState};
 use crate::base::disk::File;
 use crate::flow::FlowRecord;
 
@@ -64,14 +66,14 @@ impl Store {
         }
         let files = self.disk.list(Path::new(segment::FOLDER));
         for (name, len) in files.map_err(|e| StoreError::new("cannot list the history", e))? {
-            if let Some(hour) = segment::hour_of_name(&name) {
+            if let Some(Name { hour, .. }) = Name::parse(&name) {
                 self.files.insert(name, FileInfo { hour, len, times: Cell::new(None) });
             }
         }
         let mut recovery = Recovery::default();
         let groups = self.read_journals().map_err(|e| StoreError::new("cannot read the journal", e))?;
-        for (hour, groups) in groups {
-            self.take_back(hour, groups, &mut recovery)
+        for (id, groups) in groups {
+            self.take_back(id, groups, &mut recovery)
                 .map_err(|e| StoreError::new("cannot read an hour that was being written", e))?;
         }
         if !self.hours.is_empty() {
@@ -82,19 +84,19 @@ impl Store {
     }
 
     /// Reads all journal files: the good groups by hour, in the order of their first row.
-    fn read_journals(&mut self) -> io::Result<BTreeMap<Time, Vec<Group>>> {
-        let mut hours: BTreeMap<Time, Vec<Group>> = BTreeMap::new();
+    fn read_journals(&mut self) -> io::Result<BTreeMap<HourId, Vec<Group>>> {
+        let mut hours: BTreeMap<HourId, Vec<Group>> = BTreeMap::new();
         for (name, len) in self.disk.list(Path::new(journal::FOLDER))? {
             let Some(number) = journal::number_of_name(&name) else { continue };
             self.next_journal = self.next_journal.max(number.saturating_add(1));
             let file = self.disk.open(&journal::path_of(number), false)?;
             let mut bytes = Vec::new();
             read_at(&*file, 0, len.min(journal::MAX_FILE) as usize, len, &mut bytes)?;
-            let mut ends: BTreeMap<Time, u64> = BTreeMap::new();
+            let mut ends: BTreeMap<HourId, u64> = BTreeMap::new();
             for group in journal::groups(&bytes) {
-                let end = ends.entry(group.hour).or_default();
+                let end = ends.entry(group.id).or_default();
                 *end = (*end).max(group.first + group.records.len() as u64);
-                hours.entry(group.hour).or_default().push(group);
+                hours.entry(group.id).or_default().push(group);
             }
             self.journals.push_back(JournalFile { number, len, file: None, ends: ends.into_iter().collect() });
         }
@@ -103,14 +105,16 @@ impl Store {
     }
 
     /// Opens an hour that the journal has rows of.
-    fn take_back(&mut self, hour: Time, groups: Vec<Group>, recovery: &mut Recovery) -> io::Result<()> {
-        let mut open = OpenHour::new(hour);
+    fn take_back(&mut self, id: HourId, groups: Vec<Group>, recovery: &mut Recovery) -> io::Result<()> {
+        let state = if id.boot == 0 { ClockState::Set } else { ClockState::NeverSet };
+        let clock = |offset| Clock { boot: id.boot, offset, state };
+        let mut open = OpenHour::new(self.name_of(id), clock(0));
         let held: Vec<Range<u64>> = groups.iter().map(|g| g.first..g.first + g.records.len() as u64).collect();
         let (good, damaged) = self.continue_file(&mut open, &held)?;
         recovery.damaged.extend(damaged);
         open.unsynced = open.file.is_some();
 
-        let mut runs: Vec<(u64, Vec<FlowRecord>)> = Vec::new();
+        let mut runs: Vec<(u64, i64, Vec<FlowRecord>)> = Vec::new();
         let mut next = 0;
         for group in groups {
             for (number, record) in (group.first..).zip(group.records) {
@@ -119,17 +123,20 @@ impl Store {
                 }
                 next = number + 1;
                 match runs.last_mut() {
-                    Some((first, run)) if *first + run.len() as u64 == number => run.push(record),
-                    _ => runs.push((number, vec![record])),
+                    Some((first, offset, run)) if *first + run.len() as u64 == number && *offset == group.offset => {
+                        run.push(record);
+                    }
+                    _ => runs.push((number, group.offset, vec![record])),
                 }
             }
         }
-        recovery.recovered += runs.iter().map(|(_, run)| run.len() as u64).sum::<u64>();
+        recovery.recovered += runs.iter().map(|(.., run)| run.len() as u64).sum::<u64>();
         let after_all = open.first_row.max(held.iter().map(|rows| rows.end).max().unwrap_or(0));
-        let i = self.hours.binary_search_by_key(&hour, |open| open.hour).unwrap_or_else(|i| i);
+        let i = self.hours.binary_search_by_key(&id, |open| open.id).unwrap_or_else(|i| i);
         self.hours.insert(i, open);
         // Rows keep their numbers, or a second crash would bring them twice: what does not join the end is sealed.
-        for (first, run) in runs {
+        for (first, offset, run) in runs {
+            self.hours[i].clock = clock(offset);
             for (records, first) in run.chunks(BATCH_ROWS).zip((first..).step_by(BATCH_ROWS)) {
                 self.hours[i].first_row = first;
                 let joins = first + records.len() as u64 == after_all;
@@ -153,8 +160,7 @@ impl Store {
         open: &mut OpenHour,
         held: &[Range<u64>],
     ) -> io::Result<(Vec<Range<u64>>, Vec<DamagedBlock>)> {
-        let path = segment::path_of(open.hour);
-        let name = segment::name_of(open.hour);
+        let (path, name) = (open.name.path(), open.name.text());
         if !self.files.contains_key(&name) {
             return Ok(Default::default());
         }
@@ -181,7 +187,7 @@ impl Store {
             match piece {
                 Piece::Damaged(block) => damaged.push(block.clone()),
                 Piece::Block(place) if place.rows.end <= lowest => torn_from = None,
-                Piece::Block(place) => match reads(&*file, place, walk.len, &mut unpacker)? {
+                Piece::Block(place) => match reads(&*file, &open.name, place, walk.len, &mut unpacker)? {
                     Ok(()) => {
                         good.push(place.rows.clone());
                         torn_from = None;
@@ -235,7 +241,7 @@ impl Store {
         }
         if open.end != walk.len {
             file.truncate(open.end)?;
-            if let Some(info) = self.files.get_mut(&segment::name_of(open.hour)) {
+            if let Some(info) = self.files.get_mut(&open.name.text()) {
                 info.len = open.end;
             }
         }
@@ -244,9 +250,15 @@ impl Store {
 }
 
 /// Whether all of a block can be decoded; what is wrong where it cannot.
-fn reads(file: &dyn File, place: &Place, len: u64, unpacker: &mut Unpacker) -> io::Result<Result<(), Damage>> {
+fn reads(
+    file: &dyn File,
+    name: &Name,
+    place: &Place,
+    len: u64,
+    unpacker: &mut Unpacker,
+) -> io::Result<Result<(), Damage>> {
     let mut buffer = Vec::new();
-    let header = match segment::read_header(file, place.offset, len, &mut buffer)? {
+    let header = match segment::read_header(file, name, place.offset, len, &mut buffer)? {
         Ok(header) => header,
         Err(damage) => return Ok(Err(damage)),
     };

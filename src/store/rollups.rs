@@ -314,6 +314,12 @@ impl RollupStore {
         self.flush_due
     }
 
+    /// The wall clock was set forward by so many microseconds, or back: what waits for a moment still waits as long.
+    pub fn clock_set(&mut self, by: i64) {
+        self.now = self.now.shifted(by);
+        self.flush_due = self.flush_due.map(|due| due.shifted(by));
+    }
+
     /// What is known of one dimension from `from` to before `to`, rounded outwards to whole minutes: stored windows (the longest
     /// that fit), open ones, and the flow table's snapshot `live`. None where windows that are needed are kept no longer, or
     /// are not yet counted again after a crash: then the history must answer.

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use super::block::with_needed;
 use super::column::Unpacker;
+use super::name::{HourId, Name};
 use super::segment::{self, HOUR, Piece, Place, read_at};
 use super::summary::{Damage, DamagedBlock};
 use super::{BATCH_ROWS, Batch, BlockSummary, Columns, Store, row};
 use crate::base::disk::File;
 use crate::base::{Cursor, Time};
+use crate::flow::FlowRecord;
 
 /// Which way a scan walks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub struct Scan {
     /// Files still to come by name, the next one last.
     files: Vec<String>,
     /// The hours that were open when the scan began, and the number after their last row.
-    ends: Vec<(Time, u64)>,
+    ends: Vec<(HourId, u64)>,
     current: Option<Current>,
     buffer: Vec<u8>,
 }
@@ -49,7 +51,7 @@ impl fmt::Debug for Scan {
 /// The file that the scan is in.
 struct Current {
     name: String,
-    hour: Option<Time>,
+    hour: Option<HourId>,
     /// Opened and walked up to here.
     file: Option<Arc<dyn File>>,
     walked: u64,
@@ -65,13 +67,13 @@ struct Current {
 impl Scan {
     pub(super) fn new(store: &Store, range: Range<Time>, columns: Columns, order: Order) -> Self {
         let mut files: Vec<String> = store.files.keys().cloned().collect();
-        files.extend(store.hours.iter().map(|open| segment::name_of(open.hour)));
+        files.extend(store.hours.iter().map(|open| open.name.text()));
         files.sort_unstable();
         files.dedup();
         if order == Order::Forward {
             files.reverse();
         }
-        let ends = store.hours.iter().map(|open| (open.hour, open.next_row())).collect();
+        let ends = store.hours.iter().map(|open| (open.id, open.next_row())).collect();
         Self { range, columns, order, files, ends, current: None, buffer: Vec::new() }
     }
 
@@ -99,7 +101,9 @@ impl Scan {
     /// Goes to the next file; none where there is no more.
     fn enter(&mut self, store: &Store) -> Option<()> {
         while let Some(name) = self.files.pop() {
-            let open = self.ends.iter().find(|(hour, _)| segment::name_of(*hour) == name);
+            let name = store.called_now(name);
+            let id = Name::parse(&name).map(|name| name.id);
+            let open = self.ends.iter().find(|(open, _)| Some(*open) == id);
             if open.is_none() {
                 let Some(info) = store.files.get(&name) else { continue };
                 if info.times.get().is_none() {
@@ -109,7 +113,7 @@ impl Scan {
                     continue;
                 }
             }
-            let (hour, rows) = (open.map(|(hour, _)| *hour), 0..open.map_or(u64::MAX, |(_, end)| *end));
+            let (hour, rows) = (open.map(|(id, _)| *id), 0..open.map_or(u64::MAX, |(_, end)| *end));
             let (pieces, ram_done) = (Vec::new(), false);
             self.current = Some(Current { name, hour, file: None, walked: 0, len: 0, pieces, rows, ram_done });
             return Some(());
@@ -147,6 +151,7 @@ impl Scan {
     /// Finds the blocks that were not found yet; says whether there were any.
     fn walk(&mut self, store: &Store) -> Result<bool, DamagedBlock> {
         let Some(current) = &mut self.current else { return Ok(false) };
+        current.name = store.called_now(std::mem::take(&mut current.name));
         let Some(info) = store.files.get(&current.name).filter(|info| info.len > current.walked) else {
             return Ok(false);
         };
@@ -195,14 +200,13 @@ impl Scan {
                 Piece::Block(place) if overlaps(place.times, &self.range) => place,
                 Piece::Block(_) => continue,
             };
-            let Some(file) = &current.file else { continue };
             let columns = if self.range.start <= place.times.0 && place.times.1 < self.range.end {
                 self.columns
             } else {
                 self.columns | Columns::LAST
             };
             let unpacker = &mut store.unpacker.borrow_mut();
-            let read = read_block(&**file, &place, current.len, with_needed(columns), skip, unpacker, &mut self.buffer);
+            let read = read_block(current, &place, with_needed(columns), skip, unpacker, &mut self.buffer);
             match read {
                 Ok(Some(batch)) => return Some(Ok(batch)),
                 Ok(None) => {}
@@ -215,8 +219,9 @@ impl Scan {
     /// The next rows of the file's hour that are in no block.
     fn ram_rows(&mut self, store: &Store) -> Option<Result<Batch, DamagedBlock>> {
         let current = self.current.as_mut()?;
-        let open = store.hours.iter().find(|open| Some(open.hour) == current.hour)?;
-        if !overlaps(open.pending_times, &self.range) {
+        let open = store.hours.iter().find(|open| Some(open.id) == current.hour)?;
+        let (shift, (earliest, latest)) = (open.shift(), open.pending_times);
+        if open.pending_rows == 0 || !overlaps((earliest.shifted(shift), latest.shifted(shift)), &self.range) {
             return None;
         }
         let (from, until) = (current.rows.start.max(open.first_row), current.rows.end.min(open.next_row()));
@@ -234,10 +239,23 @@ impl Scan {
         let mut rows = Cursor::new(&open.pending);
         let records: Vec<_> = (open.first_row..wanted.end)
             .map_while(|number| row::read(&mut rows).ok().map(|record| (number, record)))
-            .filter_map(|(number, record)| (number >= wanted.start).then_some(record))
+            .filter_map(|(number, record)| (number >= wanted.start).then(|| shifted(record, shift)))
             .collect();
         Some(Ok(Batch::from_records(&records, with_needed(self.columns | Columns::LAST))))
     }
+}
+
+/// An update by another clock.
+fn shifted(mut record: FlowRecord, by: i64) -> FlowRecord {
+    if by != 0 {
+        for time in [&mut record.start, &mut record.first, &mut record.last] {
+            *time = time.shifted(by);
+        }
+        if record.previous != Time::ZERO {
+            record.previous = record.previous.shifted(by);
+        }
+    }
+    record
 }
 
 fn overlaps(times: (Time, Time), range: &Range<Time>) -> bool {
@@ -246,15 +264,16 @@ fn overlaps(times: (Time, Time), range: &Range<Time>) -> bool {
 
 /// Reads and decodes a block; none where `skip` refuses it.
 fn read_block(
-    file: &dyn File,
+    current: &Current,
     place: &Place,
-    len: u64,
     columns: Columns,
     skip: &dyn Fn(&BlockSummary) -> bool,
     unpacker: &mut Unpacker,
     buffer: &mut Vec<u8>,
 ) -> Result<Option<Batch>, Damage> {
-    let header = segment::read_header(file, place.offset, len, buffer).map_err(|_| Damage::Unreadable)?;
+    let (file, name) = current.file.as_deref().zip(Name::parse(&current.name)).ok_or(Damage::Unreadable)?;
+    let len = current.len;
+    let header = segment::read_header(file, &name, place.offset, len, buffer).map_err(|_| Damage::Unreadable)?;
     let header = header?;
     if skip(&header.summary) {
         return Ok(None);

@@ -1,7 +1,7 @@
 //! Writing: rows to the journal, and from RAM to blocks.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use super::batch::{BATCH_ROWS, Batch, Columns};
 use super::history::{RETRY, Store};
 use super::hour::{FileInfo, NO_TIMES, OpenHour};
 use super::journal::JournalFile;
+use super::name::{HourId, Name};
 use super::segment::{self, hour_of};
 use super::{block, journal, row};
 use crate::base::disk::File;
@@ -30,22 +31,90 @@ const PAGE: u64 = 4096;
 
 impl Store {
     /// The place of an hour in `hours`, opened where it was not.
-    pub(super) fn open_hour(&mut self, hour: Time) -> usize {
-        let found = self.hours.binary_search_by_key(&hour, |open| open.hour);
+    pub(super) fn open_hour(&mut self, id: HourId) -> usize {
+        let found = self.hours.binary_search_by_key(&id, |open| open.id);
         match found {
             Ok(i) => {
                 self.hours[i].closed = false;
                 i
             }
             Err(i) => {
-                let mut open = OpenHour::new(hour);
+                let mut open = OpenHour::new(self.name_of(id), self.clock);
                 if let Err(error) = self.continue_file(&mut open, &[]) {
-                    log::error!("{}: {error}", segment::name_of(hour));
+                    log::error!("{}: {error}", open.name.text());
                 }
                 self.hours.insert(i, open);
                 i
             }
         }
+    }
+
+    /// What the file of these updates is called.
+    pub(super) fn name_of(&self, id: HourId) -> Name {
+        let plain = Name::new(id);
+        if id.boot == 0 {
+            return plain;
+        }
+        // Of those put aside by another version the plain name is another.
+        let names = self.files.keys().filter_map(|text| Name::parse(text).filter(|name| name.text() == *text));
+        names.into_iter().find(|name| name.id == id).unwrap_or(plain)
+    }
+
+    /// The name of a file that may have been renamed since it had this one.
+    pub(super) fn called_now(&self, name: String) -> String {
+        match Name::parse(&name) {
+            Some(old) if old.id.boot != 0 && !self.files.contains_key(&name) => self.name_of(old.id).text(),
+            _ => name,
+        }
+    }
+
+    /// Renames the files of boots whose clock was set after they were written, as far as it is known to what; those of
+    /// another boot are known by those of its files that were renamed before it ended.
+    pub(super) fn correct_names(&mut self) {
+        // Not those put aside by another version, whose name goes on after ours.
+        let names = self.files.keys().filter_map(|text| Name::parse(text).filter(|name| name.text() == *text));
+        let mut names: Vec<Name> = names.collect();
+        let mut known: BTreeMap<u64, i64> = names.iter().filter_map(|n| Some((n.id.boot, n.offset?))).collect();
+        if !self.clock.never_set() {
+            known.entry(self.clock.boot).or_insert(self.clock.offset);
+        }
+        names.retain(|name| name.id.boot != 0 && name.offset.is_none());
+        names.extend(self.hours.iter().map(|open| open.name).filter(|n| n.id.boot != 0 && n.offset.is_none()));
+        names.dedup_by_key(|name| name.id);
+        for name in names {
+            let Some(offset) = known.get(&name.id.boot) else { continue };
+            if let Err(error) = self.correct_name(name, *offset) {
+                log::error!("{}: cannot be renamed to the time it is of: {error}", name.text());
+            }
+        }
+    }
+
+    fn correct_name(&mut self, old: Name, offset: i64) -> io::Result<()> {
+        let recorded = self.recorded(&old);
+        let open = self.hours.iter_mut().find(|open| open.id == old.id);
+        let recorded = recorded.or(open.as_ref().map(|open| open.clock.offset)).unwrap_or(offset);
+        let new = Name::corrected(old.id, recorded, offset);
+        if let Some(mut info) = self.files.remove(&old.text()) {
+            if let Err(error) = self.disk.rename(&old.path(), &new.path()) {
+                self.files.insert(old.text(), info);
+                return Err(error);
+            }
+            info.hour = new.hour;
+            info.times.set(None);
+            self.files.insert(new.text(), info);
+            self.renamed = true;
+        }
+        if let Some(open) = open {
+            open.name = new;
+        }
+        Ok(())
+    }
+
+    /// What the clock said beyond the time since boot when the file's first block was recorded.
+    fn recorded(&self, name: &Name) -> Option<i64> {
+        let file = self.disk.open(&name.path(), false).ok()?;
+        let first = segment::read_header(&*file, name, segment::FILE_HEADER as u64, file.len().ok()?, &mut Vec::new());
+        Some(first.ok()?.ok()?.summary.clock.offset)
     }
 
     /// Seals what an hour has in RAM, at most [`BATCH_ROWS`] rows a block.
@@ -74,18 +143,18 @@ impl Store {
     /// Writes a block of records whose numbers begin at the hour's `first_row`.
     pub(super) fn write_block(&mut self, i: usize, mut records: Vec<FlowRecord>) -> io::Result<()> {
         let Some(open) = self.hours.get_mut(i) else { return Ok(()) };
-        let late = records.iter().any(|r| hour_of(r.last) != open.hour);
+        let late = records.iter().any(|r| hour_of(r.last) != open.id.hour);
         // The updates of a session stay in their order. Sorted in place: another megabyte would be felt.
         records
             .sort_unstable_by_key(|r| (r.key.protocol, r.key.server_port, r.key.server, r.key.client, r.id, r.ordinal));
         let batch = Batch::from_records(&records, Columns::ALL);
-        let mut bytes = if open.end == 0 { segment::file_header(open.hour).to_vec() } else { Vec::new() };
-        bytes.extend(block::encode(&batch, open.first_row, late, self.clock, &mut self.packer));
-        let name = segment::name_of(open.hour);
+        let mut bytes = if open.end == 0 { segment::file_header(open.id.hour).to_vec() } else { Vec::new() };
+        bytes.extend(block::encode(&batch, open.first_row, late, open.clock, &mut self.packer));
+        let name = open.name.text();
         let file = match &open.file {
             Some(file) => Arc::clone(file),
             None => {
-                let file = self.disk.open(&segment::path_of(open.hour), true)?;
+                let file = self.disk.open(&open.name.path(), true)?;
                 open.created = true;
                 Arc::clone(open.file.insert(file))
             }
@@ -99,9 +168,9 @@ impl Store {
         while open.held.len() > 1 && open.held.iter().map(|(_, octets)| octets.len()).sum::<usize>() > HELD {
             open.held.pop_front();
         }
-        let times = batch.times();
+        let times = (batch.times().0.shifted(open.shift()), batch.times().1.shifted(open.shift()));
         let info =
-            self.files.entry(name).or_insert(FileInfo { hour: open.hour, len: 0, times: Cell::new(Some(times)) });
+            self.files.entry(name).or_insert(FileInfo { hour: open.name.hour, len: 0, times: Cell::new(Some(times)) });
         info.len = end;
         info.times.set(info.times.get().map(|(a, b)| (a.min(times.0), b.max(times.1))));
         Ok(())
@@ -133,7 +202,7 @@ impl Store {
             return;
         }
         let Some(oldest) = self.journals.front() else { return };
-        let held = |open: &OpenHour| oldest.ends.iter().any(|(hour, end)| *hour == open.hour && open.first_row < *end);
+        let held = |open: &OpenHour| oldest.ends.iter().any(|(id, end)| *id == open.id && open.first_row < *end);
         let holding: Vec<usize> = (0..self.hours.len()).filter(|&i| held(&self.hours[i])).collect();
         holding.into_iter().for_each(|i| self.seal_or_retry(i, now));
     }
@@ -146,8 +215,8 @@ impl Store {
             let (octets, rows) = open.journaled;
             if let Some(fresh) = open.pending.get(octets..).filter(|fresh| !fresh.is_empty()) {
                 let first = open.first_row + u64::from(rows);
-                journal::put_group(&mut bytes, open.hour, first, open.pending_rows - rows, fresh);
-                ends.push((open.hour, open.next_row()));
+                journal::put_group(&mut bytes, open.id, open.clock.offset, first, open.pending_rows - rows, fresh);
+                ends.push((open.id, open.next_row()));
             }
         }
         if bytes.is_empty() {
@@ -168,7 +237,7 @@ impl Store {
         let Some(file) = journal.file.clone() else { return Ok(None) };
         file.write_at(&bytes, journal.len)?;
         journal.len += bytes.len() as u64;
-        journal.ends.retain(|(hour, _)| !ends.iter().any(|(newer, _)| newer == hour));
+        journal.ends.retain(|(id, _)| !ends.iter().any(|(newer, _)| newer == id));
         journal.ends.extend(ends);
         self.flash_bytes += (bytes.len() as u64).next_multiple_of(PAGE);
         for open in &mut self.hours {
@@ -181,8 +250,8 @@ impl Store {
     pub(super) fn drop_journals(&mut self) {
         let hours = &self.hours;
         let needed = |journal: &JournalFile| {
-            let unsealed = |hour: Time, end: u64| hours.iter().any(|open| open.hour == hour && open.synced < end);
-            journal.ends.iter().any(|(hour, end)| unsealed(*hour, *end))
+            let unsealed = |id: HourId, end: u64| hours.iter().any(|open| open.id == id && open.synced < end);
+            journal.ends.iter().any(|(id, end)| unsealed(*id, *end))
         };
         let (kept, done) = std::mem::take(&mut self.journals).into_iter().partition(needed);
         self.journals = kept;

@@ -2,7 +2,7 @@
 //!
 //! # Format 1
 //!
-//! `sessions/2026-11-22T18.flows` holds the updates of the hour that begins then, in UTC. All fixed-width numbers are
+//! `sessions/2026-11-22T18.flows` holds the updates of the hour that begins then, in UTC; other names in [`super::name`]. All fixed-width numbers are
 //! little-endian; `varint` is unsigned LEB128; times are microseconds since 1970; checksums are CRC-32C.
 //!
 //! ```text
@@ -12,7 +12,7 @@
 //!           header payload
 //! header  = varint(rows, 1 to 4096) varint(number of the first update in the file)
 //!           varint(earliest last) varint(latest last - earliest) varint(zigzag(earliest last - earliest first))
-//!           flags:u8(1 late; clock state * 2) varint(boot) varint(monotonic)
+//!           flags:u8(1 late; clock state * 2) varint(boot) varint(microseconds since boot at the latest last, modulo 2^64)
 //!           address[16] * 2 (lowest, highest) for clients, servers, exporters
 //!           set for protocols, client ports, server ports, VLANs, applications
 //!           varint(packets) * 2 varint(bytes) * 2
@@ -45,10 +45,10 @@
 
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::block::{Header, MAGIC, MAX_HEADER, PREFIX};
+use super::name::{HourId, Name};
 use super::summary::{Damage, DamagedBlock};
 use crate::base::disk::File;
 use crate::base::{Cursor, Time};
@@ -61,7 +61,6 @@ pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const FILE_HEADER: usize = 32;
 const FILE_MAGIC: [u8; 8] = *b"WEIRFLOW";
 const VERSION: u8 = 1;
-const SUFFIX: &str = ".flows";
 /// The last hour of the year 9999: what file names can say.
 const LAST_HOUR: Time = Time::from_secs(253_402_297_200);
 /// How many places that look like a block are tried in one damaged file.
@@ -72,24 +71,6 @@ const WINDOW: usize = 64 << 10;
 /// The hour that a moment belongs to.
 pub(super) fn hour_of(moment: Time) -> Time {
     moment.floor_to(HOUR).min(LAST_HOUR)
-}
-
-/// The file of an hour, relative to the data folder.
-pub(super) fn path_of(hour: Time) -> PathBuf {
-    Path::new(FOLDER).join(name_of(hour))
-}
-
-/// The file name of an hour.
-pub(super) fn name_of(hour: Time) -> String {
-    let text = hour.to_string();
-    format!("{}{SUFFIX}", text.get(..13).unwrap_or(&text))
-}
-
-/// The hour of a file name; none where it is not one of ours.
-pub(super) fn hour_of_name(name: &str) -> Option<Time> {
-    let stamp: jiff::Timestamp = format!("{}:00:00Z", name.get(..13)?).parse().ok()?;
-    let hour = Time::from_secs(u64::try_from(stamp.as_second()).ok()?);
-    name.get(13..)?.starts_with(SUFFIX).then_some(hour)
 }
 
 /// The header of a new file.
@@ -208,7 +189,8 @@ pub(super) fn walk(file: &dyn File, name: &str, from: u64) -> io::Result<Walk> {
 /// # Errors
 /// What the device says; damage is no error.
 pub(super) fn walk_some(file: &dyn File, name: &str, from: u64, most: usize) -> io::Result<Walk> {
-    let hour = hour_of_name(name).unwrap_or_default();
+    let parsed = Name::parse(name).unwrap_or(Name::new(HourId { hour: Time::ZERO, boot: 0 }));
+    let hour = parsed.hour;
     let len = file.len()?;
     let mut walk = Walk { pieces: Vec::new(), good: from.min(len), len, next: len };
     let damaged = |bytes: Range<u64>, times, damage| {
@@ -228,13 +210,13 @@ pub(super) fn walk_some(file: &dyn File, name: &str, from: u64, most: usize) -> 
     let mut tries = MOST_TRIES;
     let mut latest = hour;
     while at < len && walk.pieces.len() < most {
-        let found = header_at(file, at, len, &mut buffer)?;
+        let found = header_at(file, &parsed, at, len, &mut buffer)?;
         if let Ok(place) = found {
             latest = place.times.1;
             let end = at + place.len;
             if end > len {
                 walk.pieces.push(Piece::Damaged(place.damaged(name, Damage::Truncated)));
-                at = next_block(file, at + 1, len, &mut tries, &mut buffer)?.unwrap_or(len);
+                at = next_block(file, &parsed, at + 1, len, &mut tries, &mut buffer)?.unwrap_or(len);
             } else {
                 walk.pieces.push(Piece::Block(place));
                 walk.good = end;
@@ -242,9 +224,9 @@ pub(super) fn walk_some(file: &dyn File, name: &str, from: u64, most: usize) -> 
             }
             continue;
         }
-        let next = next_block(file, at + 1, len, &mut tries, &mut buffer)?;
+        let next = next_block(file, &parsed, at + 1, len, &mut tries, &mut buffer)?;
         let until = match next {
-            Some(next) => header_at(file, next, len, &mut buffer)?.map_or(hour + HOUR, |place| place.times.0),
+            Some(next) => header_at(file, &parsed, next, len, &mut buffer)?.map_or(hour + HOUR, |place| place.times.0),
             None => hour + HOUR,
         };
         let damage = match found {
@@ -260,8 +242,14 @@ pub(super) fn walk_some(file: &dyn File, name: &str, from: u64, most: usize) -> 
 }
 
 /// Reads the header at `at`, or says what is there instead.
-fn header_at(file: &dyn File, at: u64, len: u64, buffer: &mut Vec<u8>) -> io::Result<Result<Place, Damage>> {
-    Ok(read_header(file, at, len, buffer)?.map(|header| Place {
+fn header_at(
+    file: &dyn File,
+    name: &Name,
+    at: u64,
+    len: u64,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Result<Place, Damage>> {
+    Ok(read_header(file, name, at, len, buffer)?.map(|header| Place {
         offset: at,
         header: header.len,
         len: (header.len + header.payload) as u64,
@@ -273,6 +261,7 @@ fn header_at(file: &dyn File, at: u64, len: u64, buffer: &mut Vec<u8>) -> io::Re
 /// The same, with all that the header says.
 pub(super) fn read_header(
     file: &dyn File,
+    name: &Name,
     at: u64,
     len: u64,
     buffer: &mut Vec<u8>,
@@ -280,7 +269,7 @@ pub(super) fn read_header(
     for amount in [1024, PREFIX + MAX_HEADER] {
         read_at(file, at, amount, len, buffer)?;
         match Header::parse(buffer) {
-            Ok(Some(header)) => return Ok(Ok(header)),
+            Ok(Some(header)) => return Ok(Ok(header.corrected(name))),
             Ok(None) => {}
             Err(damage) => return Ok(Err(damage)),
         }
@@ -291,6 +280,7 @@ pub(super) fn read_header(
 /// Finds the next place from `at` on where a good header stands.
 fn next_block(
     file: &dyn File,
+    name: &Name,
     mut at: u64,
     len: u64,
     tries: &mut usize,
@@ -303,7 +293,7 @@ fn next_block(
             let Some(left) = tries.checked_sub(1) else { return Ok(None) };
             *tries = left;
             let candidate = at + offset as u64;
-            if header_at(file, candidate, len, buffer)?.is_ok() {
+            if header_at(file, name, candidate, len, buffer)?.is_ok() {
                 return Ok(Some(candidate));
             }
         }
@@ -332,7 +322,8 @@ pub fn fuzz_segment(bytes: &[u8]) {
 
     let (Ok(mut packer), Ok(mut unpacker)) = (Packer::new(), Unpacker::new()) else { return };
     let file = Bytes(bytes.to_vec());
-    let Ok(walk) = walk(&file, "2026-11-22T18.flows", 0) else { return };
+    let name = "2026-11-22T18.flows";
+    let (Ok(walk), Some(parsed)) = (walk(&file, name, 0), Name::parse(name)) else { return };
     let mut end = 0;
     for piece in &walk.pieces {
         let range = match piece {
@@ -344,8 +335,10 @@ pub fn fuzz_segment(bytes: &[u8]) {
     }
     let mut buffer = Vec::new();
     for place in walk.blocks() {
-        let header =
-            read_header(&file, place.offset, walk.len, &mut buffer).ok().and_then(Result::ok).expect("walked over it");
+        let header = read_header(&file, &parsed, place.offset, walk.len, &mut buffer)
+            .ok()
+            .and_then(Result::ok)
+            .expect("walked over it");
         let payload = bytes.get(place.offset as usize + header.len..).unwrap_or_default();
         let Ok(batch) = header.decode(Columns::ALL, payload, &mut unpacker) else { continue };
         let records: Vec<_> = batch.rows().map(|row| row.to_record()).collect();

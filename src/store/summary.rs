@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
+use crate::base::clock::Clock;
 use crate::base::{Ip, Time};
 
 /// Enough to know that no update of a block can match a filter.
@@ -36,7 +37,7 @@ pub struct BlockSummary {
     pub bytes: [u64; 2],
     /// Whether some updates do not belong to the hour of the file.
     pub late: bool,
-    /// The clock when the block was sealed.
+    /// The clock with which the updates were recorded.
     pub clock: Clock,
 }
 
@@ -87,30 +88,6 @@ impl ValueSet {
         let overlap = low <= high && low <= *range.end() && *range.start() <= high;
         overlap && (self.values.is_empty() || self.values.iter().any(|v| range.contains(v)))
     }
-}
-
-/// How far the wall clock can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(u8)]
-pub enum ClockState {
-    /// Nobody has set it since boot: times are off by a constant.
-    NeverSet = 0,
-    /// Set, and running evenly since.
-    #[default]
-    Set = 1,
-    /// Set, and then stepped while updates were collected.
-    Stepped = 2,
-}
-
-/// The clock beside the wall time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Clock {
-    /// The boot, as a random number.
-    pub boot: u64,
-    /// Microseconds since boot.
-    pub monotonic: u64,
-    /// How far the wall time can be trusted.
-    pub state: ClockState,
 }
 
 /// A stretch of history that cannot be read.

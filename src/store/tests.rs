@@ -1,5 +1,6 @@
 //! What the store promises, on a disk in memory that loses what was not synced.
 
+mod clock;
 mod damage;
 mod power;
 

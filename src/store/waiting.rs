@@ -10,7 +10,7 @@ use super::batch::{Batch, Columns};
 use super::block::{self, Header};
 use super::column::Packer;
 use super::row;
-use super::summary::Clock;
+use crate::base::clock::Clock;
 use crate::flow::FlowRecord;
 
 /// Updates of a page.

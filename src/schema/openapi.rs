@@ -17,8 +17,12 @@ use super::{Access, Format, Kind, Operation, Property, Schema, Verb, tree};
 /// Where the tree that the document describes is.
 pub const SERVER: &str = "/api2/rest";
 
-/// The longest text in a query: percent-encoded, twelve times as long, it still fits in a head.
+/// Characters that the long texts of a query share: percent-encoded, twelve times as long, they still fit in a head.
 const LONGEST_IN_QUERY: usize = 1_000;
+/// Elements of a list in a query.
+const MOST_IN_QUERY: usize = 8;
+/// A text up to this long does not count as long.
+const SHORT: usize = 64;
 
 /// The document, in pieces that make it when put together.
 pub fn document() -> impl Iterator<Item = String> {
@@ -81,6 +85,13 @@ fn head() -> String {
     document
 }
 
+/// What HTTP itself says, before it is known what is called; in plain text.
+const TOO_LARGE: &[(u16, &str, &str)] = &[
+    (413, "LongBody", "The body is too long for the call."),
+    (414, "LongTarget", "The request line is too long."),
+    (431, "LongHead", "The head is too long."),
+];
+
 /// What can go wrong in any call.
 const FAILURES: &[(u16, &str, &str)] = &[
     (400, "Faulty", "Parameters are not as the schema says."),
@@ -99,7 +110,11 @@ fn responses() -> Value {
         let schema = json!({ "$ref": "#/components/schemas/Error" });
         ((*name).to_owned(), json!({ "description": text, "content": { "application/json": { "schema": schema } } }))
     };
-    Value::Object(FAILURES.iter().map(describe).collect())
+    let too_large = |(_, name, text): &(u16, &str, &str)| {
+        let schema = json!({ "type": "string" });
+        ((*name).to_owned(), json!({ "description": text, "content": { "text/plain": { "schema": schema } } }))
+    };
+    Value::Object(FAILURES.iter().map(describe).chain(TOO_LARGE.iter().map(too_large)).collect())
 }
 
 /// The operations by path and verb; an index for each path that has nothing to read.
@@ -141,21 +156,21 @@ fn describe(path: &'static str, operation: &'static Operation) -> Value {
     let in_path = path.split('/').filter_map(parameter);
     let mut parameters: Vec<Value> = in_path
         .map(|name| {
-            let known = operation.parameters.properties().iter().find(|property| property.name == name);
-            let text = Schema::text(64, "A name.").at_least(1);
-            let schema = known.map_or(text, |property| property.schema.at_least_one());
-            json!({ "name": name, "in": "path", "required": true, "schema": schema.to_json_schema() })
+            let known = operation.parameters.properties().iter().find(|property| !is_index && property.name == name);
+            // An index does not ask whether the thing is there.
+            let schema = known.map_or_else(
+                || json!({ "type": "string", "minLength": 1 }),
+                |property| property.schema.at_least_one().to_json_schema(),
+            );
+            json!({ "name": name, "in": "path", "required": true, "schema": schema })
         })
         .collect();
-    let others: Vec<&Property> = operation
-        .parameters
-        .properties()
-        .iter()
-        .filter(|p| !is_index && !path.contains(&format!("{{{}}}", p.name)))
-        .collect();
+    let others: Vec<&Property> =
+        operation.parameters.properties().iter().filter(|p| !is_index && !operation.has_in_path(p.name)).collect();
     if matches!(operation.verb, Verb::Get | Verb::Delete) {
+        let long = others.iter().filter(|property| property.schema.longest() > SHORT).count().max(1);
         parameters.extend(others.iter().map(|property| {
-            let schema = property.schema.shortened(LONGEST_IN_QUERY).to_json_schema();
+            let schema = property.schema.shortened(LONGEST_IN_QUERY / long);
             json!({ "name": property.name, "in": "query", "required": !property.optional, "schema": schema })
         }));
     } else if !others.is_empty() {
@@ -174,7 +189,7 @@ fn describe(path: &'static str, operation: &'static Operation) -> Value {
         "200".to_owned(),
         json!({ "description": operation.result.description, "content": { "application/json": { "schema": answer } } }),
     );
-    for (status, name, _) in FAILURES {
+    for (status, name, _) in FAILURES.iter().chain(TOO_LARGE) {
         responses.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/{name}") }));
     }
     out["responses"] = Value::Object(responses);
@@ -250,11 +265,26 @@ impl Schema {
         }
     }
 
-    /// The same text, at most so long.
-    const fn shortened(self, most: usize) -> Self {
+    /// Characters that a value of it takes at most in a query.
+    const fn longest(&self) -> usize {
         match self.kind {
-            Kind::Text { max, .. } if max > most => self.at_most(most),
-            _ => self,
+            Kind::Text { max, .. } => max,
+            Kind::Array { .. } => usize::MAX,
+            _ => 0,
+        }
+    }
+
+    /// The same text or list, at most so long in a query.
+    fn shortened(self, most: usize) -> Value {
+        match self.kind {
+            Kind::Text { max, .. } if max > most && max > SHORT => self.at_most(most).to_json_schema(),
+            Kind::Array { items, max, .. } => {
+                let mut out = self.to_json_schema();
+                out["maxItems"] = json!(max.min(MOST_IN_QUERY));
+                out["items"] = items.shortened(most / MOST_IN_QUERY);
+                out
+            }
+            _ => self.to_json_schema(),
         }
     }
 }

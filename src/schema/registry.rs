@@ -185,6 +185,12 @@ impl Operation {
         })
     }
 
+    /// Whether its path names that parameter.
+    #[must_use]
+    pub fn has_in_path(&self, name: &str) -> bool {
+        self.path.split('/').filter_map(parameter).any(|known| known == name)
+    }
+
     /// The parameters' values in a path, where it is this operation's.
     fn matches<'a>(&self, path: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
         let mut found = Vec::new();

@@ -1,6 +1,6 @@
 //! The parameters of a call: from the path, the query and the body, typed by the operation's schema.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::Manner;
 use crate::api::Failure;
@@ -63,9 +63,6 @@ fn body(manner: Manner, schema: &Schema, request: &Request) -> Result<Map<String
     }
     let value = serde_json::from_str(text).map_err(|error| bad(format!("the body is not JSON: {error}")))?;
     let Value::Object(object) = value else { return Err(bad("the body is not a JSON object".to_owned())) };
-    if !manner.is_lenient() {
-        return Ok(object);
-    }
     Ok(coerced_object(manner, schema, object))
 }
 
@@ -121,9 +118,16 @@ fn typed(manner: Manner, schema: Option<&Schema>, mut texts: Vec<String>) -> Val
     spelled.unwrap_or(Value::String(text))
 }
 
-/// A value of JSON as a language without types would take it: numbers and truth values may be text, text may be a number.
+/// A value of JSON as the schema can take it: `1.0` is a whole number in JSON Schema. And as a language without types would take it,
+/// where that is the manner: numbers and truth values may be text, text may be a number.
 fn coerced(manner: Manner, schema: &Schema, value: Value) -> Value {
     match (schema.kind, value) {
+        (Kind::Integer { .. }, Value::Number(number)) => whole(&number).map_or(Value::Number(number), Value::from),
+        (Kind::Array { items, .. }, Value::Array(elements)) => {
+            elements.into_iter().map(|element| coerced(manner, items, element)).collect()
+        }
+        (Kind::Object { .. }, Value::Object(object)) => Value::Object(coerced_object(manner, schema, object)),
+        (_, value) if !manner.is_lenient() => value,
         (Kind::Boolean, Value::Number(number)) if number.as_u64().is_some_and(|n| n < 2) => {
             Value::Bool(number.as_u64() == Some(1))
         }
@@ -131,16 +135,19 @@ fn coerced(manner: Manner, schema: &Schema, value: Value) -> Value {
         (Kind::Boolean | Kind::Integer { .. } | Kind::Number { .. } | Kind::Array { .. }, Value::String(text)) => {
             typed(manner, Some(schema), vec![text])
         }
-        (Kind::Array { items, .. }, Value::Array(elements)) => {
-            elements.into_iter().map(|element| coerced(manner, items, element)).collect()
-        }
-        (Kind::Object { .. }, Value::Object(object)) => Value::Object(coerced_object(manner, schema, object)),
         (_, value) => value,
     }
 }
 
+/// The whole number that a number with a fraction of nothing is.
+fn whole(number: &Number) -> Option<i64> {
+    let number = number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < 9e15)?;
+    // Below 2^53 every whole number is exact.
+    Some(number as i64)
+}
+
 fn coerced_object(manner: Manner, schema: &Schema, object: Map<String, Value>) -> Map<String, Value> {
-    let known = object.into_iter().filter(|(_, value)| !value.is_null());
+    let known = object.into_iter().filter(|(_, value)| !(manner.is_lenient() && value.is_null()));
     known
         .map(|(name, value)| match property(schema, &name) {
             Some(schema) => (name, coerced(manner, schema, value)),
@@ -227,6 +234,16 @@ mod tests {
                 "id": "a-b", "on": 0, "n": "1", "text": null
             })
         );
+    }
+
+    #[test]
+    fn a_whole_number_may_have_a_fraction_of_nothing() {
+        for manner in [Manner::Json, Manner::Rest] {
+            assert_eq!(collected(manner, "", r#"{"n": 5.0, "text": "a"}"#).unwrap()["n"], json!(5));
+            assert_eq!(collected(manner, "", r#"{"n": -0.0}"#).unwrap()["n"], json!(0));
+            assert_eq!(collected(manner, "", r#"{"n": 5.5}"#).unwrap()["n"], json!(5.5));
+            assert_eq!(collected(manner, "", r#"{"n": 1e300}"#).unwrap()["n"], json!(1e300));
+        }
     }
 
     #[test]

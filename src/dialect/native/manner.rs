@@ -7,7 +7,7 @@
 //! | numbers in JSON bodies | as text too | as text too | as numbers |
 //! | nothing at a path | 501 | 501 | 404 |
 //! | another method there | 501 | 501 | 405 and `Allow` |
-//! | parameters against the schema | 400 | 400 | 400 |
+//! | parameters against the schema | 400 | 400 | 400; 404 for one of the path |
 //! | as the schema says, but senseless | 400 | 400 | 409 |
 //! | 401 | after 3 s | after 3 s | at once |
 //!
@@ -128,6 +128,14 @@ impl Manner {
         if delay { Answer::Later { wait: DELAY, reply } } else { Answer::Reply(reply) }
     }
 
+    /// The answer where parameters are as the schema says and the operation refuses them.
+    pub(super) fn senseless_parameters(self, faults: &[Fault]) -> Answer {
+        let mut errors = Map::new();
+        add_faults(&mut errors, faults);
+        let message = VERIFICATION.to_owned();
+        Answer::Reply(self.refusal(Said { status: self.senseless(), message, errors, retry: None }))
+    }
+
     /// The answer where a path has nothing for a method.
     pub(super) fn not_there(self, method: &str, path: &str, allowed: &[&str]) -> Reply {
         let message = format!("Method '{method} {path}' not implemented");
@@ -174,7 +182,9 @@ impl Manner {
         let (status, message, retry) = match failure {
             Failure::Parameters(faults) => {
                 add_faults(&mut errors, faults);
-                (400, VERIFICATION.to_owned(), None)
+                let of_path = |fault: &Fault| operation.is_some_and(|operation| operation.has_in_path(&fault.path));
+                let absent = self == Self::Rest && faults.iter().any(of_path);
+                (if absent { 404 } else { 400 }, VERIFICATION.to_owned(), None)
             }
             Failure::Filter { message, .. } => {
                 errors.insert("filter".to_owned(), json!(format!("invalid format - {message}")));

@@ -21,7 +21,7 @@ pub(super) mod rows;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use tiny_http::Method;
 
 use super::router::drive;
@@ -29,7 +29,7 @@ use super::{Answer, Request, pvx, reply};
 use crate::api::{Api, Asked, Failure, Outcome};
 use crate::base::Time;
 use crate::query;
-use crate::schema::{Operation, Verb, registry, tree};
+use crate::schema::{Operation, Schema, Verb, registry, tree, verify};
 pub use manner::Manner;
 
 /// Where the tree begins; the format comes next.
@@ -119,8 +119,11 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
         Ok(found) => found,
         Err(failure) => return manner.failed(&failure, None),
     };
+    // Only one format tells apart what the schema refuses and what the operation itself does.
+    let fits = manner == Manner::Rest && verify_object(&operation.parameters, &found);
     let outcome = api.call(now, caller, operation, found);
     drive(now, outcome, move |now, outcome| match outcome {
+        Outcome::Failed(Failure::Parameters(faults)) if fits => manner.senseless_parameters(&faults),
         Outcome::Failed(failure) => manner.failed(&failure, Some(operation)),
         Outcome::Done(value) => Answer::Reply(manner.done(&value)),
         Outcome::Shared(value) => Answer::Reply(manner.done(&value)),
@@ -129,6 +132,10 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
             manner.failed(&Failure::Broken("A call did not end".to_owned()), None)
         }
     })
+}
+
+fn verify_object(schema: &Schema, found: &Map<String, Value>) -> bool {
+    verify(schema, &Value::Object(found.clone())).is_empty()
 }
 
 /// Says that there is nothing, to those who may know.

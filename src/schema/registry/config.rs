@@ -27,6 +27,9 @@ const STATE: Schema =
 const TREE: Schema = Schema::map(&ANY, "Stanzas of leaves.");
 const PEM: Schema = Schema::text(65_536, "PEM text.");
 
+/// What PEM text consists of.
+const ASCII: &str = "^[\t\n\r -~]*$";
+
 /// What every change takes.
 const IF_DIGEST: Property = Property::optional(
     "digest",
@@ -359,11 +362,12 @@ pub(super) static OPERATIONS: &[Operation] = &[
             &[
                 Property::required(
                     "certificate",
-                    Schema::text(65_536, "The certificate, then those that vouch for it, in PEM."),
+                    Schema::text(65_536, "The certificate, then those that vouch for it, in PEM.").pattern(ASCII),
                 ),
                 Property::optional(
                     "key",
-                    Schema::text(65_536, "Its private key in PEM; without it, that of the last signing request."),
+                    Schema::text(65_536, "Its private key in PEM; without it, that of the last signing request.")
+                        .pattern(ASCII),
                 ),
                 WHY,
                 CONFIRM,

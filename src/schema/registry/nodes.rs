@@ -5,6 +5,7 @@ use crate::schema::{Format, Property, Schema};
 
 const SIZE: Schema = Schema::integer(0, i64::MAX, "Octets.");
 const SECONDS: Schema = Schema::integer(0, i64::MAX, "Seconds.");
+const CORES: Schema = Schema::integer(1, 65_536, "Cores.");
 const SHARE: Schema = Schema::number(0.0, 1.0, "From 0 to 1.");
 const NAME: Schema = Schema::formatted(Format::DnsName, "The box's name, or localhost.");
 const WORD: Schema = Schema::text(128, "A word.");
@@ -30,7 +31,7 @@ const SUMMARY: &[Property] = &[
     Property::required("level", Schema::text(16, "Support level: none.")),
     Property::required("uptime", SECONDS),
     Property::required("cpu", SHARE),
-    Property::required("maxcpu", Schema::integer(1, 65_536, "Cores.")),
+    Property::required("maxcpu", CORES),
     Property::required("mem", SIZE),
     Property::required("maxmem", SIZE),
     Property::required("disk", SIZE),

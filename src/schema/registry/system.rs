@@ -29,7 +29,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         path: "/",
         description: "What stands below a path of the tree.",
         parameters: Schema::object(
-            &[Property::optional("path", Schema::text(256, "The path.").default(Default::Text("/")))],
+            &[Property::optional("path", Schema::text(4_096, "The path.").default(Default::Text("/")))],
             "Which path.",
         ),
         result: Schema::array(

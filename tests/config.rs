@@ -472,3 +472,32 @@ fn certificates_that_clients_would_refuse_are_refused_with_the_reason() {
     assert_eq!(status, 400, "without key and request: {told}");
     assert_eq!(made.get("/certificate")["fingerprint"], before);
 }
+
+#[test]
+fn what_is_captured_and_what_the_file_says_by_hand_follow_at_once() {
+    if !can_run(&["curl"]) {
+        return;
+    }
+    if !common::is_root() {
+        return skip("config", "capturing needs root");
+    }
+    let (data, port, other) = (tempfile::tempdir().unwrap(), free_port(), free_port());
+    let says = |interface: &str, ports: &[u16]| {
+        let mut config = listening(ports);
+        config["capture"] = json!({ "interfaces": [interface] });
+        std::fs::write(data.path().join("config.json"), config.to_string()).unwrap();
+    };
+    says("lo", &[port]);
+    let weir = Weir::start_as_configured(data.path(), port, None, &[]);
+    weir.set_up();
+    let captured = || weir.get("/api2/json/info")["data"]["basicinfo"]["INTERFACES"].as_array().unwrap().len();
+    assert_eq!(captured(), 1);
+    says("none-such", &[port, other]);
+    weir.signal("HUP");
+    common::eventually("lo is left alone", || (captured() == 0).then_some(()));
+    assert!(is_open(other));
+    says("lo", &[port]);
+    weir.signal("HUP");
+    common::eventually("lo is captured again", || (captured() == 1).then_some(()));
+    assert!(!is_open(other) && is_open(port));
+}

@@ -450,3 +450,6 @@ fn aside(disk: &dyn Disk, file: &[u8]) -> io::Result<PathBuf> {
     }
     Ok(path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,6 +245,17 @@ mod tests {
     }
 
     #[test]
+    fn whatever_stands_in_the_file_is_taken_or_refused() {
+        let good = br#"{"log": {"level": "debug"}, "http": {"listen": ["[::]:1"]}, "board": "base"}"#;
+        for end in 0..=good.len() {
+            fuzz_config(&good[..end]);
+        }
+        for bytes in [&b"{\"a\":{\"a\":{}}}"[..], b"\xff", b"null", b"{\"http\":null}", b"{\"http\":{\"listen\":{}}}"] {
+            fuzz_config(bytes);
+        }
+    }
+
+    #[test]
     fn a_stanza_s_name_is_no_beginning_of_another_s() {
         assert!(is_within("http.listen", "http") && is_within("http.listen", "http.listen") && is_within("board", ""));
         assert!(!is_within("http.listen", "htt") && !is_within("http.head_bytes", "http.head"));

@@ -54,7 +54,7 @@ fn sessionkey(call: &Call) -> Outcome {
         Credential::Password { user: call.text("username").to_owned(), password: call.text("password").to_owned() };
     let maker = Rc::clone(api);
     api.identified(now, from, credential, move |now, identity| {
-        match maker.world.auth.borrow_mut().create_key(now, from, &identity) {
+        match maker.world.auth.borrow_mut().create_key(now, from, &identity, crate::auth::SessionKind::Key) {
             Ok(key) => Outcome::Done(json!({ "sessionkey": key })),
             Err(error) => {
                 log::error!("session key: no random numbers: {error}");

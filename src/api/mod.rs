@@ -27,7 +27,7 @@ pub use flows::{Asked, MOST_LISTINGS, MOST_RANKINGS, MOST_WAITING};
 pub use pvql::Label;
 pub use world::{Parts, World};
 
-use crate::auth::{Change, Credential, From, Identity, Means, Refusal, Step};
+use crate::auth::{Change, Credential, From, Identity, Refusal, Step};
 use crate::base::{Connection, Time};
 use crate::query::pvql::PvqlError;
 use crate::schema::{Access, Fault, Operation, fill_defaults, verify};
@@ -208,7 +208,7 @@ impl Api {
         }
         let api = Rc::clone(self);
         self.identified(now, from, credential, move |now, identity| {
-            if operation.changes && identity.means == (Means::Ticket { csrf: false }) {
+            if operation.changes && identity.means.lacks_csrf() {
                 let refusal = api.world.auth.borrow_mut().forged(now, from, &identity.user);
                 return Failure::Refused(refusal).into();
             }

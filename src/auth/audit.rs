@@ -1,13 +1,33 @@
-//! Lines of the audit log: who, from where, what; never a secret. Log target `audit`.
+//! The audit log: who, from where, by what, what, before and after; every refusal and every change; never a secret.
 //!
-//! At most 20 lines a second are written, so that a flood of refusals cannot fill a disk; how many were left out is said.
+//! One JSON object a line in `audit.jsonl`; a full file becomes `audit.1.jsonl` in place of the one before, so that there are
+//! at most two of [`FULL`] octets. The same lines go to the log, target `audit`. Of refusals at most 20 a second are written,
+//! so that a flood of them cannot wash out the rest; how many were left out is said. A line that a power cut tore is left
+//! out when it is read. Lines are written without waiting for the device.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::From;
 use crate::base::Time;
+use crate::base::disk::{Disk, File, read_all};
+use crate::schema::format::moment;
+
+/// Refusals a second.
+const CEILING: u32 = 20;
+
+/// The file that is written to, and the full one before it, relative to the data folder.
+const FILES: [&str; 2] = ["audit.jsonl", "audit.1.jsonl"];
+
+/// Octets of a full file.
+const FULL: u64 = 256 * 1024;
+
+/// The longest line, in octets: of what is longer, before and after are left out.
+const LONGEST: usize = 16 * 1024;
 
 /// A change that someone made.
 #[derive(Debug, Clone, Copy)]
@@ -28,39 +48,138 @@ pub struct Change<'a> {
     pub after: &'a Value,
 }
 
-/// Lines a second.
-const CEILING: u32 = 20;
+/// Which lines are wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Search<'a> {
+    /// From then on.
+    pub from: Time,
+    /// Until then.
+    pub to: Time,
+    /// Of this user alone.
+    pub user: Option<&'a str>,
+    /// So many, the latest.
+    pub limit: usize,
+}
 
-/// The gate of the audit log.
-#[derive(Debug, Default)]
+/// The log.
+#[derive(Debug)]
 pub(super) struct Audit {
+    disk: Arc<dyn Disk>,
+    /// None where it cannot be written to.
+    file: Option<Arc<dyn File>>,
+    length: u64,
     second: u64,
     written: u32,
     left_out: u64,
 }
 
 impl Audit {
-    /// Writes a line, or counts that it was left out.
-    pub(super) fn line(&mut self, now: Time, line: fmt::Arguments<'_>) {
-        if self.admits(now) {
-            log::info!(target: "audit", "{line}");
+    /// Goes on with the file.
+    pub(super) fn open(disk: Arc<dyn Disk>) -> Self {
+        let mut audit = Self { disk, file: None, length: 0, second: 0, written: 0, left_out: 0 };
+        audit.open_file();
+        audit
+    }
+
+    fn open_file(&mut self) {
+        let opened = self.disk.open(Path::new(FILES[0]), true).and_then(|file| {
+            let length = file.len()?;
+            // A power cut may have torn the last line: what comes next begins one of its own.
+            if length > 0 {
+                file.write_at(b"\n", length)?;
+            }
+            Ok((if length > 0 { length + 1 } else { 0 }, file))
+        });
+        match opened {
+            Ok((length, file)) => (self.length, self.file) = (length, Some(file)),
+            Err(error) => {
+                log::error!("audit: {}: {error}; lines go to the log alone", FILES[0]);
+                self.file = None;
+            }
         }
+    }
+
+    /// Writes that someone was not let in, or may not do something; or counts that the line was left out.
+    pub(super) fn refused(&mut self, now: Time, from: From, user: &str, operation: &str, why: &dyn fmt::Debug) {
+        if !self.admits(now) {
+            return;
+        }
+        let user = shortened(user);
+        let what = if operation.is_empty() { String::new() } else { format!(": may not {operation}") };
+        log::info!(target: "audit", "refused: user {user:?} from {from}: {why:?}{what}");
+        self.write(&json!({
+            "time": now.to_string(), "user": user, "means": "", "from": from.to_string(), "operation": operation,
+            "target": "", "outcome": format!("refused: {why:?}"), "before": null, "after": null,
+        }));
     }
 
     /// Writes that something was changed; what is secret is masked.
     pub(super) fn change(&mut self, now: Time, change: &Change<'_>) {
         let Change { user, means, from, operation, target, before, after } = change;
         let (before, after) = (masked(before), masked(after));
-        self.line(
-            now,
-            format_args!("changed: user {user:?} by {means} from {from}: {operation} {target}: {before} -> {after}"),
+        log::info!(
+            target: "audit",
+            "changed: user {user:?} by {means} from {from}: {operation} {target}: {before} -> {after}"
         );
+        let mut line = json!({
+            "time": now.to_string(), "user": user, "means": means, "from": from.to_string(), "operation": operation,
+            "target": target, "outcome": "done", "before": before, "after": after,
+        });
+        if line.to_string().len() > LONGEST {
+            (line["before"], line["after"]) = (Value::from("too long"), Value::from("too long"));
+        }
+        self.write(&line);
+    }
+
+    fn write(&mut self, line: &Value) {
+        let line = format!("{line}\n");
+        if self.length > 0 && self.length + line.len() as u64 > FULL {
+            if let Err(error) = self.disk.rename(Path::new(FILES[0]), Path::new(FILES[1])) {
+                log::error!("audit: the full file cannot be put aside: {error}");
+                return;
+            }
+            self.open_file();
+        }
+        let Some(file) = &self.file else { return };
+        match file.write_at(line.as_bytes(), self.length) {
+            Ok(()) => self.length += line.len() as u64,
+            Err(error) => log::error!("audit: a line cannot be written: {error}"),
+        }
+    }
+
+    /// What to sync so that the lines so far survive a power cut.
+    pub(super) fn file(&self) -> Option<Arc<dyn File>> {
+        self.file.clone()
+    }
+
+    /// The latest lines that are wanted, the latest first.
+    pub(super) fn search(&self, search: &Search<'_>) -> io::Result<Vec<Value>> {
+        let mut found = Vec::new();
+        for name in FILES {
+            let Some(bytes) = read_all(&*self.disk, Path::new(name))? else { continue };
+            for line in bytes.split(|b| *b == b'\n').rev() {
+                if found.len() >= search.limit {
+                    return Ok(found);
+                }
+                let Ok(line) = serde_json::from_slice::<Value>(line) else { continue };
+                let time = line["time"].as_str().and_then(moment).unwrap_or(Time::ZERO);
+                let is_theirs = search.user.is_none_or(|user| line["user"] == user);
+                if is_theirs && (search.from..search.to).contains(&time) {
+                    found.push(line);
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn admits(&mut self, now: Time) -> bool {
         if now.secs() != self.second {
             if self.left_out > 0 {
                 log::warn!(target: "audit", "{} lines left out: more than {CEILING} in a second", self.left_out);
+                self.write(&json!({
+                    "time": now.to_string(), "user": "-", "means": "", "from": "", "operation": "", "target": "",
+                    "outcome": format!("{} refusals left out", self.left_out), "before": null, "after": null,
+                }));
             }
             (self.second, self.written, self.left_out) = (now.secs(), 0, 0);
         }
@@ -73,8 +192,13 @@ impl Audit {
     }
 }
 
+/// A name as a stranger sent it, cut to what a line bears.
+fn shortened(user: &str) -> &str {
+    user.char_indices().nth(64).map_or(user, |(at, _)| &user[..at])
+}
+
 /// Words in the names of properties whose values are secret.
-const SECRET: &[&str] = &["password", "secret", "private", "key", "hash", "token", "csrf"];
+const SECRET: &[&str] = &["password", "secret", "private", "key", "hash", "token", "csrf", "digest"];
 
 /// A value with what is secret replaced by stars.
 fn masked(value: &Value) -> Value {
@@ -94,9 +218,33 @@ fn masked(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::base::disk::sim::SimDisk;
+
+    fn audit() -> (Audit, Arc<dyn Disk>) {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+        (Audit::open(Arc::clone(&disk)), disk)
+    }
+
+    fn change<'a>(user: &'a str, target: &'a str, after: &'a Value) -> Change<'a> {
+        let (means, from) = ("password", From::Local(0));
+        Change { user, means, from, operation: "users.set", target, before: &Value::Null, after }
+    }
+
+    const ALL: Search<'static> = Search { from: Time::ZERO, to: Time::MAX, user: None, limit: usize::MAX };
+
+    #[test]
+    fn the_ceiling_of_refusals_holds_within_a_second_and_lifts_with_the_next() {
+        let (mut audit, _) = audit();
+        for _ in 0..25 {
+            audit.refused(Time::from_secs(1), From::Local(7), "x", "", &"Wrong");
+        }
+        audit.change(Time::from_secs(1), &change("a", "t", &Value::Null));
+        audit.refused(Time::from_secs(2), From::Local(7), "x", "", &"Wrong");
+        let lines = audit.search(&ALL).unwrap();
+        assert_eq!(lines.len(), 20 + 1 + 1 + 1, "changes are never left out");
+        assert_eq!(lines[1]["outcome"], "5 refusals left out");
+    }
 
     #[test]
     fn what_is_secret_is_masked_at_any_depth() {
@@ -106,11 +254,53 @@ mod tests {
     }
 
     #[test]
-    fn the_ceiling_holds_within_a_second_and_lifts_with_the_next() {
-        let mut audit = Audit::default();
-        let written = (0..25).filter(|_| audit.admits(Time::from_secs(1))).count();
-        assert_eq!((written, audit.left_out), (20, 5));
-        assert!(audit.admits(Time::from_secs(2)));
-        assert_eq!(audit.left_out, 0);
+    fn lines_are_found_by_time_and_user_the_latest_first() {
+        let (mut audit, disk) = audit();
+        for n in 0..10 {
+            audit.change(Time::from_secs(n), &change(if n % 2 == 0 { "a" } else { "b" }, &n.to_string(), &Value::Null));
+        }
+        let targets = |audit: &Audit, search: Search<'_>| -> Vec<String> {
+            audit.search(&search).unwrap().iter().map(|line| line["target"].as_str().unwrap().to_owned()).collect()
+        };
+        let (from, to) = (Time::from_secs(3), Time::from_secs(8));
+        assert_eq!(targets(&audit, Search { from, to, ..ALL }), ["7", "6", "5", "4", "3"]);
+        assert_eq!(targets(&audit, Search { user: Some("b"), limit: 2, ..ALL }), ["9", "7"]);
+        let again = Audit::open(disk);
+        assert_eq!(targets(&again, Search { limit: 1, ..ALL }), ["9"], "after a restart");
+    }
+
+    #[test]
+    fn there_are_at_most_two_files_and_the_oldest_lines_go() {
+        let (mut audit, disk) = audit();
+        let long = Value::from("x".repeat(LONGEST - 1_024));
+        for n in 0..100 {
+            audit.change(Time::from_secs(n), &change("a", &n.to_string(), &long));
+        }
+        let files = disk.list(Path::new("")).unwrap();
+        assert_eq!(files.len(), 2);
+        assert!(files.iter().all(|(_, length)| *length <= FULL), "{files:?}");
+        let lines = audit.search(&ALL).unwrap();
+        assert_eq!(lines[0]["target"], "99");
+        assert!((17..34).contains(&lines.len()), "{}", lines.len());
+    }
+
+    #[test]
+    fn what_does_not_fit_in_a_line_is_left_out_of_it() {
+        let (mut audit, _) = audit();
+        audit.change(Time::ZERO, &change("a", "t", &Value::from("x".repeat(LONGEST))));
+        assert_eq!(audit.search(&ALL).unwrap()[0]["after"], "too long");
+    }
+
+    #[test]
+    fn a_torn_line_is_left_out() {
+        let (mut audit, disk) = audit();
+        audit.change(Time::ZERO, &change("a", "1", &Value::Null));
+        let file = disk.open(Path::new(FILES[0]), false).unwrap();
+        file.truncate(file.len().unwrap() - 5).unwrap();
+        let mut audit = Audit::open(disk);
+        audit.change(Time::ZERO, &change("a", "2", &Value::Null));
+        let lines = audit.search(&ALL).unwrap();
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["target"], "2");
     }
 }

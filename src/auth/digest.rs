@@ -1,4 +1,4 @@
-//! Digests of secrets under a key made at start: what we keep in place of a secret.
+//! Digests of secrets: what we keep in place of a secret. Under a key made at start where they need not outlive the run.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use blake2::Blake2bMac;
 use blake2::digest::consts::U32;
 use blake2::digest::{KeyInit, Mac};
 
-/// The key of this run. Digests are worth nothing after it.
+/// A key. That of a run is drawn at its start; digests under it are worth nothing after.
 pub(super) struct BootKey([u8; 32]);
 
 impl std::fmt::Debug for BootKey {
@@ -33,12 +33,22 @@ impl BootKey {
     }
 }
 
-/// Sixteen octets that follow from some bytes, without a key.
-pub(super) fn plain(bytes: &[u8]) -> [u8; 16] {
-    let digest = BootKey([0; 32]).digest(&[bytes]);
-    let mut short = [0; 16];
-    short.copy_from_slice(&digest[..16]);
-    short
+impl From<[u8; 32]> for BootKey {
+    fn from(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+}
+
+/// Digest without a key: of what is random itself, and must be known again after a restart.
+pub(super) fn plain(bytes: &[u8]) -> [u8; 32] {
+    BootKey([0; 32]).digest(&[bytes])
+}
+
+/// Octets as hexadecimal digits.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|half| char::from(DIGITS[usize::from(half)]));
+    bytes.iter().flat_map(digits).collect()
 }
 
 #[cfg(test)]

@@ -25,9 +25,11 @@ pub enum Means {
     /// With name and password.
     Password,
     /// With a session key.
-    Session,
+    Session(Handle),
     /// With a signed ticket.
     Ticket {
+        /// Which.
+        handle: Handle,
         /// Whether the token against forged requests came with it and is right.
         csrf: bool,
     },
@@ -35,8 +37,26 @@ pub enum Means {
     Token(Rc<str>),
     /// With the API key of this id.
     ApiKey(Rc<str>),
-    /// With a signed access token of this session.
+    /// With a signed access token of this login.
     Bearer(Rc<str>),
+}
+
+/// Which session it is, to end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handle(pub(super) [u8; 32]);
+
+impl Means {
+    /// Whether only what changes nothing can be called.
+    #[must_use]
+    pub const fn lacks_csrf(&self) -> bool {
+        matches!(self, Self::Ticket { csrf: false, .. })
+    }
+
+    /// Whether the user came in themselves, and not by something that was made for a program and may do less.
+    #[must_use]
+    pub const fn in_person(&self) -> bool {
+        !matches!(self, Self::Token(_) | Self::ApiKey(_))
+    }
 }
 
 /// The word of the audit log.
@@ -45,7 +65,7 @@ impl fmt::Display for Means {
         match self {
             Self::Local => f.write_str("local"),
             Self::Password => f.write_str("password"),
-            Self::Session => f.write_str("session"),
+            Self::Session(_) => f.write_str("session"),
             Self::Ticket { .. } => f.write_str("ticket"),
             Self::Token(id) => write!(f, "token {id}"),
             Self::ApiKey(id) => write!(f, "key {id}"),

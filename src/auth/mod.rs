@@ -2,7 +2,8 @@
 //!
 //! [`Auth`] is a machine without I/O of its own but the users' file. Checking a password takes tens of milliseconds, so it
 //! comes in two steps: [`Auth::begin`] answers at once or hands out a [`Check`], which runs on the hashing thread, and
-//! [`Auth::finish`] takes its result. Session keys, and for 60 s a password once verified, are known at once.
+//! [`Auth::finish`] takes its result. All else that proves who someone is, and for 60 s a password once verified, is known
+//! at once. Changes of the users come in two steps too ([`Auth::change`], [`Auth::saved`]), because the device is slow.
 //!
 //! Guarantees: no password or key is kept or logged in clear; secrets are compared in constant time or as digests under a
 //! key made at start; every table here is bounded; a stranger who guesses cannot lock the owner out ([`throttle`]); while
@@ -10,20 +11,28 @@
 //!
 //! Decision: users are a plain file (`users.json`, replaced atomically), not a table in the database: there are few, they
 //! change rarely, and one must be able to log in when the database is being rebuilt. Session keys live in memory and
-//! end with the process.
+//! end with the process; tickets and access tokens are signed, and outlive it ([`signer`]).
+//!
+//! A change of a user counts at once, whatever they came in with: rights are worked out anew, a disabled user is let in by
+//! nothing, and a new password ends sessions, tickets and the logins of OAuth clients. API tokens and keys have secrets of
+//! their own and go on.
 
 mod audit;
 mod credential;
 mod digest;
+mod entry;
 mod identity;
-mod keys;
+pub mod issued;
 pub mod names;
+pub mod oauth;
 pub mod password;
 pub mod privileges;
 mod refusal;
 mod remembered;
 pub mod rights;
+mod sessions;
 mod setup;
+pub mod signer;
 pub mod throttle;
 pub mod users;
 
@@ -36,21 +45,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::Audit;
-pub use audit::Change;
+pub use audit::{Change, Search};
 pub use credential::{Credential, From};
 use digest::BootKey;
-pub use identity::{Identity, Means};
-use keys::SessionKeys;
+pub use identity::{Handle, Identity, Means};
+use oauth::Codes;
 pub use refusal::Refusal;
 use remembered::Remembered;
 use rights::{Grants, Rights};
+use sessions::Sessions;
+pub use sessions::{Session, SessionKind};
 pub use setup::SetupCode;
 use setup::SetupGate;
+use signer::{Signer, TICKET_AGE};
 use throttle::Throttle;
 use users::Users;
 
-use crate::base::Time;
-use crate::base::disk::{Disk, replace};
+use crate::base::disk::{Disk, File, replace};
+use crate::base::lru::HashKey;
+use crate::base::{Lru, Time};
 
 /// The administrator's user name.
 pub const ADMINISTRATOR: &str = "admin";
@@ -131,6 +144,8 @@ impl Saving {
 #[derive(Debug)]
 pub struct Unsaved {
     users: Users,
+    /// The how-manieth change it is.
+    turn: u64,
     /// Where the set-up came from, where it is one.
     set_up: Option<From>,
 }
@@ -166,13 +181,24 @@ pub struct Auth {
     /// Who calls over the local socket.
     local: Identity,
     gate: SetupGate,
-    keys: SessionKeys,
+    signer: Signer,
+    /// Session keys.
+    keys: Sessions,
+    /// Tickets that were seen; what is not listed is good all the same.
+    tickets: Sessions,
+    /// Access tokens of clients that call for themselves.
+    machines: Sessions,
+    codes: Codes,
+    /// What access tokens say whose signature was found right, by digest.
+    bearers: Lru<[u8; 32], oauth::Claims>,
     remembered: Remembered,
     throttle: Throttle,
     audit: Audit,
     refused: u64,
-    /// A change of the users is being written; another one waits, or it would be undone by this one.
-    saving: bool,
+    /// The users as they will be when all that is being written is; the next change begins with them.
+    pending: Option<Users>,
+    /// How many changes were begun.
+    turn: u64,
     /// How far the wall clock was set forward since the start, microseconds: what expires must not notice.
     clock_set: i64,
 }
@@ -196,8 +222,12 @@ impl Auth {
             let code = SetupCode::random()?;
             (SetupGate::open(&boot_key, &code), Some(code))
         };
-        let keys = SessionKeys::new(settings.keys, settings.key_age);
-        let (remembered, throttle, audit) = (Remembered::default(), Throttle::default(), Audit::default());
+        let signer = Signer::open(&*disk)?;
+        let keys = Sessions::new(settings.keys, settings.key_age, true);
+        let tickets = Sessions::new(settings.keys, Duration::from_secs(TICKET_AGE), false);
+        let machines = Sessions::new(settings.keys, oauth::ACCESS_AGE, false);
+        let audit = Audit::open(Arc::clone(&disk));
+        let (remembered, throttle, codes) = (Remembered::default(), Throttle::default(), Codes::default());
         let everything = Rights::new(Grants::everything(), None, 0);
         let local = Identity { user: ADMINISTRATOR.into(), means: Means::Local, rights: Rc::new(everything) };
         let auth = Self {
@@ -209,12 +239,18 @@ impl Auth {
             rights: BTreeMap::new(),
             local,
             gate,
+            signer,
             keys,
+            tickets,
+            machines,
+            codes,
+            bearers: Lru::new(oauth::MOST_BEARERS, HashKey::random()),
             remembered,
             throttle,
             audit,
             refused: 0,
-            saving: false,
+            pending: None,
+            turn: 0,
             clock_set: 0,
         };
         Ok((auth, code))
@@ -240,98 +276,6 @@ impl Auth {
     #[must_use]
     pub const fn is_set_up(&self) -> bool {
         self.is_set_up
-    }
-
-    /// Begins to find out who calls.
-    pub fn begin(&mut self, now: Time, from: From, credential: Credential) -> Step {
-        if let (From::Local(uid), Credential::None) = (from, &credential) {
-            if uid == 0 || uid == self.settings.own_uid {
-                return Step::Known(self.local.clone());
-            }
-            return self.refuse(now, from, "-", Refusal::NoCredential);
-        }
-        match &self.users {
-            Err(_) => return self.refuse(now, from, "-", Refusal::UsersUnreadable),
-            Ok(_) if !self.is_set_up => return self.refuse(now, from, "-", Refusal::NotSetUp),
-            Ok(_) => {}
-        }
-        match credential {
-            Credential::None => self.refuse(now, from, "-", Refusal::NoCredential),
-            Credential::Key(key) => {
-                let user = self.keys.find(self.steady(now), &self.boot_key, &key).map(Rc::clone);
-                match user.and_then(|user| self.identity(now, &user, Means::Session)) {
-                    Some(identity) => Step::Known(identity),
-                    None => self.refuse(now, from, "-", Refusal::Wrong),
-                }
-            }
-            Credential::Password { user, password } => {
-                self.begin_password(now, from, names::bare(&user).to_owned(), password)
-            }
-            // None of these is handed out yet.
-            Credential::Ticket { .. } | Credential::Token(_) | Credential::ApiKey(_) | Credential::Bearer(_) => {
-                self.refuse(now, from, "-", Refusal::Wrong)
-            }
-        }
-    }
-
-    fn begin_password(&mut self, now: Time, from: From, user: String, password: String) -> Step {
-        let digest = self.boot_key.digest(&[user.as_bytes(), password.as_bytes()]);
-        let steady = self.steady(now);
-        if self.remembered.find(steady, &digest).is_some()
-            && let Some(identity) = self.identity(now, &user, Means::Password)
-        {
-            return Step::Known(identity);
-        }
-        if let Err(wait) = self.throttle.charge(steady, from, &user) {
-            return self.refuse(now, from, &user, Refusal::Throttled { wait });
-        }
-        let known = self.users.as_ref().ok().and_then(|users| users.find(&user));
-        // An unknown user costs the same work, so that time does not tell who exists.
-        let hash = known.map(|user| user.hash.as_str()).filter(|hash| !hash.is_empty());
-        let hash = hash.unwrap_or(password::NOBODY).to_owned();
-        let generation = known.map_or(0, |user| user.generation);
-        Step::Verify(Check { ticket: Ticket { user, from, digest, generation }, hash, password })
-    }
-
-    /// Ends what [`Auth::begin`] began: `verified` is what the [`Check`] said, `None` where it was never run.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub fn finish(&mut self, now: Time, ticket: Ticket, verified: Option<bool>) -> Result<Identity, Refusal> {
-        let steady = self.steady(now);
-        let Ticket { user, from, digest, generation } = ticket;
-        let Some(verified) = verified else {
-            self.throttle.refund(steady, from, &user);
-            return Err(self.refused(now, from, &user, Refusal::Busy));
-        };
-        let same =
-            self.users.as_ref().ok().and_then(|users| users.find(&user)).is_some_and(|u| u.generation == generation);
-        match self.identity(now, &user, Means::Password).filter(|_| verified && same) {
-            Some(identity) => {
-                self.throttle.succeeded(steady, from, &user);
-                self.remembered.insert(steady, digest, &user);
-                if let Some(user) = self.users.as_mut().ok().and_then(|users| users.by_name.get_mut(&user)) {
-                    user.last_login = now;
-                }
-                Ok(identity)
-            }
-            None => Err(self.refused(now, from, &user, Refusal::Wrong)),
-        }
-    }
-
-    /// Makes a session key for someone who proved who they are.
-    ///
-    /// # Errors
-    /// That the operating system gives no random numbers.
-    pub fn create_key(&mut self, now: Time, from: From, identity: &Identity) -> io::Result<String> {
-        let key = self.keys.create(self.steady(now), &self.boot_key, &identity.user)?;
-        self.audit.line(now, format_args!("session key made: user {:?} from {from}", identity.user));
-        Ok(key)
-    }
-
-    /// Ends a session key; whether there was one.
-    pub fn revoke_key(&mut self, key: &str) -> bool {
-        self.keys.revoke(&self.boot_key, key)
     }
 
     /// Whether `from` may set the administrator's password: root and our own uid always, others with the code while there is
@@ -366,12 +310,11 @@ impl Auth {
         if matches!(from, From::Address(_)) && !self.gate.is_open() {
             return Err(self.refused(now, from, ADMINISTRATOR, Refusal::AlreadySetUp));
         }
-        if std::mem::replace(&mut self.saving, true) {
+        if self.pending.is_some() {
             return Err(self.refused(now, from, ADMINISTRATOR, Refusal::Busy));
         }
         let mut users = self.users.clone().unwrap_or_default();
         if let Err(error) = users.rescue(ADMINISTRATOR, hash, now) {
-            self.saving = false;
             log::error!("users: no random numbers: {error}");
             return Err(Refusal::NotStored);
         }
@@ -379,44 +322,47 @@ impl Auth {
     }
 
     /// Begins to change the users: `edit` works on a copy, which is in force when [`Auth::saved`] says so. `author` is who
-    /// changes them.
+    /// changes them. Changes that are begun before others are written build on those.
     ///
     /// # Errors
-    /// What `edit` says; that another change is being written; that nobody would be left who may do everything, or that
-    /// the author would take that right away from themselves.
-    pub fn change<T>(
+    /// What `edit` says; that nobody would be left who may do everything, or that the author would take that right away
+    /// from themselves.
+    pub fn change<T, E: std::convert::From<Refusal>>(
         &mut self,
         author: &str,
-        edit: impl FnOnce(&mut Users) -> Result<T, Refusal>,
-    ) -> Result<(T, Saving), Refusal> {
-        let Ok(before) = &self.users else { return Err(Refusal::UsersUnreadable) };
-        if self.saving {
-            return Err(Refusal::Busy);
-        }
+        edit: impl FnOnce(&mut Users) -> Result<T, E>,
+    ) -> Result<(T, Saving), E> {
+        let Ok(before) = &self.users else { return Err(Refusal::UsersUnreadable.into()) };
+        let before = self.pending.as_ref().unwrap_or(before);
         let mut users = before.clone();
         let made = edit(&mut users)?;
         if before.is_administrator(author) && !users.is_administrator(author) {
-            return Err(Refusal::Rule("Nobody can take away their own administrator's rights".to_owned()));
+            return Err(Refusal::Rule("Nobody can take away their own administrator's rights".to_owned()).into());
         }
-        if self.is_set_up && !users.has_administrator() {
-            return Err(Refusal::Rule("The last administrator cannot be removed, disabled or given an end".to_owned()));
+        if before.has_administrator() && !users.has_administrator() {
+            let rule = "The last administrator cannot be removed, disabled or given an end".to_owned();
+            return Err(Refusal::Rule(rule).into());
         }
         Ok((made, self.saving(users, None)))
     }
 
     fn saving(&mut self, users: Users, set_up: Option<From>) -> Saving {
-        self.saving = true;
-        Saving { ticket: Unsaved { users, set_up }, disk: Arc::clone(&self.disk) }
+        self.turn += 1;
+        self.pending = Some(users.clone());
+        Saving { ticket: Unsaved { users, turn: self.turn, set_up }, disk: Arc::clone(&self.disk) }
     }
 
     /// Ends what [`Auth::finish_setup`] or [`Auth::change`] began: `written` is what the work said, or why it was not done.
-    /// Must be called.
+    /// Must be called, in the order in which they were begun.
     ///
     /// # Errors
-    /// That it could not be written: nothing changed.
+    /// That it could not be written: it is not in force (but may come with a later change that was begun before this was
+    /// known).
     pub fn saved(&mut self, now: Time, ticket: Unsaved, written: io::Result<()>) -> Result<(), Refusal> {
-        let Unsaved { mut users, set_up } = ticket;
-        self.saving = false;
+        let Unsaved { mut users, turn, set_up } = ticket;
+        if turn == self.turn {
+            self.pending = None;
+        }
         if let Err(error) = written {
             log::error!("users: cannot be written: {error}");
             return Err(Refusal::NotStored);
@@ -428,7 +374,7 @@ impl Auth {
                 _ => self.forget(name),
             }
             if let Some(is) = users.by_name.get_mut(name) {
-                is.last_login = was.last_login;
+                is.last_login = is.last_login.max(was.last_login);
             }
         }
         self.is_set_up = users.has_administrator();
@@ -436,21 +382,34 @@ impl Auth {
         self.rights.clear();
         if let Some(from) = set_up {
             self.gate = SetupGate::closed();
-            self.audit.line(now, format_args!("password set: user {ADMINISTRATOR:?} from {from}"));
+            let (user, means, operation) = (ADMINISTRATOR, "set-up", "setup");
+            let (before, after) = (&serde_json::Value::Null, &serde_json::Value::Null);
+            self.audit.change(now, &Change { user, means, from, operation, target: ADMINISTRATOR, before, after });
         }
         Ok(())
     }
 
+    /// The users as they are.
+    ///
+    /// # Errors
+    /// That their file cannot be read.
+    pub fn users(&self) -> Result<&Users, Refusal> {
+        self.users.as_ref().map_err(|_| Refusal::UsersUnreadable)
+    }
+
     /// Ends what a user is known by: keys, and passwords verified a moment ago.
     fn forget(&mut self, user: &str) {
-        self.keys.revoke_user(user);
+        for sessions in [&mut self.keys, &mut self.tickets, &mut self.machines] {
+            sessions.revoke_user(user);
+        }
+        self.codes.forget_user(user);
         self.remembered.forget_user(user);
     }
 
     /// Counts and logs that a known user may not do something.
     pub fn forbidden(&mut self, now: Time, from: From, user: &str, operation: &str) -> Refusal {
         self.refused += 1;
-        self.audit.line(now, format_args!("refused: user {user:?} from {from}: may not {operation}"));
+        self.audit.refused(now, from, user, operation, &Refusal::Forbidden);
         Refusal::Forbidden
     }
 
@@ -462,6 +421,20 @@ impl Auth {
     /// Logs a change that someone made.
     pub fn changed(&mut self, now: Time, change: &Change<'_>) {
         self.audit.change(now, change);
+    }
+
+    /// The latest lines of the audit log that are wanted, the latest first.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn audit_lines(&self, search: &Search<'_>) -> io::Result<Vec<serde_json::Value>> {
+        self.audit.search(search)
+    }
+
+    /// What to sync so that the lines of the audit log so far survive a power cut.
+    #[must_use]
+    pub fn audit_file(&self) -> Option<Arc<dyn File>> {
+        self.audit.file()
     }
 
     /// How full the tables are.
@@ -477,40 +450,13 @@ impl Auth {
         }
     }
 
-    /// A user who came in by these means, where they are welcome.
-    fn identity(&mut self, now: Time, user: &str, means: Means) -> Option<Identity> {
-        let users = self.users.as_ref().ok()?;
-        if !users.find(user)?.is_welcome(now) {
-            return None;
-        }
-        let (name, rights) = match self.rights.get_key_value(user) {
-            Some((name, rights)) => (Rc::clone(name), Rc::clone(rights)),
-            None => {
-                let (name, rights): (Rc<str>, _) = (user.into(), Rc::new(users.rights(user)));
-                self.rights.insert(Rc::clone(&name), Rc::clone(&rights));
-                (name, rights)
-            }
-        };
-        Some(Identity { user: name, means, rights })
-    }
-
     fn refuse(&mut self, now: Time, from: From, user: &str, why: Refusal) -> Step {
         Step::Refused(self.refused(now, from, user, why))
     }
 
     fn refused(&mut self, now: Time, from: From, user: &str, why: Refusal) -> Refusal {
         self.refused += 1;
-        self.audit.line(now, format_args!("refused: user {:?} from {from}: {why:?}", Short(user)));
+        self.audit.refused(now, from, user, "", &why);
         why
-    }
-}
-
-/// A name as a stranger sent it, cut to what a log line bears.
-struct Short<'a>(&'a str);
-
-impl fmt::Debug for Short<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cut = self.0.char_indices().nth(64).map_or(self.0, |(at, _)| &self.0[..at]);
-        fmt::Debug::fmt(cut, f)
     }
 }

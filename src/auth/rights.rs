@@ -17,6 +17,8 @@ pub struct Rights {
     filter: Option<Filter>,
     /// The partition (CID); 0 is all of them.
     partition: u32,
+    /// The filter is not the partition's alone.
+    has_own_filter: bool,
 }
 
 /// Privileges at paths.
@@ -80,7 +82,19 @@ impl Rights {
     /// These rights, for the flows that a filter lets through.
     #[must_use]
     pub const fn new(granted: Grants, filter: Option<Filter>, partition: u32) -> Self {
-        Self { granted, within: None, filter, partition }
+        Self { granted, within: None, filter, partition, has_own_filter: false }
+    }
+
+    /// The same, and whether the filter is not the partition's alone.
+    #[must_use]
+    pub fn with_own_filter(self, has_own_filter: bool) -> Self {
+        Self { has_own_filter, ..self }
+    }
+
+    /// Whether the filter is not the partition's alone.
+    #[must_use]
+    pub const fn has_own_filter(&self) -> bool {
+        self.has_own_filter
     }
 
     /// The same within other grants too.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::issued::Issued;
 use super::privileges::{self, NO_ACCESS, Privileges, built_in};
 use super::rights::{Grants, Rights};
 use crate::base::Time;
@@ -77,7 +78,7 @@ impl User {
 }
 
 /// One entry of the access control list.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// A normal path.
     pub path: String,
@@ -113,6 +114,8 @@ pub struct Users {
     pub acl: Vec<Entry>,
     /// The partitions by CID; 0 is always there and not listed.
     pub partitions: BTreeMap<u32, Partition>,
+    /// What users were given to come in with and keep for long.
+    pub issued: Issued,
     changes: u64,
 }
 
@@ -155,12 +158,36 @@ impl Users {
         grants
     }
 
-    /// What a user may do and see.
+    /// What a user may do and see, within one more filter where that is not empty.
     #[must_use]
-    pub fn rights(&self, name: &str) -> Rights {
+    pub fn rights(&self, name: &str, also: &str) -> Rights {
         let Some(user) = self.find(name) else { return Rights::default() };
-        let limits = [self.partition_filter(user.partition), user.filter.clone()];
-        Rights::new(self.grants(name, None), joined(&limits), user.partition)
+        let limits = [&self.partition_filter(user.partition), &user.filter, also];
+        let has_own_filter = !user.filter.is_empty() || !also.is_empty();
+        Rights::new(self.grants(name, None), joined(&limits), user.partition).with_own_filter(has_own_filter)
+    }
+
+    /// What a user may do and see by one of their tokens.
+    #[must_use]
+    pub fn token_rights(&self, name: &str, id: &str) -> Rights {
+        let Some(token) = self.issued.token(name, id) else { return Rights::default() };
+        let rights = self.rights(name, &token.filter);
+        if token.privsep { rights.within(self.grants(name, Some(id))) } else { rights }
+    }
+
+    /// Removes a user and all that is theirs.
+    pub fn remove(&mut self, name: &str) -> Option<User> {
+        self.acl.retain(|entry| entry.user != name);
+        self.issued.forget_user(name);
+        self.by_name.remove(name)
+    }
+
+    /// Ends what was signed for a user: tickets, and logins by OAuth clients.
+    pub fn end_signed(&mut self, name: &str, now: Time) {
+        self.issued.end_logins(name);
+        if let Some(user) = self.by_name.get_mut(name) {
+            user.valid_from = now;
+        }
     }
 
     /// Which flows a partition holds; empty for all.
@@ -235,7 +262,8 @@ impl Users {
     /// That the operating system gives no random numbers.
     pub fn rescue(&mut self, name: &str, hash: String, now: Time) -> std::io::Result<()> {
         let user = self.add(name, now)?;
-        (user.hash, user.enabled, user.expire, user.valid_from) = (hash, true, Time::ZERO, now);
+        (user.hash, user.enabled, user.expire) = (hash, true, Time::ZERO);
+        self.end_signed(name, now);
         self.acl.retain(|entry| entry.user != name || entry.token.is_some());
         self.grant(name, privileges::ADMINISTRATOR);
         Ok(())
@@ -250,13 +278,16 @@ impl Users {
             let Partition { name, filter, internal } = partition;
             (cid.to_string(), json!({ "name": name, "filter": filter, "internal": internal }))
         });
-        let file = json!({
+        let mut file = json!({
             "format": FORMAT,
             "users": users.collect::<Map<_, _>>(),
             "roles": roles.collect::<Map<_, _>>(),
             "acl": self.acl.iter().map(Entry::to_json).collect::<Vec<_>>(),
             "partitions": partitions.collect::<Map<_, _>>(),
         });
+        if let Value::Object(file) = &mut file {
+            file.extend(self.issued.to_json());
+        }
         format!("{file:#}\n")
     }
 
@@ -280,7 +311,9 @@ impl Users {
             }
             let (hash, changed) = (text("hash")?.to_owned(), time(&user["changed"]));
             // There was no id; one that is the same at each start until the file is written anew.
-            let id = uuid(super::digest::plain(name.as_bytes()));
+            let mut octets = [0; 16];
+            octets.copy_from_slice(&super::digest::plain(name.as_bytes())[..16]);
+            let id = uuid(octets);
             let made = User { id, hash, enabled: true, changed, created: changed, generation: 1, ..User::default() };
             self.by_name.insert(name.clone(), made);
             self.grant(name, privileges::ADMINISTRATOR);
@@ -313,6 +346,7 @@ impl Users {
             }
             self.acl.push(entry);
         }
+        self.issued = Issued::parse(file)?;
         Ok(())
     }
 }
@@ -381,7 +415,7 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
 }
 
 /// All of some filters; none where all are empty.
-pub(super) fn joined(filters: &[String]) -> Option<Filter> {
+fn joined(filters: &[&str]) -> Option<Filter> {
     let parts: Vec<String> = filters.iter().filter(|f| !f.trim().is_empty()).map(|f| format!("({f})")).collect();
     if parts.is_empty() {
         return None;
@@ -391,11 +425,11 @@ pub(super) fn joined(filters: &[String]) -> Option<Filter> {
     Some(parsed.unwrap_or_else(|_| Filter::parse("PROTO < 0").expect("it is a filter")))
 }
 
-fn text(of: &Value, key: &str) -> String {
+pub(super) fn text(of: &Value, key: &str) -> String {
     of[key].as_str().unwrap_or_default().to_owned()
 }
 
-fn time(value: &Value) -> Time {
+pub(super) fn time(value: &Value) -> Time {
     value.as_str().and_then(crate::schema::format::moment).unwrap_or(Time::ZERO)
 }
 
@@ -410,7 +444,7 @@ pub(super) fn random() -> std::io::Result<[u8; 16]> {
 pub(super) fn uuid(mut bytes: [u8; 16]) -> String {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let hex = super::digest::hexadecimal(&bytes);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
@@ -516,14 +550,14 @@ mod tests {
     fn a_user_sees_what_all_filters_let_through() {
         let mut users = Users::default();
         users.add("a", Time::ZERO).unwrap();
-        assert_eq!(users.rights("a").filter(), None);
+        assert_eq!(users.rights("a", "").filter(), None);
         users.edit("a", Time::ZERO).unwrap().partition = 7;
-        let filter = |users: &Users| users.rights("a").filter().unwrap().to_string();
+        let filter = |users: &Users| users.rights("a", "").filter().unwrap().to_string();
         assert_eq!(filter(&users), Filter::parse("CID == 7").unwrap().to_string());
         users.edit("a", Time::ZERO).unwrap().filter = "SRVPORT == 1 || SRVPORT == 2".to_owned();
         users.partitions.insert(7, Partition { filter: "CLNPORT == 3".to_owned(), ..Partition::default() });
         let both = Filter::parse("CLNPORT == 3 && (SRVPORT == 1 || SRVPORT == 2)").unwrap();
-        assert_eq!(users.rights("a").filter(), Some(&both));
+        assert_eq!(users.rights("a", "").filter(), Some(&both));
         users.edit("a", Time::ZERO).unwrap().filter = format!("SRVPORT == 1{}", " ".repeat(16_370));
         assert_eq!(filter(&users), "PROTO < 0", "too long together");
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir::auth::{Auth, Credential, From, Identity, Refusal, Settings, SetupCode, Step, password};
+use weir::auth::{Auth, Credential, From, Identity, Refusal, SessionKind, Settings, SetupCode, Step, password};
 use weir::base::Time;
 use weir::base::disk::{Disk, read_all, replace};
 use weir::io::disk::OsDisk;
@@ -117,7 +117,7 @@ fn the_password_outlives_a_restart_and_keys_do_not() {
     let folder = tempfile::tempdir().unwrap();
     let mut auth = set_up(&folder);
     let (identity, _) = login(&mut auth, at(1), stranger(), basic("admin", PASSWORD));
-    let key = auth.create_key(at(1), stranger(), &identity.unwrap()).unwrap();
+    let key = auth.create_key(at(1), stranger(), &identity.unwrap(), SessionKind::Key).unwrap();
     assert!(login(&mut auth, at(2), stranger(), Credential::Key(key.clone())).0.is_ok());
 
     let (mut auth, code) = open(&folder);
@@ -145,7 +145,7 @@ fn a_change_of_the_password_ends_keys_remembered_ones_and_logins_under_way() {
     let mut auth = set_up(&folder);
     let old = basic("admin", PASSWORD);
     let identity = login(&mut auth, at(0), stranger(), old.clone()).0.unwrap();
-    let key = auth.create_key(at(0), stranger(), &identity).unwrap();
+    let key = auth.create_key(at(0), stranger(), &identity, SessionKind::Key).unwrap();
     let Step::Verify(under_way) = auth.begin(at(61), stranger(), old.clone()) else { panic!("must hash") };
 
     set_password(&mut auth, at(61), From::Local(0), "another long password");
@@ -217,7 +217,7 @@ fn a_clock_that_is_set_makes_no_key_live_longer_or_shorter() {
     let folder = tempfile::tempdir().unwrap();
     let mut auth = set_up(&folder);
     let (identity, _) = login(&mut auth, at(0), stranger(), basic("admin", PASSWORD));
-    let key = auth.create_key(at(0), stranger(), &identity.unwrap()).unwrap();
+    let key = auth.create_key(at(0), stranger(), &identity.unwrap(), SessionKind::Key).unwrap();
     let alive = |auth: &mut Auth, now| login(auth, now, stranger(), Credential::Key(key.clone())).0.is_ok();
     let year: u32 = 365 * 86_400;
     auth.clock_stepped(i64::from(year) * 1_000_000);

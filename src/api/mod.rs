@@ -27,6 +27,7 @@ pub use flows::{Asked, MOST_LISTINGS, MOST_RANKINGS, MOST_WAITING};
 pub use pvql::Label;
 pub use world::{Parts, World};
 
+use crate::auth::oauth::GrantError;
 use crate::auth::{Change, Credential, From, Identity, Refusal, Step};
 use crate::base::{Connection, Time};
 use crate::query::pvql::PvqlError;
@@ -127,6 +128,8 @@ pub enum Failure {
     NotFound(String),
     /// It would undo somebody else's change, or cannot be done as things are: look again, then decide.
     Conflict(String),
+    /// An OAuth client gets no token.
+    Grant(GrantError),
     /// Too much at once: later.
     Busy(String),
     /// Our fault; the log has the detail.
@@ -146,6 +149,7 @@ impl fmt::Display for Failure {
             }
             Self::Filter { message, .. } => f.write_str(message),
             Self::Pvql(error) => error.fmt(f),
+            Self::Grant(error) => error.fmt(f),
             Self::Question(message)
             | Self::NotFound(message)
             | Self::Conflict(message)
@@ -213,7 +217,8 @@ impl Api {
                 return Failure::Refused(refusal).into();
             }
             if !identity.may(operation.access, operation.acl_path()) {
-                let refusal = api.world.auth.borrow_mut().forbidden(now, from, &identity.user, operation.name);
+                let mut auth = api.world.auth.borrow_mut();
+                let refusal = auth.denied(now, from, &identity.user, operation.name, Refusal::Forbidden);
                 return Failure::Refused(refusal).into();
             }
             api.verified(now, (from, connection), Some(&identity), operation, parameters)
@@ -309,11 +314,10 @@ impl Call<'_> {
 
     /// Who changes something, for what goes on after the call returned.
     fn author(&self) -> Author {
-        let (user, means) = match self.identity {
-            Some(identity) => (Rc::clone(&identity.user), identity.means.to_string()),
-            None => ("-".into(), "-".to_owned()),
-        };
-        Author { world: Rc::clone(self.world()), user, means, from: self.from, operation: self.operation.name }
+        let world = Rc::clone(self.world());
+        let nobody =
+            Author { world, user: "-".into(), means: String::new(), from: self.from, operation: self.operation.name };
+        self.identity.map_or_else(|| nobody.clone(), |identity| nobody.of(identity))
     }
 
     /// A parameter that is text; empty where it is absent.
@@ -333,6 +337,16 @@ struct Author {
 }
 
 impl Author {
+    /// The same once one knows who it is.
+    fn of(&self, identity: &Identity) -> Self {
+        Self { user: Rc::clone(&identity.user), means: identity.means.to_string(), ..self.clone() }
+    }
+
+    /// Counts and writes into the audit log that they may not do it.
+    fn refused(&self, now: Time, refusal: Refusal) -> Failure {
+        Failure::Refused(self.world.auth.borrow_mut().denied(now, self.from, &self.user, self.operation, refusal))
+    }
+
     /// Writes a change into the audit log.
     fn changed(&self, now: Time, target: &str, before: &Value, after: &Value) {
         let Self { world, user, means, from, operation } = self;
@@ -349,6 +363,12 @@ static HANDLERS: &[&[(&str, Handler)]] = &[
     system::HANDLERS,
     nodes::HANDLERS,
     access::HANDLERS,
+    access::users::HANDLERS,
+    access::rights::HANDLERS,
+    access::given::HANDLERS,
+    access::logins::HANDLERS,
+    access::oauth::HANDLERS,
+    access::records::HANDLERS,
     config::HANDLERS,
     flows::HANDLERS,
     objects::HANDLERS,

@@ -48,6 +48,7 @@ use audit::Audit;
 pub use audit::{Change, Search};
 pub use credential::{Credential, From};
 use digest::BootKey;
+pub use entry::{Ended, Listed, NewTicket, revoke_ticket};
 pub use identity::{Handle, Identity, Means};
 use oauth::Codes;
 pub use refusal::Refusal;
@@ -64,6 +65,14 @@ use users::Users;
 use crate::base::disk::{Disk, File, replace};
 use crate::base::lru::HashKey;
 use crate::base::{Lru, Time};
+
+/// A random UUID of version 4.
+///
+/// # Errors
+/// That the operating system gives no random numbers.
+pub fn random_uuid() -> io::Result<String> {
+    Ok(users::uuid(users::random()?))
+}
 
 /// The administrator's user name.
 pub const ADMINISTRATOR: &str = "admin";
@@ -199,6 +208,8 @@ pub struct Auth {
     pending: Option<Users>,
     /// How many changes were begun.
     turn: u64,
+    /// The latest change that is in force.
+    in_force: u64,
     /// How far the wall clock was set forward since the start, microseconds: what expires must not notice.
     clock_set: i64,
 }
@@ -251,6 +262,7 @@ impl Auth {
             refused: 0,
             pending: None,
             turn: 0,
+            in_force: 0,
             clock_set: 0,
         };
         Ok((auth, code))
@@ -353,7 +365,7 @@ impl Auth {
     }
 
     /// Ends what [`Auth::finish_setup`] or [`Auth::change`] began: `written` is what the work said, or why it was not done.
-    /// Must be called, in the order in which they were begun.
+    /// Must be called.
     ///
     /// # Errors
     /// That it could not be written: it is not in force (but may come with a later change that was begun before this was
@@ -367,6 +379,11 @@ impl Auth {
             log::error!("users: cannot be written: {error}");
             return Err(Refusal::NotStored);
         }
+        if turn < self.in_force {
+            // A later change was reported before this one, which is part of it.
+            return Ok(());
+        }
+        self.in_force = turn;
         let before = std::mem::replace(&mut self.users, Ok(Users::default())).unwrap_or_default();
         for (name, was) in &before.by_name {
             match users.by_name.get_mut(name) {
@@ -406,11 +423,11 @@ impl Auth {
         self.remembered.forget_user(user);
     }
 
-    /// Counts and logs that a known user may not do something.
-    pub fn forbidden(&mut self, now: Time, from: From, user: &str, operation: &str) -> Refusal {
+    /// Counts and logs that someone may not do something.
+    pub fn denied(&mut self, now: Time, from: From, user: &str, operation: &str, why: Refusal) -> Refusal {
         self.refused += 1;
-        self.audit.refused(now, from, user, operation, &Refusal::Forbidden);
-        Refusal::Forbidden
+        self.audit.refused(now, from, user, operation, &why);
+        why
     }
 
     /// Counts and logs that a ticket came without its token against forged requests.

@@ -310,7 +310,8 @@ fn failure_as(key: &str, failure: &Failure) -> Reply {
         | Failure::Parameters(_)
         | Failure::Filter { .. }
         | Failure::Pvql(_)
-        | Failure::Question(_) => 403,
+        | Failure::Question(_)
+        | Failure::Grant(_) => 403,
     };
     let reply = match failure {
         Failure::Parameters(faults) => {

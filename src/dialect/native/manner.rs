@@ -197,6 +197,7 @@ impl Manner {
             Failure::Question(message) => (self.senseless(), format!("{message}\n"), None),
             Failure::NotFound(message) => (404, format!("{message}\n"), None),
             Failure::Conflict(message) => (409, format!("{message}\n"), None),
+            Failure::Grant(error) => (400, format!("{error}\n"), None),
             Failure::Busy(message) => (503, format!("{message}\n"), Some(1)),
             Failure::Broken(message) => (500, format!("{message}\n"), None),
             Failure::Refused(refusal) => match refusal {

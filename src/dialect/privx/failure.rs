@@ -98,6 +98,11 @@ fn of_failure(failure: &Failure) -> Reply {
         Failure::Question(why) => Error::Invalid(vec![Fault::invalid("", why)]).reply(),
         Failure::NotFound(_) => say(404, "OBJECT_NOT_FOUND"),
         Failure::Conflict(_) => say(409, "CONFLICT"),
+        Failure::Grant(error) => {
+            // RFC 6749, section 5.2; who shows a wrong client secret has not proven who they are.
+            let status = if error.error == "invalid_client" { 401 } else { 400 };
+            reply::json(status, &json!({ "error": error.error, "error_description": error.description }))
+        }
         Failure::Busy(_) => say(503, "SERVICE_UNAVAILABLE"),
         Failure::Broken(_) => say(500, "GENERAL_ERROR"),
     }

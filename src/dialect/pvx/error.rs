@@ -80,6 +80,7 @@ impl Error {
             Failure::Question(_) => path(said("BAD-QUERY", 400)),
             Failure::NotFound(_) => path(said("NOT-FOUND", 404)),
             Failure::Conflict(_) => path(said("CONFLICT", 409)),
+            Failure::Grant(_) => path(said("NOT-AUTHENTICATED", 401)),
             Failure::Busy(_) => Self { retry: Some(1), ..path(said("BUSY", 503)) }.with("retry_after", json!(1)),
             Failure::Broken(_) => path(said("INTERNAL-ERROR", 500)),
         }

@@ -1,0 +1,103 @@
+//! The audit log, and partitions.
+
+use serde_json::{Value, json};
+
+use super::{Edited, bare_name, change, filter, look, texts};
+use crate::api::{Call, Failure, Handler, Outcome};
+use crate::auth::users::{MOST_PARTITIONS, Partition};
+use crate::auth::{Refusal, Search};
+use crate::base::Time;
+use crate::schema::registry::{LOG_AUDIT, USER_MODIFY};
+use crate::schema::{Access, format};
+
+pub(in crate::api) static HANDLERS: &[(&str, Handler)] = &[
+    ("audit.list", audit),
+    ("partitions.list", list_partitions),
+    ("partitions.set", set_partition),
+    ("partitions.delete", delete_partition),
+];
+
+/// `audit.list`
+fn audit(call: &Call) -> Outcome {
+    let Some(identity) = call.identity else { return Failure::Refused(Refusal::NoCredential).into() };
+    let asked = match call.parameters["userid"].as_str().map(|_| bare_name(call, "userid")).transpose() {
+        Ok(asked) => asked,
+        Err(failure) => return failure.into(),
+    };
+    // Who may not see all flows does not see either who asked for which.
+    let may_all = identity.may(Access::Privilege(LOG_AUDIT), "/access/audit") && !identity.is_restricted();
+    if !may_all && asked.as_deref().is_some_and(|asked| asked != &*identity.user) {
+        return call.author().refused(call.now, Refusal::Forbidden).into();
+    }
+    let moment = |name: &str| call.parameters[name].as_str().and_then(format::moment);
+    let search = Search {
+        from: moment("start_time").unwrap_or(Time::ZERO),
+        to: moment("end_time").unwrap_or(Time::MAX),
+        user: if may_all { asked.as_deref() } else { Some(&*identity.user) },
+        limit: call.parameters["limit"].as_u64().and_then(|limit| limit.try_into().ok()).unwrap_or(100),
+    };
+    match call.world().auth.borrow().audit_lines(&search) {
+        Ok(lines) => Outcome::Done(Value::Array(lines)),
+        Err(error) => {
+            log::error!("audit: cannot be read: {error}");
+            Failure::Broken("The audit log cannot be read: the log says why".to_owned()).into()
+        }
+    }
+}
+
+fn to_json(cid: u32, partition: &Partition) -> Value {
+    let Partition { name, filter, internal } = partition;
+    json!({ "cid": cid, "name": name, "filter": filter, "internal": internal })
+}
+
+fn list_partitions(call: &Call) -> Outcome {
+    look(call, |identity, users| {
+        let may = identity.may(Access::Privilege(USER_MODIFY), "/access/partitions") && !identity.is_restricted();
+        let seen = |cid: u32| may || cid == identity.partition();
+        let everything = Partition { name: "Everything".to_owned(), ..Partition::default() };
+        let all = std::iter::once((&0, &everything)).chain(&users.partitions);
+        Ok(all.filter(|(cid, _)| seen(**cid)).map(|(cid, partition)| to_json(*cid, partition)).collect())
+    })
+}
+
+fn set_partition(call: &Call) -> Outcome {
+    change(call, |users| {
+        let cid = cid(call);
+        let before = users.partitions.get(&cid).cloned();
+        if before.is_none() && users.partitions.len() >= MOST_PARTITIONS {
+            let message = format!("There are {MOST_PARTITIONS} partitions, and there cannot be more");
+            return Err(Failure::Conflict(message));
+        }
+        let given = |name: &str| !call.parameters[name].is_null();
+        let mut partition =
+            before.clone().unwrap_or_else(|| Partition { name: format!("CID {cid}"), ..Partition::default() });
+        if given("name") {
+            call.text("name").clone_into(&mut partition.name);
+        }
+        if given("filter") {
+            partition.filter = filter(call, "filter")?;
+        }
+        if given("internal") {
+            partition.internal = texts(call, "internal");
+        }
+        let (was, is) = (before.map_or(Value::Null, |before| to_json(cid, &before)), to_json(cid, &partition));
+        users.partitions.insert(cid, partition);
+        Ok(Edited::new(format!("partition {cid}"), was, is))
+    })
+}
+
+fn delete_partition(call: &Call) -> Outcome {
+    change(call, |users| {
+        let cid = cid(call);
+        if let Some((name, _)) = users.by_name.iter().find(|(_, user)| user.partition == cid) {
+            return Err(Failure::Conflict(format!("The user '{name}' belongs to partition {cid}")));
+        }
+        let removed = users.partitions.remove(&cid);
+        let removed = removed.ok_or_else(|| Failure::NotFound(format!("There is no partition {cid}")))?;
+        Ok(Edited::new(format!("partition {cid}"), to_json(cid, &removed), Value::Null))
+    })
+}
+
+fn cid(call: &Call) -> u32 {
+    call.parameters["cid"].as_u64().and_then(|cid| cid.try_into().ok()).unwrap_or_default()
+}

@@ -47,7 +47,7 @@ pub fn watch(world: &World) {
     let (now, mut clock) = (time::now(), world.clock.get());
     let Some(step) = clock.look(now, time::uptime()) else { return };
     // What waits was dated by the old clock.
-    keep::records(world, now.shifted(step.by.saturating_neg()));
+    keep::dated(world, now.shifted(step.by.saturating_neg()));
     world.clock.set(clock);
     world.meter.borrow_mut().clock_set(step.by);
     world.auth.borrow_mut().clock_stepped(step.by);

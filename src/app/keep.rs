@@ -23,6 +23,13 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
 
 /// Takes the updates that wait in the meter to where they are kept.
 pub fn records(world: &World, now: Time) {
+    // Nothing is stored by a clock that was set meanwhile without anybody knowing: it would be moved by that much again.
+    clock::watch(world);
+    dated(world, now);
+}
+
+/// The same by the clock that everybody knows.
+pub(super) fn dated(world: &World, now: Time) {
     let records: Vec<_> = world.meter.borrow_mut().take_records().collect();
     if records.is_empty() {
         return;

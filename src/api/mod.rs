@@ -17,6 +17,7 @@ mod pvql;
 mod system;
 mod world;
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -44,12 +45,39 @@ pub struct Caller {
     pub connection: Connection,
 }
 
+/// A result that several callers get: its text is written once.
+#[derive(Debug)]
+pub struct Shared {
+    value: Value,
+    text: OnceCell<String>,
+}
+
+impl Shared {
+    /// A result to be shared.
+    #[must_use]
+    pub const fn new(value: Value) -> Self {
+        Self { value, text: OnceCell::new() }
+    }
+
+    /// The result.
+    #[must_use]
+    pub const fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The same as JSON.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.text.get_or_init(|| self.value.to_string())
+    }
+}
+
 /// What came of a call.
 pub enum Outcome {
     /// The result, as the operation's schema has it.
     Done(Value),
     /// The same, of which others have a share.
-    Shared(Rc<Value>),
+    Shared(Rc<Shared>),
     /// A question over the flows, to be run step by step.
     Asked(Box<Asked>),
     /// Not done; why.
@@ -78,7 +106,7 @@ impl Outcome {
     pub fn result(&self) -> Option<&Value> {
         match self {
             Self::Done(value) => Some(value),
-            Self::Shared(value) => Some(value),
+            Self::Shared(shared) => Some(shared.value()),
             Self::Asked(_) | Self::Failed(_) | Self::Hash { .. } | Self::Save { .. } => None,
         }
     }
@@ -88,7 +116,7 @@ impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done(value) => write!(f, "Done({value})"),
-            Self::Shared(value) => write!(f, "Shared({value})"),
+            Self::Shared(shared) => write!(f, "Shared({})", shared.value()),
             Self::Asked(_) => f.write_str("Asked"),
             Self::Failed(failure) => write!(f, "Failed({failure:?})"),
             Self::Hash { .. } => f.write_str("Hash"),

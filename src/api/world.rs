@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::Shared;
 use super::capture::Capture;
 use super::config::change::Outside;
 use super::flows::Questions;
@@ -64,7 +65,7 @@ pub struct World {
     /// Questions being answered now.
     pub(super) questions: RefCell<Questions>,
     /// `info` as it was last made, and when.
-    info: RefCell<Option<(Time, Rc<Value>)>>,
+    info: RefCell<Option<(Time, Rc<Shared>)>>,
     reports: RefCell<Vec<(&'static str, Report)>>,
     host: RefCell<Box<dyn Fn() -> Host>>,
 }
@@ -180,14 +181,14 @@ impl World {
     }
 
     /// `info`, made anew where the last one is too old.
-    pub(super) fn info_of(&self, now: Time, make: impl FnOnce() -> Value) -> Rc<Value> {
+    pub(super) fn info_of(&self, now: Time, make: impl FnOnce() -> Value) -> Rc<Shared> {
         if let Some((made, info)) = &*self.info.borrow()
             && *made <= now
             && now.since(*made) < INFO_AGE
         {
             return Rc::clone(info);
         }
-        let info = Rc::new(make());
+        let info = Rc::new(Shared::new(make()));
         *self.info.borrow_mut() = Some((now, Rc::clone(&info)));
         info
     }

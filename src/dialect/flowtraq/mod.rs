@@ -219,7 +219,7 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
         Outcome::Done(value) => Answer::Reply(reply::json(200, &value)),
         Outcome::Shared(info) => Answer::Reply(match &route {
             Route::Info(keys) => info::render(&info, keys, nodes),
-            _ => reply::json(200, &info),
+            _ => reply::json(200, info.value()),
         }),
         Outcome::Asked(asked) => match route {
             Route::Sessions { compact } => {

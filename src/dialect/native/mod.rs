@@ -126,7 +126,7 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
         Outcome::Failed(Failure::Parameters(faults)) if fits => manner.senseless_parameters(&faults),
         Outcome::Failed(failure) => manner.failed(&failure, Some(operation)),
         Outcome::Done(value) => Answer::Reply(manner.done(&value)),
-        Outcome::Shared(value) => Answer::Reply(manner.done(&value)),
+        Outcome::Shared(shared) => Answer::Reply(manner.done(shared.value())),
         Outcome::Asked(asked) => ask(now, manner, asked),
         Outcome::Hash { .. } | Outcome::Save { .. } => {
             manner.failed(&Failure::Broken("A call did not end".to_owned()), None)

@@ -230,7 +230,7 @@ impl Reading {
     }
 
     fn drain(&mut self) {
-        let records: Vec<_> = self.meter.take_records().collect();
+        let records = self.meter.take_records();
         if let Some(keeper) = &mut self.keeper {
             keeper.take(records, &self.meter);
         }

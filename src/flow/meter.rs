@@ -287,9 +287,9 @@ impl Meter {
         (self.wake != u64::MAX).then(|| self.clock.wall(self.wake))
     }
 
-    /// The updates reported since the last call, oldest first.
-    pub fn take_records(&mut self) -> impl Iterator<Item = FlowRecord> + '_ {
-        self.records.drain(..)
+    /// The updates reported since the last call, oldest first. Their memory goes with them: a flood makes a megabyte of them.
+    pub fn take_records(&mut self) -> Vec<FlowRecord> {
+        std::mem::take(&mut self.records)
     }
 
     /// Begins a walk over what every live session has counted and not yet reported: with what was reported before, it sums

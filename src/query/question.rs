@@ -127,7 +127,7 @@ impl std::fmt::Display for BadQuestion {
 
 impl std::error::Error for BadQuestion {}
 
-/// What one question may hold in memory and how long it may take. At the default at most about 12 MiB: 6 for the entities of
+/// What one question may hold in memory and how long it may take. At the default at most about 9 MiB: 3 for the entities of
 /// a ranking, 2 for its series, 2 for distinct values, 2 for a filter that varies; a general ranking has 3 for members of sets in place of
 /// the series. A count or a listing holds the ids alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { groups: 65_536, cells: 262_144, distinct: 114_688, ids: 114_688, updates: u64::MAX, deadline: Time::MAX }
+        Self { groups: 32_768, cells: 262_144, distinct: 114_688, ids: 114_688, updates: u64::MAX, deadline: Time::MAX }
     }
 }
 

@@ -233,7 +233,7 @@ impl Collection {
 fn objects(outcome: Outcome) -> Result<Vec<Value>, Error> {
     match outcome {
         Outcome::Done(Value::Array(objects)) => Ok(objects),
-        Outcome::Shared(value) => Ok(value.as_array().cloned().unwrap_or_default()),
+        Outcome::Shared(value) => Ok(value.value().as_array().cloned().unwrap_or_default()),
         Outcome::Failed(failure) => Err(Error::Call(failure)),
         _ => Err(Error::NotFound),
     }

@@ -50,7 +50,7 @@ impl Bench {
     }
 
     fn records(&mut self) -> Vec<FlowRecord> {
-        self.meter.take_records().collect()
+        self.meter.take_records()
     }
 
     /// All live sessions as they are.

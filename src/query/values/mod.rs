@@ -12,7 +12,7 @@
 //!
 //! # Bounds
 //!
-//! Rows take as many octets as [`Limits::groups`](super::Limits::groups) rankings do, about 5 MiB; when they are full, the half that ranks
+//! Rows take as many octets as [`Limits::groups`](super::Limits::groups) rankings do, about 2.5 MiB; when they are full, the half that ranks
 //! lower is dropped, and a row that comes back begins again ([`Honesty::rank_error`](super::Honesty::rank_error)). Members of
 //! sets: [`MOST_MEMBERS`] together; a set that is not complete says so. Names: [`MOST_NAMES`].
 

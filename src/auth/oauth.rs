@@ -327,7 +327,13 @@ impl Auth {
         let login = self.users().ok()?.issued.logins.get(&*claims.session).map(|login| login.user.clone());
         let user = match login {
             Some(user) => user,
-            None => self.machines.find(self.steady(now), &plain(claims.session.as_bytes()))?.user.to_string(),
+            None => {
+                let client = self.users().ok()?.issued.clients.get(&*claims.client)?;
+                if client.user != *claims.user || !client.grants.iter().any(|grant| grant == "client_credentials") {
+                    return None;
+                }
+                self.machines.find(self.steady(now), &plain(claims.session.as_bytes()))?.user.to_string()
+            }
         };
         if user != *claims.user {
             return None;
@@ -346,6 +352,7 @@ impl Auth {
 #[derive(Debug, Clone)]
 pub(super) struct Claims {
     user: Rc<str>,
+    client: Rc<str>,
     session: Rc<str>,
     issued: u64,
     until: u64,
@@ -355,6 +362,7 @@ impl Claims {
     fn read(claims: &Value) -> Option<Self> {
         Some(Self {
             user: claims["sub"].as_str()?.into(),
+            client: claims["aud"].as_str()?.into(),
             session: claims["sessionid"].as_str()?.into(),
             issued: claims["iat"].as_u64()?,
             until: claims["exp"].as_u64()?,

@@ -10,8 +10,8 @@ use crate::auth::{Credential, From};
 /// A longer `Authorization` is nobody's password.
 const LONGEST: usize = 4_096;
 
-/// Who calls, by the header field of a session key (where the dialect has one), HTTP Basic (RFC 7617, UTF-8), or the local
-/// socket. A key goes before Basic; what cannot be read as Basic is a wrong credential, not none.
+/// Who calls, by the header field of a session key (where the dialect has one), an access token (`Bearer`), HTTP Basic
+/// (RFC 7617, UTF-8), or the local socket. A key goes before Basic; what cannot be read as Basic is a wrong credential, not none.
 pub(super) fn caller(request: &Request, key_field: Option<&str>) -> Caller {
     Caller { from: from(request), credential: credential(request, key_field), connection: request.connection }
 }
@@ -29,9 +29,16 @@ fn credential(request: &Request, key_field: Option<&str>) -> Credential {
         return Credential::Key(key.trim().to_owned());
     }
     match request.header("Authorization") {
-        Some(value) => basic(value).unwrap_or(Credential::Key(String::new())),
+        Some(value) => bearer(value).or_else(|| basic(value)).unwrap_or(Credential::Key(String::new())),
         None => Credential::None,
     }
+}
+
+/// RFC 6750, section 2.1.
+fn bearer(value: &str) -> Option<Credential> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    let good = scheme.eq_ignore_ascii_case("bearer") && token.len() <= LONGEST;
+    good.then(|| Credential::Bearer(token.trim().to_owned()))
 }
 
 fn basic(value: &str) -> Option<Credential> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its world is not as it should be")]
 
+mod access;
 #[allow(dead_code, reason = "the other dialects' tests use the rest of it")]
 #[path = "../flowtraq/world.rs"]
 mod world;

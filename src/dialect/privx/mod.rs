@@ -25,10 +25,12 @@
 //!   the same.
 //! - A method that a path does not take is answered with 405.
 //! - Credentials are Bearer tokens; where there is none, what every dialect takes is taken (Basic, the local socket).
+//! - Token exchange (`token/login`) is not there: nobody else's tokens are trusted.
 
 mod failure;
 mod flows;
 mod items;
+mod oauth;
 mod objects;
 
 use std::rc::Rc;
@@ -47,22 +49,81 @@ use crate::schema::{Operation, registry};
 /// The names that paths of this dialect begin with.
 const SERVICES: &[&str] = &["auth", "local-user-store", "role-store", "host-store", "flow-store"];
 
-static COLLECTIONS: &[Collection] = &[Collection {
-    service: "flow-store",
-    name: "traffic-groups",
-    list: "trafficgroups",
-    create: Some("trafficgroups.create"),
-    set: Some("trafficgroup.set"),
-    delete: Some("trafficgroup.delete"),
-    key: "id",
-    names: &[("id", "number")],
-}];
+static COLLECTIONS: &[Collection] = &[
+    Collection {
+        service: "local-user-store",
+        name: "users",
+        list: "users.list",
+        create: Some("users.create"),
+        set: Some("users.set"),
+        delete: Some("users.delete"),
+        key: "userid",
+        names: &[("user", "username"), ("firstname", "first_name"), ("lastname", "last_name"), ("enable", "enabled")],
+        hidden: &["userid", "realm-type"],
+    },
+    Collection {
+        service: "local-user-store",
+        name: "api-clients",
+        list: "clients.list",
+        create: Some("clients.create"),
+        set: Some("clients.set"),
+        delete: Some("clients.delete"),
+        key: "id",
+        names: &[],
+        hidden: &[],
+    },
+    Collection {
+        service: "role-store",
+        name: "roles",
+        list: "roles.list",
+        create: Some("roles.create"),
+        set: Some("roles.set"),
+        delete: Some("roles.delete"),
+        key: "roleid",
+        names: &[("roleid", "name"), ("privs", "permissions"), ("special", "system")],
+        hidden: &[],
+    },
+    Collection {
+        service: "auth",
+        name: "sessionstorage/sessions",
+        list: "logins.list",
+        create: None,
+        set: None,
+        delete: Some("logins.delete"),
+        key: "id",
+        names: &[],
+        hidden: &[],
+    },
+    Collection {
+        service: "auth",
+        name: "keys",
+        list: "keys.list",
+        create: Some("keys.create"),
+        set: None,
+        delete: Some("keys.delete"),
+        key: "id",
+        names: &[],
+        hidden: &[],
+    },
+    Collection {
+        service: "flow-store",
+        name: "traffic-groups",
+        list: "trafficgroups",
+        create: Some("trafficgroups.create"),
+        set: Some("trafficgroup.set"),
+        delete: Some("trafficgroup.delete"),
+        key: "id",
+        names: &[("id", "number")],
+        hidden: &[],
+    },
+];
 
 /// What a path asks for.
 #[derive(Debug)]
 enum Route {
     Objects(&'static Collection, Place),
     Flows(flows::Collection, Place),
+    OAuth(oauth::Endpoint),
     Status,
 }
 
@@ -75,6 +136,9 @@ impl Route {
         }
         if rest == "status" {
             return Some(Self::Status);
+        }
+        if let Some(endpoint) = oauth::Endpoint::find(service, rest) {
+            return Some(Self::OAuth(endpoint));
         }
         let place = |name: &str| match rest.strip_prefix(name)? {
             "" => Some(Place::All),
@@ -98,6 +162,7 @@ impl Route {
         match self {
             Self::Objects(collection, place) => collection.operation(method, place),
             Self::Flows(collection, place) => collection.operation(method, place),
+            Self::OAuth(endpoint) => endpoint.operation(method),
             Self::Status if *method == Method::Get => registry::find("status").ok_or(Error::NotFound),
             Self::Status => Err(Error::Method),
         }
@@ -125,6 +190,7 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
         Some(route) => match route {
             Route::Objects(collection, place) => collection.call(api, now, request, place),
             Route::Flows(collection, place) => collection.call(api, now, request, place),
+            Route::OAuth(endpoint) => endpoint.call(api, now, request),
             Route::Status => route.operation(&request.method).map(|operation| status(api, now, request, operation)),
         },
     };

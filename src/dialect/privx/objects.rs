@@ -12,7 +12,7 @@ use crate::base::Time;
 use crate::dialect::message::header;
 use crate::dialect::router::drive;
 use crate::dialect::{Answer, Request, carriers, parameters, reply};
-use crate::schema::{Kind, Operation, registry};
+use crate::schema::{Format, Kind, Operation, registry};
 
 /// A collection of objects, and the operations behind it.
 #[derive(Debug)]
@@ -33,6 +33,9 @@ pub(super) struct Collection {
     pub(super) key: &'static str,
     /// Our names of properties and theirs, where they differ.
     pub(super) names: &'static [(&'static str, &'static str)],
+    /// Our properties that are not shown: another one says the same. One of them may be the key; then the first of the names
+    /// stands for it in what is sent to us.
+    pub(super) hidden: &'static [&'static str],
 }
 
 /// What follows the collection's name in a path.
@@ -52,14 +55,19 @@ impl Collection {
     }
 
     fn ours<'a>(&self, theirs: &'a str) -> &'a str {
-        self.names.iter().find(|(_, name)| *name == theirs).map_or(theirs, |(ours, _)| ours)
+        match self.names.iter().position(|(_, name)| *name == theirs) {
+            Some(0) if self.hidden.contains(&self.key) => self.key,
+            Some(at) => self.names[at].0,
+            None => theirs,
+        }
     }
 
     /// The properties that its objects can have, in their words.
     fn properties(&self) -> Vec<&'static str> {
         let listed = registry::find(self.list).map(|operation| operation.result.kind);
         let Some(Kind::Array { items, .. }) = listed else { return vec!["id"] };
-        std::iter::once("id").chain(items.properties().iter().map(|property| self.theirs(property.name))).collect()
+        let shown = items.properties().iter().map(|property| property.name).filter(|name| !self.hidden.contains(name));
+        std::iter::once("id").chain(shown.map(|name| self.theirs(name)).filter(|name| *name != "id")).collect()
     }
 
     /// Our object in their words, with its identifier.
@@ -67,12 +75,18 @@ impl Collection {
         let mut object = Map::new();
         object.insert("id".into(), json!(self.id(ours)));
         for (name, value) in ours.as_object().into_iter().flatten() {
-            object.insert(self.theirs(name).to_owned(), value.clone());
+            if !self.hidden.contains(&name.as_str()) {
+                object.entry(self.theirs(name)).or_insert_with(|| value.clone());
+            }
         }
         Value::Object(object)
     }
 
+    /// An object's own UUID, where it has one, else one made of its name.
     fn id(&self, ours: &Value) -> String {
+        if let Some(own) = ours["id"].as_str().filter(|id| Format::Uuid.check(id).is_ok()) {
+            return own.to_ascii_lowercase();
+        }
         let name = &ours[self.key];
         uuid(self.name, &name.as_str().map_or_else(|| name.to_string(), str::to_owned))
     }
@@ -100,13 +114,6 @@ impl Collection {
         let operation = self.operation(&request.method, &place)?;
         let (page, mut rest) = Page::read(parameters::pairs(&request.query))?;
         let caller = carriers::caller(request, None);
-        let list = |then: Box<dyn FnOnce(Time, Vec<Value>) -> Answer>| {
-            let Some(list) = registry::find(self.list) else { return Answer::Reply(Error::NotFound.reply()) };
-            drive(now, api.call(now, caller.clone(), list, Map::new()), move |now, outcome| match objects(outcome) {
-                Ok(objects) => then(now, objects),
-                Err(error) => Answer::Reply(error.reply()),
-            })
-        };
         match (&request.method, place) {
             (Method::Post, Place::All) => Ok(self.create(api, now, caller, operation, body(request)?)),
             (Method::Get, Place::All) | (_, Place::Search) => {
@@ -120,24 +127,47 @@ impl Collection {
                 if let Some((name, _)) = rest.first() {
                     return Err(Error::Invalid(vec![Fault::invalid(name, "is not known here")]));
                 }
-                Ok(list(Box::new(move |_, all| Answer::Reply(self.page(&search, &page, &all)))))
+                Ok(self.with_all(api, now, caller, move |_, all| Answer::Reply(self.page(&search, &page, &all))))
             }
             (method, Place::One(id)) => {
                 let method = method.clone();
                 let changes = if method == Method::Put { body(request)? } else { Map::new() };
-                let (api, caller) = (Rc::clone(api), caller.clone());
-                Ok(list(Box::new(move |now, all| {
+                let (again, changer) = (Rc::clone(api), caller.clone());
+                Ok(self.with_all(api, now, caller, move |now, all| {
                     let Some(found) = all.into_iter().find(|object| self.id(object) == id) else {
                         return Answer::Reply(Error::NotFound.reply());
                     };
                     match method {
                         Method::Get => Answer::Reply(reply::json(200, &self.outward(&found))),
-                        Method::Put => self.set(&api, now, caller, operation, &found, changes),
-                        _ => self.run(&api, now, caller, operation, self.named(&found)),
+                        Method::Put => self.set(&again, now, changer, operation, &found, changes),
+                        _ => self.run(&again, now, changer, operation, self.named(&found)),
                     }
-                })))
+                }))
             }
             _ => Err(Error::Method),
+        }
+    }
+
+    /// Goes on with all objects of the collection.
+    fn with_all(
+        &self,
+        api: &Rc<Api>,
+        now: Time,
+        caller: Caller,
+        then: impl FnOnce(Time, Vec<Value>) -> Answer + 'static,
+    ) -> Answer {
+        let Some(list) = registry::find(self.list) else { return Answer::Reply(Error::NotFound.reply()) };
+        drive(now, api.call(now, caller, list, Map::new()), move |now, outcome| match objects(outcome) {
+            Ok(objects) => then(now, objects),
+            Err(error) => Answer::Reply(error.reply()),
+        })
+    }
+
+    /// What an object is named by, in their words.
+    fn named_theirs(&self) -> &'static str {
+        match self.names.first() {
+            Some((_, theirs)) if self.hidden.contains(&self.key) => theirs,
+            _ => self.theirs(self.key),
         }
     }
 
@@ -168,20 +198,27 @@ impl Collection {
         operation: &'static Operation,
         theirs: Map<String, Value>,
     ) -> Answer {
-        let ours = self.inward(theirs);
-        let given = Value::Object(ours.clone());
-        drive(now, api.call(now, caller, operation, ours), move |_, outcome| {
-            let made = match outcome.result() {
-                Some(result) if result.get(self.key).is_some() => result.clone(),
-                Some(_) => json!({ self.key: given[self.key] }),
-                None => return Answer::Reply(self.failure(outcome).reply()),
-            };
-            let body = self.outward(&made);
-            let path = format!("/{}/api/v1/{}/{}", self.service, self.name, body["id"].as_str().unwrap_or_default());
-            let mut reply = reply::json(201, &body);
-            reply.headers.extend(header("Location", &path).ok());
-            Answer::Reply(reply)
+        let named = theirs.get(self.named_theirs()).cloned().unwrap_or_default();
+        let (again, lister) = (Rc::clone(api), caller.clone());
+        drive(now, api.call(now, caller, operation, self.inward(theirs)), move |now, outcome| match outcome.result() {
+            Some(result) if result.get(self.key).is_some() => self.created(result),
+            // What was sent may hold a password: the answer is made of what is there now.
+            Some(_) => self.with_all(&again, now, lister, move |_, all| {
+                match all.iter().find(|ours| self.outward(ours)[self.named_theirs()] == named) {
+                    Some(ours) => self.created(ours),
+                    None => Answer::Reply(Error::NotFound.reply()),
+                }
+            }),
+            None => Answer::Reply(self.failure(outcome).reply()),
         })
+    }
+
+    fn created(&self, ours: &Value) -> Answer {
+        let body = self.outward(ours);
+        let path = format!("/{}/api/v1/{}/{}", self.service, self.name, body["id"].as_str().unwrap_or_default());
+        let mut reply = reply::json(201, &body);
+        reply.headers.extend(header("Location", &path).ok());
+        Answer::Reply(reply)
     }
 
     /// Changes an object: a client sends back the whole of what it read, so what cannot be changed may be there if it is the
@@ -195,11 +232,11 @@ impl Collection {
         found: &Value,
         theirs: Map<String, Value>,
     ) -> Answer {
-        let mut ours = self.inward(theirs);
-        let takes = |name: &str| operation.parameters.properties().iter().any(|property| property.name == name);
-        ours.retain(|name, value| takes(name) || found.get(name) != Some(&*value));
-        if ours.get(self.key).is_some_and(|name| *name != found[self.key]) {
-            let fault = Fault::invalid(self.theirs(self.key), "cannot be changed");
+        let before = self.outward(found);
+        let changed = theirs.into_iter().filter(|(name, value)| before.get(name) != Some(value));
+        let mut ours = self.inward(changed.collect());
+        if ours.contains_key(self.key) {
+            let fault = Fault::invalid(self.named_theirs(), "cannot be changed");
             return Answer::Reply(Error::Invalid(vec![fault]).reply());
         }
         ours.extend(self.named(found));
@@ -222,7 +259,8 @@ impl Collection {
 
     fn failure(&self, outcome: Outcome) -> Error {
         let Outcome::Failed(failure) = outcome else { return Error::NotFound };
-        match faults_of(&failure, |name| self.theirs(name).to_owned()) {
+        let theirs = |name: &str| if name == self.key { self.named_theirs() } else { self.theirs(name) }.to_owned();
+        match faults_of(&failure, theirs) {
             Some(faults) => Error::Invalid(faults),
             None => Error::Call(failure),
         }

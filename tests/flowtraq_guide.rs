@@ -364,3 +364,77 @@ fn the_version_1_api() {
     let (status, answer) = bare(&weir, &format!("sessions?auth_token={token}&query=PORT=1"), &[]);
     assert!(status == 403 && answer["error"].is_string(), "{answer}");
 }
+
+#[test]
+fn flowtraq_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let weir = Weir::start_in(&data, None, &["--interface", "lo"]);
+    weir.set_up();
+
+    // "individual values or stanzas can be addressed"; bare without `path`, every value a text.
+    let tables = json!({ "toolong": "7200.0", "timeout": "1800.0" });
+    let (status, all) = call(&weir, "GET", "config", None);
+    assert_eq!((status, &all["config"]["storage"]["storageinterval"]), (200, &json!("7.5")));
+    let stanza = call(&weir, "GET", "config/sessiontables", None).1["sessiontables"].clone();
+    assert_eq!((&stanza["toolong"], &stanza["timeout"]), (&tables["toolong"], &tables["timeout"]));
+    gives(&weir, "GET", "config/sessiontables/timeout", NONE, json!({ "timeout": "1800.0" }));
+    let lists = call(&weir, "GET", "config/capture", None).1["capture"].clone();
+    assert_eq!((&lists["interfaces"], &lists["promiscuous"]), (&json!("lo"), &json!("yes")));
+    refused(&weir, "GET", "config/netlfow", NONE, 404);
+
+    // "a POST of a value will overwrite the whole string"
+    for method in ["POST", "PUT"] {
+        let netblocks = json!({ "internal": "10.0.0.0/8 192.0.2.0/24" });
+        gives(&weir, method, "config/filter/internal", netblocks.clone(), netblocks.clone());
+        gives(&weir, "GET", "config/filter/internal", NONE, netblocks);
+        let one = json!({ "internal": "10.0.0.0/8" });
+        gives(&weir, method, "config/filter/internal", one.clone(), one);
+    }
+
+    // "omitting ipfixtcpport from a PUT to config/netflow is equivalent to DELETEing [it], but POSTing the same stanza
+    // omitting that key leaves it in place"
+    let both = json!({ "sessiontables": { "toolong": "3600", "timeout": "600" } });
+    let one = json!({ "sessiontables": { "toolong": "4800" } });
+    let timeout = || call(&weir, "GET", "config/sessiontables/timeout", None).1["timeout"].clone();
+    gives(&weir, "POST", "config/sessiontables", both.clone(), both);
+    gives(&weir, "POST", "config/sessiontables", one.clone(), one.clone());
+    assert_eq!(timeout(), json!("600.0"));
+    gives(&weir, "PUT", "config/sessiontables", one.clone(), one);
+    assert_eq!(timeout(), json!("1800.0"));
+    assert_eq!(call(&weir, "GET", "config/sessiontables/toolong", None).1, json!({ "toolong": "4800.0" }));
+    assert_eq!(call(&weir, "DELETE", "config/sessiontables/toolong", None), (204, NONE));
+    assert_eq!(call(&weir, "GET", "config/sessiontables/toolong", None).1, json!({ "toolong": "7200.0" }));
+    refused(&weir, "DELETE", "config", NONE, 403);
+    refused(&weir, "PUT", "config/sessiontables/timeout", json!({ "timeout": "soon" }), 403);
+    refused(&weir, "PUT", "config/sessiontables/timeout", json!({ "timeout": 0 }), 403);
+    assert_eq!(timeout(), json!("1800.0"));
+
+    // "use the path GET parameter path": keyed with it, all wildcards are this box.
+    for (path, answer) in [
+        ("*", Some(json!({ "timeout": { "local": "1800.0" } }))),
+        ("%2A.%2A.%2A", Some(json!({ "timeout": { "local": "1800.0" } }))),
+        ("1", None),
+        ("0.1", None),
+        ("*.1", None),
+    ] {
+        let target = format!("config/sessiontables/timeout?path={path}");
+        match answer {
+            Some(answer) => gives(&weir, "GET", &target, NONE, answer),
+            None => drop(refused(&weir, "GET", &target, NONE, 404)),
+        }
+    }
+    refused(&weir, "GET", "config?path=a.b", NONE, 403);
+    gives(
+        &weir,
+        "GET",
+        "info/licenseinfo/STATUS?path=%2A.%2A.%2A",
+        NONE,
+        json!({ "STATUS": { "local": "license OK" } }),
+    );
+    gives(&weir, "GET", "info/licenseinfo/STATUS", NONE, json!({ "STATUS": "license OK" }));
+    // "it does not accept PUT, POST, or DELETE requests"
+    for method in ["PUT", "POST", "DELETE"] {
+        refused(&weir, method, "info/licenseinfo/STATUS", NONE, 403);
+    }
+}

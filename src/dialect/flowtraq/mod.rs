@@ -17,6 +17,7 @@
 //! - A body may be what its path names, or an object with that as its only key. A deletion answers 204.
 //! - `prefs/NAME` may have the `@` too. Preferences mean nothing to this box: `userfilter` there restricts nobody.
 
+mod config;
 mod groups;
 mod info;
 mod keyed;
@@ -60,6 +61,8 @@ enum Route {
     Table,
     /// All, a section, or an entry of one.
     Info(Vec<String>),
+    /// All, a stanza, or a value.
+    Config(Vec<String>),
     /// All, a partition, a group, or a part of one.
     TrafficGroups(Vec<String>),
     /// A user's preferences or one of them.
@@ -100,6 +103,7 @@ impl Route {
             ["sessions", "count"] => Some(Self::Count),
             ["table"] => Some(Self::Table),
             ["info", keys @ ..] => Some(Self::Info(keyed::sections(keys)?)),
+            ["config", keys @ ..] => Some(Self::Config(keyed::sections(keys)?)),
             ["trafficgroups", keys @ ..] => Some(Self::TrafficGroups(keyed::sections(keys)?)),
             ["users", user, "prefs", keys @ ..] => {
                 let user = parameters::decode(user, false).strip_prefix('@')?.to_owned();
@@ -120,6 +124,7 @@ impl Route {
     fn operation(&self, method: &Method) -> Option<&'static Operation> {
         registry::find(match self {
             Self::TrafficGroups(keys) => return groups::operation(method, keys),
+            Self::Config(_) => return config::operation(method),
             Self::Prefs { .. } => return prefs::operation(method),
             Self::Version1(endpoint) => return endpoint.operation(),
             Self::Later(_) => return None,
@@ -188,6 +193,7 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
     let Some(route) = Route::find(rest) else { return Answer::Reply(message(404, "There is no such endpoint")) };
     match &route {
         Route::TrafficGroups(keys) => return groups::call(&asker, keys),
+        Route::Config(keys) => return config::call(&asker, keys),
         Route::Prefs { user, root, keys } => return prefs::call(&asker, user, root, keys),
         Route::Version1(endpoint) => return v1::call(api, now, request, *endpoint),
         Route::Later(what) => return Answer::Reply(message(404, &format!("{what} not part of this release yet"))),

@@ -438,3 +438,58 @@ fn flowtraq_configuration() {
         refused(&weir, method, "info/licenseinfo/STATUS", NONE, 403);
     }
 }
+
+#[test]
+fn users() {
+    let folder = tempfile::tempdir().unwrap();
+    let weir = Weir::start_in(&folder.path().join("data"), None, &["--interface", "lo"]);
+    weir.set_up();
+    let make = |name: &str, more: &str| {
+        let form = format!("userid={name}@weir&password={}&roles=User{more}", common::PASSWORD.replace(' ', "%20"));
+        let (status, body) = weir.curl("/api2/json/access/users", &["-d", &form]);
+        assert_eq!(status, 200, "{body}");
+    };
+    let (status, body) = weir.curl("/api2/json/access/partitions/1", &["-X", "PUT", "-d", "name=branch"]);
+    assert_eq!(status, 200, "{body}");
+    make("abarsam", "&partition=1");
+    make("bob", "&filter=TGRP%3D%3D1");
+
+    // "Output is in the form of an array indexed by username." "usernames must be prepended with an '@' sign"
+    let (status, answer) = call(&weir, "GET", "users", None);
+    let users = &answer["users"];
+    assert_eq!((status, users.as_object().unwrap().len()), (200, 3), "{answer}");
+    assert_eq!((&users["@admin"]["role"], &users["@admin"]["userfilter"]), (&json!("ADMIN"), &NONE));
+    let block = json!({ "role": "USER", "last_login": "", "userfilter": "None", "cid": "1" });
+    assert_eq!(users["@abarsam"], block);
+    let login = users["@admin"]["last_login"].as_str().unwrap();
+    assert!(login.len() == 19 && login.as_bytes()[2] == b'/' && login.as_bytes()[13] == b':', "{login}");
+
+    // "Individual users may be addressed, as well as the four available keys"
+    gives(&weir, "GET", "users/@abarsam", NONE, json!({ "@abarsam": block }));
+    gives(&weir, "GET", "users/@bob/userfilter", NONE, json!({ "userfilter": "TGRP==1" }));
+    gives(&weir, "GET", "users/@abarsam/cid", NONE, json!({ "cid": "1" }));
+    for path in ["users/abarsam", "users/@nobody", "users/@bob/password"] {
+        refused(&weir, "GET", path, NONE, 404);
+    }
+    // "These endpoints do not currently support POST, PUT, or DELETE."
+    for method in ["POST", "PUT", "DELETE"] {
+        refused(&weir, method, "users/@bob", NONE, 403);
+    }
+
+    // "An administrative user can make changes to other users' preferences"; others cannot, and have their own.
+    let bob = format!("bob:{}", common::PASSWORD);
+    let as_bob = |method: &str, path: &str, body: &str| {
+        weir.curl(&format!("{V3}/{path}"), &["-u", &bob, "-X", method, "-d", body]).0
+    };
+    gives(&weir, "PUT", "users/@bob/prefs/colorscheme", json!({ "colorscheme": "x" }), json!({ "colorscheme": "x" }));
+    assert_eq!(as_bob("PUT", "users/@bob/prefs/mine", r#"{"mine":1}"#), 200);
+    gives(&weir, "GET", "prefs/bob", NONE, json!({ "bob": { "colorscheme": "x", "mine": 1 } }));
+    assert_eq!(as_bob("PUT", "users/@admin/prefs/mine", r#"{"mine":1}"#), 403);
+    assert_eq!(as_bob("POST", "trafficgroups/cid0/tg", r#"{"name":"a","blocks":["::"]}"#), 403);
+    assert_eq!(as_bob("PUT", "config/log/level", r#"{"level":"debug"}"#), 403);
+    refused(&weir, "GET", "users/@nobody/prefs", NONE, 404);
+    // Who comes to have the name has not the preferences.
+    assert_eq!(weir.curl("/api2/json/access/users/bob", &["-X", "DELETE"]).0, 200);
+    make("bob", "");
+    gives(&weir, "GET", "users/@bob/prefs", NONE, json!({ "prefs": {} }));
+}

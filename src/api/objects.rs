@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde_json::{Map, Value, json};
 
 use super::{Call, Failure, Handler, Outcome};
-use crate::auth::{Identity, Refusal};
+use crate::auth::Refusal;
 use crate::filter::Net;
 use crate::objects::{Edit, Objects, TrafficGroup, Trouble};
 use crate::schema::registry::{OBJECTS_MODIFY, OBJECTS_READ};
@@ -76,10 +76,10 @@ fn delete(call: &Call) -> Outcome {
 /// `prefs`
 fn prefs(call: &Call) -> Outcome {
     let read = || {
-        may_see(call, OBJECTS_READ)?;
+        let owner = owner(call, OBJECTS_READ)?;
         let objects = call.world().objects.borrow();
         let state = objects.state.as_ref().ok_or_else(no_state)?;
-        let found = objects.prefs.get(state, call.text("user"), &path(call)?)?;
+        let found = objects.prefs.get(state, &owner, &path(call)?)?;
         found.ok_or_else(|| Failure::NotFound(format!("There is no preference '{}'", call.text("path"))))
     };
     read().map_or_else(Outcome::Failed, Outcome::Done)
@@ -87,39 +87,39 @@ fn prefs(call: &Call) -> Outcome {
 
 /// `prefs.put`
 fn prefs_put(call: &Call) -> Outcome {
-    change_prefs(call, |call, objects| {
+    change_prefs(call, |call, objects, owner| {
         let state = objects.state.as_mut().ok_or_else(no_state)?;
-        Ok(objects.prefs.put(state, call.text("user"), &path(call)?, call.parameters["value"].clone())?)
+        Ok(objects.prefs.put(state, owner, &path(call)?, call.parameters["value"].clone())?)
     })
 }
 
 /// `prefs.merge`
 fn prefs_merge(call: &Call) -> Outcome {
-    change_prefs(call, |call, objects| {
+    change_prefs(call, |call, objects, owner| {
         let state = objects.state.as_mut().ok_or_else(no_state)?;
-        Ok(objects.prefs.merge(state, call.text("user"), &path(call)?, call.parameters["value"].clone())?)
+        Ok(objects.prefs.merge(state, owner, &path(call)?, call.parameters["value"].clone())?)
     })
 }
 
 /// `prefs.delete`
 fn prefs_delete(call: &Call) -> Outcome {
-    change_prefs(call, |call, objects| {
+    change_prefs(call, |call, objects, owner| {
         let state = objects.state.as_mut().ok_or_else(no_state)?;
-        Ok(objects.prefs.remove(state, call.text("user"), &path(call)?)?)
+        Ok(objects.prefs.remove(state, owner, &path(call)?)?)
     })
 }
 
 /// Changes preferences; answers with what the path names now.
-fn change_prefs(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Result<(), Failure>) -> Outcome {
+fn change_prefs(call: &Call, make: impl FnOnce(&Call, &mut Objects, &str) -> Result<(), Failure>) -> Outcome {
     change(call, |call, objects| {
-        may_see(call, OBJECTS_MODIFY)?;
+        let owner = owner(call, OBJECTS_MODIFY)?;
         let (user, path) = (call.text("user"), path(call)?);
         let show = |objects: &Objects| -> Result<Value, Failure> {
             let state = objects.state.as_ref().ok_or_else(no_state)?;
-            Ok(objects.prefs.get(state, user, &path)?.unwrap_or_default())
+            Ok(objects.prefs.get(state, &owner, &path)?.unwrap_or_default())
         };
         let before = show(objects)?;
-        make(call, objects)?;
+        make(call, objects, &owner)?;
         let after = show(objects)?;
         call.changed(&format!("prefs/{user}/{}", path.join("/")), &brief(before), &brief(after.clone()));
         Ok(after)
@@ -219,11 +219,23 @@ fn nets(call: &Call, name: &str) -> Result<Option<Vec<Net>>, Failure> {
     if faults.is_empty() { Ok(Some(nets)) } else { Err(Failure::Parameters(faults)) }
 }
 
-/// One's own preferences are one's own; those of others need a privilege, and that all partitions are seen.
-fn may_see(call: &Call, privilege: &'static str) -> Result<(), Failure> {
-    let others = |who: &Identity| who.may(Access::Privilege(privilege), "/objects/prefs") && who.partition() == 0;
-    let may = call.identity.is_some_and(|who| *who.user == *call.text("user") || others(who));
-    if may { Ok(()) } else { Err(Failure::Refused(Refusal::Forbidden)) }
+/// Whose preferences a call is about, by what they are stored under: the user's id, because another may come to have the name.
+/// One's own are one's own; those of others need a privilege, and that their partition is the caller's.
+fn owner(call: &Call, privilege: &'static str) -> Result<String, Failure> {
+    let forbidden = || Failure::Refused(Refusal::Forbidden);
+    let (who, name) = (call.identity.ok_or_else(forbidden)?, call.text("user"));
+    let is_own = *who.user == *name;
+    if !is_own && !who.may(Access::Privilege(privilege), "/objects/prefs") {
+        return Err(forbidden());
+    }
+    let auth = call.world().auth.borrow();
+    let found = auth.users()?.find(name);
+    match found.filter(|user| is_own || who.partition() == 0 || who.partition() == user.partition) {
+        Some(user) => Ok(user.id.clone()),
+        // Over the local socket, also before there is an administrator.
+        None if is_own => Ok(name.to_owned()),
+        None => Err(Failure::NotFound(format!("There is no user '{name}'"))),
+    }
 }
 
 /// The names that the parameter `path` joins.

@@ -75,6 +75,14 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Forgets what a user made who is gone. Not durable by itself: what a crash brings back has no owner any more.
+    pub fn forget(&mut self, owner: &str) {
+        let Some(state) = &mut self.state else { return };
+        if let Err(error) = self.prefs.forget(state, owner) {
+            log::warn!("preferences of {owner}: {error}");
+        }
+    }
+
     /// What the state holds.
     #[must_use]
     pub fn load(state: Option<State>) -> Self {

@@ -22,7 +22,7 @@ pub const DEEPEST: usize = 16;
 /// Most bytes of all trees.
 pub const MOST_IN_ALL: usize = 4 << 20;
 
-/// Group of the state; the key is the user's name.
+/// Group of the state; the key is whatever names a user for good.
 const GROUP: &str = "prefs";
 /// Version of the stored form.
 const VERSION: u8 = 1;

@@ -124,6 +124,9 @@ fn delete(call: &Call) -> Outcome {
             return Err(Failure::Refused(Refusal::Rule("Nobody can remove themselves".to_owned())));
         }
         let before = users.find(&name).map_or(Value::Null, |user| to_json(users, &name, user));
+        if let Some(user) = users.find(&name) {
+            call.world().objects.borrow_mut().forget(&user.id);
+        }
         users.remove(&name);
         Ok(Edited::new(format!("user {name}"), before, Value::Null))
     })

@@ -26,6 +26,7 @@ mod sessions;
 mod table;
 mod text;
 mod times;
+mod users;
 mod v1;
 
 use std::rc::Rc;
@@ -65,6 +66,8 @@ enum Route {
     Config(Vec<String>),
     /// All, a partition, a group, or a part of one.
     TrafficGroups(Vec<String>),
+    /// All, one, or a key of one.
+    Users(Vec<String>),
     /// A user's preferences or one of them.
     Prefs {
         user: String,
@@ -109,6 +112,7 @@ impl Route {
                 let user = parameters::decode(user, false).strip_prefix('@')?.to_owned();
                 Some(Self::Prefs { user, root: "prefs".to_owned(), keys: keyed::sections(keys)? })
             }
+            ["users", keys @ ..] => Some(Self::Users(keyed::sections(keys)?)),
             ["prefs", user, keys @ ..] => {
                 let root = parameters::decode(user, false);
                 let user = root.strip_prefix('@').unwrap_or(&root).to_owned();
@@ -125,6 +129,7 @@ impl Route {
         registry::find(match self {
             Self::TrafficGroups(keys) => return groups::operation(method, keys),
             Self::Config(_) => return config::operation(method),
+            Self::Users(keys) => return users::operation(keys),
             Self::Prefs { .. } => return prefs::operation(method),
             Self::Version1(endpoint) => return endpoint.operation(),
             Self::Later(_) => return None,
@@ -194,6 +199,7 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
     match &route {
         Route::TrafficGroups(keys) => return groups::call(&asker, keys),
         Route::Config(keys) => return config::call(&asker, keys),
+        Route::Users(keys) => return users::call(&asker, keys),
         Route::Prefs { user, root, keys } => return prefs::call(&asker, user, root, keys),
         Route::Version1(endpoint) => return v1::call(api, now, request, *endpoint),
         Route::Later(what) => return Answer::Reply(message(404, &format!("{what} not part of this release yet"))),

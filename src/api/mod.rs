@@ -253,6 +253,12 @@ impl Api {
         })
     }
 
+    /// Whether a credential that was good still is; see [`crate::auth::Auth::still_counts`].
+    #[must_use]
+    pub fn still_counts(&self, now: Time, credential: &Credential) -> bool {
+        self.world.auth.borrow_mut().still_counts(now, credential)
+    }
+
     /// Finds out who calls, then goes on.
     fn identified(
         self: &Rc<Self>,

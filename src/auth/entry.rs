@@ -117,6 +117,23 @@ impl Auth {
         }
     }
 
+    /// Whether a credential that was good still is, for conversations that last; no use of it. A password is not looked at: it
+    /// would have to be hashed again.
+    pub fn still_counts(&mut self, now: Time, credential: &Credential) -> bool {
+        match credential {
+            Credential::None | Credential::Password { .. } => true,
+            Credential::Key(key) => {
+                let digest = self.boot_key.digest(&[key.as_bytes()]);
+                let user = self.keys.peek(self.steady(now), &digest).map(|session| Rc::clone(&session.user));
+                user.is_some_and(|user| self.identity(now, &user, Means::Session(Handle(digest))).is_some())
+            }
+            Credential::Ticket { ticket, .. } => self.believed(now, ticket).is_some(),
+            Credential::Token(token) => self.by_token(now, token).is_some(),
+            Credential::ApiKey(key) => self.by_api_key(now, key).is_some(),
+            Credential::Bearer(token) => self.by_bearer(now, token).is_some(),
+        }
+    }
+
     fn by_key(&mut self, now: Time, key: &str) -> Option<Identity> {
         let digest = self.boot_key.digest(&[key.as_bytes()]);
         let user = self.keys.find(self.steady(now), &digest).map(|session| Rc::clone(&session.user))?;

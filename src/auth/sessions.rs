@@ -112,6 +112,12 @@ impl Sessions {
         Some(session)
     }
 
+    /// The same without counting as a use.
+    pub(super) fn peek(&self, now: Time, digest: &[u8; 32]) -> Option<&Session> {
+        let since = |session: &Session| if self.slides { session.used } else { session.created };
+        self.alive.peek(digest).filter(|session| now.since(since(session)) < self.age)
+    }
+
     pub(super) fn revoke(&mut self, digest: &[u8; 32]) -> bool {
         self.alive.remove(digest).is_some()
     }

@@ -198,6 +198,53 @@ pub enum Answer {
         /// Back on the main thread.
         resume: Box<dyn FnOnce(Time, io::Result<()>) -> Answer>,
     },
+    /// From here on messages go both ways (RFC 6455), where the request asks for that as it must; HTTP shakes hands.
+    Upgrade(Box<dyn Socket>),
+}
+
+/// One side of a conversation of text messages. No I/O; what does not fit is the other side's to wait for.
+///
+/// Doors: [`Socket::receive`] for each message of the client, when [`Socket::may_receive`] says so; [`Socket::say`] after each, and
+/// then until it says [`Say::Nothing`]; again after a while, because it may have something to say by itself. Dropping it cancels
+/// the work behind it.
+pub trait Socket {
+    /// The longest message it takes, in octets.
+    fn limit(&self) -> usize;
+
+    /// Whether it has room for a message.
+    fn may_receive(&self) -> bool;
+
+    /// Takes a message.
+    fn receive(&mut self, now: Time, text: &str);
+
+    /// What it has to say. Does at most about 5 ms of work.
+    fn say(&mut self, now: Time) -> Say;
+}
+
+/// What a [`Socket`] has to say.
+pub enum Say {
+    /// This message; there may be more.
+    Text(String),
+    /// Nothing yet: let others run, then ask again.
+    Busy,
+    /// Nothing until the client says something, or time has gone by.
+    Nothing,
+    /// As [`Answer::Hash`]; then ask again.
+    Hash {
+        /// Blocking, tens of milliseconds.
+        work: Box<dyn FnOnce() -> HashResult + Send>,
+        /// Back on the main thread.
+        resume: Box<dyn FnOnce(Time, HashResult)>,
+    },
+    /// As [`Answer::Save`]; then ask again.
+    Save {
+        /// Waits for the device.
+        work: Box<dyn FnOnce() -> io::Result<()> + Send>,
+        /// Back on the main thread.
+        resume: Box<dyn FnOnce(Time, io::Result<()>)>,
+    },
+    /// The conversation is over.
+    Close(&'static str),
 }
 
 /// What became of hashing work.

@@ -16,5 +16,5 @@ pub mod pvx;
 mod reply;
 mod router;
 
-pub use message::{Answer, Body, Chunk, Chunks, HashResult, Peer, Reply, Request, Service};
+pub use message::{Answer, Body, Chunk, Chunks, HashResult, Peer, Reply, Request, Say, Service, Socket};
 pub use router::Router;

@@ -112,6 +112,11 @@ impl Connection {
         !self.buffer.is_empty()
     }
 
+    /// What is here of what comes after the last request, for another protocol.
+    pub fn take_leftover(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
     /// Goes on with what is here. `body_limit` is asked once per request, before any of its body is read.
     ///
     /// # Errors

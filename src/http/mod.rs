@@ -36,6 +36,7 @@ pub mod redirect;
 pub mod reply;
 pub mod seats;
 pub mod serve;
+mod socket;
 mod stream;
 
 pub use gate::Gate;

@@ -25,6 +25,7 @@ use super::head::Refusal;
 use super::limits::Limits;
 use super::reply::{self, Date, Delimited};
 use super::seats::{Admission, Counters, Doom, Origin, Phase, Seats};
+use super::socket::{self, Upgraded};
 use super::stream::Stream;
 use crate::base::{Connection as Number, Time, time};
 use crate::dialect::{Answer, Body, Chunk, Chunks, HashResult, Peer, Reply, Request, Service, origin};
@@ -235,17 +236,56 @@ enum Raw {
 }
 
 /// A seat that is given back when this is dropped.
-struct SeatGuard {
+pub(super) struct SeatGuard {
     server: Rc<Server>,
     id: usize,
 }
 
 impl SeatGuard {
-    fn enter(&self, phase: Phase, at_most: Option<Duration>) {
+    pub(super) fn limits(&self) -> Rc<Limits> {
+        self.server.limits()
+    }
+
+    /// Runs hashing work and goes on with its result.
+    pub(super) async fn hash<T>(
+        &self,
+        work: Box<dyn FnOnce() -> HashResult + Send>,
+        resume: Box<dyn FnOnce(Time, HashResult) -> T>,
+    ) -> T {
+        let result = match self.server.offload.hashing(work) {
+            Ok(pending) => pending.answer().await.unwrap_or(HashResult::QueueFull),
+            Err(Full) => HashResult::QueueFull,
+        };
+        resume(time::now(), result)
+    }
+
+    /// Has something made durable, in a task of its own: it is told what came of it also when this connection ends meanwhile.
+    pub(super) async fn save<T: 'static>(
+        &self,
+        work: Box<dyn FnOnce() -> io::Result<()> + Send>,
+        resume: Box<dyn FnOnce(Time, io::Result<()>) -> T>,
+    ) -> Result<T, End> {
+        let ended = || End::Broken(io::Error::other("weir stops"));
+        let executor = self.server.executor.upgrade().ok_or_else(ended)?;
+        let offload = Rc::clone(&self.server.offload);
+        let (tell, told) = smol::channel::bounded(1);
+        let job = async move {
+            let written = match offload.durability(work) {
+                Ok(pending) => pending.answer().await.unwrap_or_else(|lost| Err(io::Error::other(lost))),
+                Err(full) => Err(io::Error::other(full)),
+            };
+            // Nobody may be there to hear it.
+            tell.try_send(resume(time::now(), written)).ok();
+        };
+        executor.spawn(job).detach();
+        told.recv().await.map_err(|_| ended())
+    }
+
+    pub(super) fn enter(&self, phase: Phase, at_most: Option<Duration>) {
         self.server.seats.borrow_mut().enter(self.id, time::monotonic(), phase, at_most);
     }
 
-    fn poll<T>(
+    pub(super) fn poll<T>(
         &self,
         context: &mut Context<'_>,
         step: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<T>>,
@@ -268,7 +308,7 @@ impl Drop for SeatGuard {
 }
 
 /// Why a connection ends before its conversation does.
-enum End {
+pub(super) enum End {
     /// The socket says so, or the client went away.
     Broken(io::Error),
     /// Its time is over.
@@ -291,7 +331,15 @@ async fn converse(seat: SeatGuard, raw: Raw, acceptor: Option<TlsAcceptor>, peer
     };
     let connection = Connection::new(seat.server.limits());
     let mut talk = Talk { seat, stream, connection, peer, number };
-    match talk.run(&*service).await {
+    let ended = match talk.run(&*service).await {
+        Ok(None) => Ok(()),
+        Ok(Some(upgraded)) => {
+            let Talk { seat, stream, mut connection, .. } = talk;
+            socket::converse(&seat, stream, connection.take_leftover(), upgraded).await
+        }
+        Err(end) => Err(end),
+    };
+    match ended {
         Ok(()) => {}
         Err(End::Broken(error)) => log::debug!("http: connection broke: {error}"),
         Err(End::Doomed(doom)) => log::debug!("http: connection ended: {doom:?}"),
@@ -315,6 +363,12 @@ struct Talk {
     number: Number,
 }
 
+/// What came of a request.
+enum Answered {
+    Reply(Reply),
+    Upgrade(Upgraded),
+}
+
 /// What came of waiting for a request.
 enum Received {
     Request(Box<Incoming>),
@@ -323,24 +377,30 @@ enum Received {
 }
 
 impl Talk {
-    async fn run(&mut self, service: &dyn Service) -> Result<(), End> {
+    /// Talks HTTP until that is over, or until another protocol is agreed upon.
+    async fn run(&mut self, service: &dyn Service) -> Result<Option<Upgraded>, End> {
         let mut first_byte_time = self.limits().head_time;
         loop {
             match self.receive(service, first_byte_time).await? {
                 Received::Request(incoming) => {
                     let manner = incoming.manner;
-                    let reply = self.answer(service, *incoming).await?;
+                    let reply = match self.answer(service, *incoming).await? {
+                        Answered::Reply(reply) => reply,
+                        Answered::Upgrade(upgraded) => return Ok(Some(upgraded)),
+                    };
                     if !self.send(reply, manner).await? {
-                        return self.close(self.connection.has_leftover()).await;
+                        self.close(self.connection.has_leftover()).await?;
+                        return Ok(None);
                     }
                 }
                 Received::Refused(refusal) => {
                     self.seat.server.seats.borrow_mut().counters.refused_requests += 1;
                     let manner = Manner { head_only: false, keep_alive: false, is_old: false };
                     self.send(reply::refusal(refusal), manner).await?;
-                    return self.close(true).await;
+                    self.close(true).await?;
+                    return Ok(None);
                 }
-                Received::Closed => return Ok(()),
+                Received::Closed => return Ok(None),
             }
             if self.connection.has_leftover() {
                 // Whoever sends many requests at once waits for the others after each.
@@ -420,58 +480,37 @@ impl Talk {
     }
 
     /// Gets the service's reply, however many steps and hashes that takes.
-    async fn answer(&mut self, service: &dyn Service, incoming: Incoming) -> Result<Reply, End> {
+    async fn answer(&mut self, service: &dyn Service, incoming: Incoming) -> Result<Answered, End> {
         self.seat.enter(Phase::Answering, None);
         self.seat.server.seats.borrow_mut().counters.requests += 1;
         let Incoming { method, path, query, headers, body, .. } = incoming;
         let request = Request { method, path, query, headers, body, peer: self.peer, connection: self.number };
+        let agreed = socket::agree(&request);
         if may_change(&request) && origin::is_forged(&request) {
-            return Ok(reply::plain(403, "a foreign page may not use this browser's credentials"));
+            return Ok(Answered::Reply(reply::plain(403, "a foreign page may not use this browser's credentials")));
         }
         let mut answer = service.call(time::now(), request);
         loop {
             answer = match answer {
-                Answer::Reply(reply) => return Ok(reply),
+                Answer::Reply(reply) => return Ok(Answered::Reply(reply)),
                 Answer::Later { wait, reply } => {
                     self.hold_back(wait).await?;
-                    return Ok(reply);
+                    return Ok(Answered::Reply(reply));
+                }
+                Answer::Upgrade(socket) => {
+                    return Ok(match agreed {
+                        Ok(accept) => Answered::Upgrade(Upgraded { socket, accept }),
+                        Err(refusal) => Answered::Reply(refusal),
+                    });
                 }
                 Answer::Busy(step) => {
                     self.let_others_run().await?;
                     step(time::now())
                 }
-                Answer::Hash { work, resume } => {
-                    let result = match self.seat.server.offload.hashing(work) {
-                        Ok(pending) => pending.answer().await.unwrap_or(HashResult::QueueFull),
-                        Err(Full) => HashResult::QueueFull,
-                    };
-                    resume(time::now(), result)
-                }
-                Answer::Save { work, resume } => self.save(work, resume).await?,
+                Answer::Hash { work, resume } => self.seat.hash(work, resume).await,
+                Answer::Save { work, resume } => self.seat.save(work, resume).await?,
             };
         }
-    }
-
-    /// Has something made durable, in a task of its own: it is told what came of it also when this connection ends meanwhile.
-    async fn save(
-        &self,
-        work: Box<dyn FnOnce() -> io::Result<()> + Send>,
-        resume: Box<dyn FnOnce(Time, io::Result<()>) -> Answer>,
-    ) -> Result<Answer, End> {
-        let ended = || End::Broken(io::Error::other("weir stops"));
-        let executor = self.seat.server.executor.upgrade().ok_or_else(ended)?;
-        let offload = Rc::clone(&self.seat.server.offload);
-        let (tell, told) = smol::channel::bounded(1);
-        let job = async move {
-            let written = match offload.durability(work) {
-                Ok(pending) => pending.answer().await.unwrap_or_else(|lost| Err(io::Error::other(lost))),
-                Err(full) => Err(io::Error::other(full)),
-            };
-            // Nobody may be there to hear it.
-            tell.try_send(resume(time::now(), written)).ok();
-        };
-        executor.spawn(job).detach();
-        told.recv().await.map_err(|_| ended())
     }
 
     /// Lets the client wait. It counts as one that waits for nothing: whoever needs its seat gets it.
@@ -599,7 +638,7 @@ impl Talk {
 }
 
 /// A step that ends when the seat is doomed.
-fn with<T>(
+pub(super) fn with<T>(
     seat: &SeatGuard,
     mut step: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
 ) -> impl FnMut(&mut Context<'_>) -> Poll<Result<T, End>> {

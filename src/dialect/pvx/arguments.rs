@@ -56,6 +56,13 @@ impl Arguments {
         made.few()
     }
 
+    /// Those of a JSON object.
+    pub(super) fn of_object(object: Map<String, Value>) -> Result<Self, Error> {
+        let mut made = Self::default();
+        made.add_all(object);
+        made.few()
+    }
+
     fn few(self) -> Result<Self, Error> {
         if self.0.len() > MOST {
             return Err(Error::new("TOO-MANY-ARGUMENTS", "There are too many arguments").with("count", MOST.into()));

@@ -27,6 +27,7 @@ mod call;
 mod error;
 mod functions;
 mod rows;
+mod socket;
 
 use std::rc::Rc;
 
@@ -44,6 +45,7 @@ use call::{Begun, Shape};
 use error::Error;
 use functions::{Function, Kind, LATEST};
 pub use rows::Format;
+use socket::PvxSocket;
 
 /// Where the dialect begins.
 pub const PREFIX: &str = "/api/";
@@ -73,16 +75,21 @@ impl Route {
         }
         let name = parameters::decode(&segments.collect::<Vec<_>>().join("/"), false);
         let version = version.unwrap_or(LATEST);
-        if version.0 != LATEST.0 || !(1..=LATEST.1).contains(&version.1) {
-            let known: Vec<String> = (1..=LATEST.1).map(|minor| format!("{}.{minor}", LATEST.0)).collect();
-            let message = format!("There is no version {}.{}", version.0, version.1);
-            return Err(Error::new("UNKNOWN-VERSION", &message).at(404).with("known", json!(known)));
-        }
+        check_version(version)?;
         match functions::find(&name) {
             Some(function) => Ok(Self { version, is_streamed, function }),
             None => Err(unknown_function(&name)),
         }
     }
+}
+
+fn check_version(version: (u32, u32)) -> Result<(), Error> {
+    if version.0 == LATEST.0 && (1..=LATEST.1).contains(&version.1) {
+        return Ok(());
+    }
+    let known: Vec<String> = (1..=LATEST.1).map(|minor| format!("{}.{minor}", LATEST.0)).collect();
+    let message = format!("There is no version {}.{}", version.0, version.1);
+    Err(Error::new("UNKNOWN-VERSION", &message).at(404).with("known", json!(known)))
 }
 
 fn unknown_function(name: &str) -> Error {
@@ -115,6 +122,9 @@ pub fn body_limit(rest: &str) -> usize {
 #[must_use]
 pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
     let rest = request.path.strip_prefix(PREFIX).unwrap_or_default();
+    if let Some(version) = socket_version(rest) {
+        return open(api, now, request, version);
+    }
     let route = match Route::find(rest) {
         Ok(route) => route,
         Err(error) => return Answer::Reply(failed(&error)),
@@ -135,6 +145,35 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
             drive(now, outcome, move |now, outcome| finish(now, outcome, shape, route.is_streamed))
         }
     }
+}
+
+/// The version of a socket's path, if it is one.
+fn socket_version(rest: &str) -> Option<(u32, u32)> {
+    match rest.trim_end_matches('/').rsplit_once('/') {
+        None if rest.trim_end_matches('/') == "ws" => Some(LATEST),
+        Some((version, "ws")) => parse_version(version),
+        _ => None,
+    }
+}
+
+/// Opens a socket. What the opening request shows is looked at with each call, and here so that a wrong credential is known at once.
+fn open(api: &Rc<Api>, now: Time, request: &Request, version: (u32, u32)) -> Answer {
+    if let Err(error) = check_version(version) {
+        return Answer::Reply(failed(&error));
+    }
+    let mut arguments = match Arguments::of(request) {
+        Ok(arguments) => arguments,
+        Err(error) => return Answer::Reply(failed(&error)),
+    };
+    let caller = caller(request, &mut arguments);
+    if !api.still_counts(now, &caller.credential) {
+        return Answer::Reply(failed(
+            &Error::new("NOT-AUTHENTICATED", "The session or key is unknown or has ended")
+                .at(401)
+                .with("path", json!("ws")),
+        ));
+    }
+    Answer::Upgrade(Box::new(PvxSocket::new(Rc::clone(api), now, caller, version)))
 }
 
 /// Who calls: by the arguments, the header, the cookie, or what all dialects take.
@@ -255,8 +294,7 @@ mod tests {
     fn every_function_has_an_operation_or_needs_none() {
         for function in functions::TABLE {
             let needs = matches!(function.kind, Kind::Operation { .. });
-            let comes = ["logout", "create-api-key", "list-api-keys", "revoke-api-key"].contains(&function.name);
-            assert!(function.operation().is_some() == needs || comes, "{}", function.name);
+            assert_eq!(function.operation().is_some(), needs, "{}", function.name);
             for argument in function.arguments {
                 assert!(!argument.name.starts_with('_'), "{}", function.name);
             }

@@ -149,7 +149,7 @@ impl Talk<'_> {
                     self.close(CloseCode::Away, "nothing was heard for a minute").await?;
                     return Ok(false);
                 }
-                if self.silent_ticks % TICKS_TO_PING == 0 {
+                if self.silent_ticks.is_multiple_of(TICKS_TO_PING) {
                     self.send(Message::Ping(Bytes::new())).await?;
                 }
                 return Ok(true);

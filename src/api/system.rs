@@ -1,10 +1,12 @@
 //! The box itself.
 
+use std::rc::Rc;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::{Call, Failure, Handler, Outcome, info};
+use super::{Call, Failure, Handler, Outcome, Shared, info};
+use crate::auth::Identity;
 use crate::schema::{registry, tree};
 
 pub(super) static HANDLERS: &[(&str, Handler)] =
@@ -56,5 +58,8 @@ fn status(call: &Call) -> Outcome {
 /// `info`
 fn info(call: &Call) -> Outcome {
     let world = call.world();
+    if call.identity.is_none_or(Identity::is_restricted) {
+        return Outcome::Shared(Rc::new(Shared::new(info::restricted(world, call.now))));
+    }
     Outcome::Shared(world.info_of(call.now, || info::info(world, call.now)))
 }

@@ -20,8 +20,11 @@ use crate::schema::format::moment;
 /// Refusals a second.
 const CEILING: u32 = 20;
 
-/// The file that is written to, and the full one before it, relative to the data folder.
-const FILES: [&str; 2] = ["audit.jsonl", "audit.1.jsonl"];
+/// The file that is written to, relative to the data folder.
+pub(super) const FILE: &str = "audit.jsonl";
+
+/// That, and the full one before it.
+const FILES: [&str; 2] = [FILE, "audit.1.jsonl"];
 
 /// Octets of a full file.
 const FULL: u64 = 256 * 1024;

@@ -315,9 +315,7 @@ pub enum Ended {
 pub fn revoke_ticket(users: &mut Users, now: Time, user: &str, digest: &str) {
     users.issued.revoked.retain(|_, until| *until > now);
     if users.issued.revoked.len() >= MOST_REVOKED {
-        if let Some(user) = users.by_name.get_mut(user) {
-            user.valid_from = now;
-        }
+        users.end_tickets(user, now);
     } else {
         let until = Time::from_secs(now.secs().saturating_add(2 * TICKET_AGE));
         users.issued.revoked.insert(digest.to_owned(), until);

@@ -77,6 +77,9 @@ pub fn random_uuid() -> io::Result<String> {
 /// The administrator's user name.
 pub const ADMINISTRATOR: &str = "admin";
 
+/// The files that it makes in the data folder.
+pub const FILES: [&str; 3] = [users::FILE, signer::FILE, audit::FILE];
+
 /// Capacities and times.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -182,12 +183,18 @@ impl Users {
         self.by_name.remove(name)
     }
 
+    /// Ends all tickets of a user.
+    pub fn end_tickets(&mut self, name: &str, now: Time) {
+        if let Some(user) = self.by_name.get_mut(name) {
+            // Never the same again, whatever the clock does: it is part of what is signed.
+            user.valid_from = now.max(user.valid_from + Duration::from_micros(1));
+        }
+    }
+
     /// Ends what was signed for a user: tickets, and logins by OAuth clients.
     pub fn end_signed(&mut self, name: &str, now: Time) {
         self.issued.end_logins(name);
-        if let Some(user) = self.by_name.get_mut(name) {
-            user.valid_from = now;
-        }
+        self.end_tickets(name, now);
     }
 
     /// Which flows a partition holds; empty for all.

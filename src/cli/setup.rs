@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tiny_http::Method;
 
 use super::Setup;
-use crate::auth::{ADMINISTRATOR, Auth, From, Refusal, Settings, password, users};
+use crate::auth::{ADMINISTRATOR, Auth, FILES, From, Refusal, Settings, password};
 use crate::base::disk::Disk;
 use crate::base::time;
 use crate::http::client::{CallError, call};
@@ -124,7 +124,7 @@ fn write_users(data: &Path, password: &str) -> Result<(), SetupError> {
 /// place is not followed.
 fn give_away(data: &Path) -> io::Result<()> {
     let owner = fs::metadata(data)?;
-    for file in [users::FILE, "lock"] {
+    for file in FILES.into_iter().chain(["lock"]) {
         lchown(data.join(file), Some(owner.uid()), Some(owner.gid()))?;
     }
     Ok(())
@@ -246,7 +246,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write_users(folder.path(), "a good long password").unwrap();
         let disk = OsDisk::open(folder.path()).unwrap();
-        let loaded = users::Users::load(&disk).unwrap();
+        let loaded = crate::auth::users::Users::load(&disk).unwrap();
         assert!(password::verify(&loaded.find(ADMINISTRATOR).unwrap().hash, "a good long password"));
 
         let _lock = disk.try_lock().unwrap().unwrap();

@@ -14,6 +14,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("http_head", weir::http::connection::fuzz_http_head),
     ("capture_file", |bytes| _ = weir::io::capture_file::fuzz_capture_file(bytes)),
     ("filter", weir::filter::fuzz_filter),
+    ("signed", weir::auth::signer::fuzz_signed),
     ("pvql", weir::query::pvql::fuzz_pvql),
     ("pvx_arguments", weir::dialect::pvx::arguments::fuzz_arguments),
     ("varint", |bytes| _ = weir::base::Cursor::new(bytes).varint().ok()),

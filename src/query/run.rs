@@ -119,7 +119,7 @@ impl Run {
     pub fn live(&mut self, record: &FlowRecord) {
         self.seen += 1;
         let before = self.honesty.updates;
-        self.honesty.sampled |= record.origin.sampling > 1;
+        self.honesty.sampled |= !self.chooser.is_restricted() && record.origin.sampling > 1;
         if self.row(record)
             && let Work::Sessions { first, given, pending } = &mut self.work
             && (*first == 0 || *given < *first)
@@ -176,6 +176,7 @@ impl Run {
             spent += weight;
             if let Some(chosen) = self.chooser.choose(&row) {
                 self.honesty.updates += 1;
+                self.honesty.sampled |= row.origin().sampling > 1;
                 if let Work::Values(gather) = &mut self.work {
                     spent += weight * gather.add(&row, chosen);
                 }
@@ -223,7 +224,8 @@ impl Run {
             }
             Some(Ok(batch)) => {
                 self.honesty.blocks += 1;
-                self.honesty.sampled |= batch.origins().values.iter().any(|origin| origin.sampling > 1);
+                self.honesty.sampled |=
+                    !self.chooser.is_restricted() && batch.origins().values.iter().any(|origin| origin.sampling > 1);
                 self.seen += batch.len() as u64;
                 self.oldest = self.oldest.min(batch.times().0);
                 let rows = batch.len();
@@ -237,6 +239,9 @@ impl Run {
     fn row<F: Fields>(&mut self, row: &F) -> bool {
         let Some(chosen) = self.chooser.choose(row) else { return false };
         self.honesty.updates += 1;
+        if self.chooser.is_restricted() {
+            self.honesty.sampled |= row.origin().sampling > 1;
+        }
         match &mut self.work {
             Work::Table(ranking) => ranking.add(row, chosen),
             Work::Count(count) => {

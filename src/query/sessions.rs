@@ -91,6 +91,11 @@ impl Chooser {
             && (may(&self.filter) || self.turned.as_ref().is_some_and(|turned| turned.may_match(summary)))
     }
 
+    /// Whether some updates are not for the caller to see: then nothing that is said may come from them.
+    pub(super) const fn is_restricted(&self) -> bool {
+        self.user_filter.is_some()
+    }
+
     /// Whether every update in the range belongs to the answer, with both ends, and none need be remembered.
     pub(super) fn takes_all(&self) -> bool {
         self.filter.is_none() && self.user_filter.is_none() && !self.remembers

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::registry::{areas, find, operations, parameter};
-use super::{Access, Format, Kind, Operation, Property, Schema, Verb, tree};
+use super::{Access, Fault, Format, Kind, Operation, Problem, Property, Schema, Verb, tree};
 
 /// Where the tree that the document describes is.
 pub const SERVER: &str = "/api2/rest";
@@ -23,6 +23,51 @@ const LONGEST_IN_QUERY: usize = 1_000;
 const MOST_IN_QUERY: usize = 8;
 /// A text up to this long does not count as long.
 const SHORT: usize = 64;
+
+/// How long the values of an operation's query may be. What is longer goes in the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InQuery {
+    /// Characters of a text, unless its schema has fewer; short ones, up to 64, are not counted.
+    pub characters: usize,
+    /// Elements of a list, unless its schema has fewer.
+    pub elements: usize,
+}
+
+/// How long the values of an operation's query may be: together they fit in a head, whatever stands in them.
+#[must_use]
+pub fn bounds_in_query(operation: &Operation) -> InQuery {
+    let long = operation.parameters.properties().iter().filter(|p| p.schema.longest() > SHORT).count();
+    InQuery { characters: LONGEST_IN_QUERY / long.max(1), elements: MOST_IN_QUERY }
+}
+
+/// What of a query is longer than [`bounds_in_query`] has it.
+#[must_use]
+pub fn too_long_in_query(operation: &Operation, query: &Map<String, Value>) -> Vec<Fault> {
+    let bounds = bounds_in_query(operation);
+    let text = |schema: &Schema, path: String, value: &Value, max: usize| {
+        let length = value.as_str().map_or(0, |text| text.chars().count());
+        let is_long = length > max && schema.longest() > SHORT;
+        is_long.then_some(Fault { path, problem: Problem::Length { min: 0, max, under: false } })
+    };
+    let mut faults = Vec::new();
+    for property in operation.parameters.properties() {
+        let (name, schema) = (property.name, &property.schema);
+        match (schema.kind, query.get(name)) {
+            (Kind::Array { items, .. }, Some(Value::Array(list))) => {
+                let (max, share) = (bounds.elements, bounds.characters / bounds.elements);
+                if list.len() > max {
+                    let problem = Problem::Count { min: 0, max, under: false };
+                    faults.push(Fault { path: name.to_owned(), problem });
+                }
+                let each = list.iter().take(max).enumerate();
+                faults.extend(each.filter_map(|(at, value)| text(items, format!("{name}[{at}]"), value, share)));
+            }
+            (_, Some(value)) => faults.extend(text(schema, name.to_owned(), value, bounds.characters)),
+            (_, None) => {}
+        }
+    }
+    faults
+}
 
 /// The document, in pieces that make it when put together.
 pub fn document() -> impl Iterator<Item = String> {
@@ -168,10 +213,16 @@ fn describe(path: &'static str, operation: &'static Operation) -> Value {
     let others: Vec<&Property> =
         operation.parameters.properties().iter().filter(|p| !is_index && !operation.has_in_path(p.name)).collect();
     if matches!(operation.verb, Verb::Get | Verb::Delete) {
-        let long = others.iter().filter(|property| property.schema.longest() > SHORT).count().max(1);
+        let bounds = bounds_in_query(operation);
         parameters.extend(others.iter().map(|property| {
-            let schema = property.schema.shortened(LONGEST_IN_QUERY / long);
-            json!({ "name": property.name, "in": "query", "required": !property.optional, "schema": schema })
+            let schema = property.schema.shortened(bounds.characters);
+            let mut said = json!({ "name": property.name, "in": "query", "required": !property.optional });
+            if property.schema.is_structured() {
+                said["content"] = json!({ "application/json": { "schema": schema } });
+            } else {
+                said["schema"] = schema;
+            }
+            said
         }));
     } else if !others.is_empty() {
         let schema = object(others.iter().copied(), None);
@@ -255,6 +306,16 @@ impl Schema {
             out.insert("default".to_owned(), default.to_value());
         }
         Value::Object(out)
+    }
+
+    /// Whether a value of it stands in a query as JSON: there is no other way to tell it apart.
+    #[must_use]
+    pub const fn is_structured(&self) -> bool {
+        match self.kind {
+            Kind::Any | Kind::Object { .. } => true,
+            Kind::Array { items, .. } => matches!(items.kind, Kind::Any | Kind::Object { .. } | Kind::Array { .. }),
+            _ => false,
+        }
     }
 
     /// The same text, not empty: as a segment of a path has to be.
@@ -352,6 +413,21 @@ mod tests {
             let pointer = text[at + 9..].split('"').next().unwrap_or_default();
             assert!(document.pointer(pointer).is_some(), "{pointer}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_query_is_told_and_the_document_says_the_same() {
+        let table = find("table").expect("there is one");
+        let most = bounds_in_query(table).characters;
+        let query = |length: usize| Map::from_iter([("filter".to_owned(), json!("ä".repeat(length)))]);
+        assert_eq!(too_long_in_query(table, &query(most)), []);
+        let faults = too_long_in_query(table, &query(most + 1));
+        let problem = Problem::Length { min: 0, max: most, under: false };
+        assert_eq!(faults, [Fault { path: "filter".to_owned(), problem }]);
+        let document = whole();
+        let said = document["paths"]["/flows/table"]["get"]["parameters"].as_array().expect("a list");
+        let filter = said.iter().find(|parameter| parameter["name"] == "filter").expect("it is there");
+        assert_eq!(filter["schema"]["maxLength"], most);
     }
 
     #[test]

@@ -175,6 +175,15 @@ impl Weir {
         (status.parse().unwrap(), body.to_owned())
     }
 
+    /// A new API token of the administrator, with all rights, as `Authorization` takes it after `PVEAPIToken=`.
+    pub fn token(&self, name: &str) -> String {
+        let path = format!("/api2/json/access/users/admin/token/{name}");
+        let (status, body) = self.curl(&path, &["-X", "POST", "-d", "privsep=0"]);
+        assert_eq!(status, 200, "{body}");
+        let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+        format!("admin@weir!{name}={}", answer["data"]["value"].as_str().unwrap())
+    }
+
     /// The JSON body of a call that must answer 200.
     pub fn get(&self, path: &str) -> serde_json::Value {
         let (status, body) = self.curl(path, &[]);

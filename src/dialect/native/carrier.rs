@@ -7,6 +7,8 @@
 //!
 //! `Authorization` goes before a cookie: who sends it means it.
 
+use tiny_http::Method;
+
 use crate::api::Caller;
 use crate::auth::Credential;
 use crate::dialect::{Request, carriers, parameters};
@@ -43,9 +45,10 @@ fn of_authorization(request: &Request, value: &str) -> Option<Credential> {
     Some(with_csrf(request, parameters::decode(ticket, false)))
 }
 
-/// A ticket and what came against forged requests; Proxmox asks for that always, so none is a wrong one.
+/// A ticket and what came against forged requests. Proxmox asks for that with every method but GET, so none is a wrong one.
 fn with_csrf(request: &Request, ticket: String) -> Credential {
-    Credential::Ticket { ticket, csrf: Some(request.header("CSRFPreventionToken").unwrap_or_default().to_owned()) }
+    let csrf = || request.header("CSRFPreventionToken").unwrap_or_default().to_owned();
+    Credential::Ticket { ticket, csrf: (request.method != Method::Get).then(csrf) }
 }
 
 fn cookie(request: &Request) -> Option<String> {
@@ -60,8 +63,6 @@ fn cookie(request: &Request) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use tiny_http::Method;
-
     use super::*;
     use crate::base::Connection;
     use crate::dialect::Peer;
@@ -110,6 +111,22 @@ mod tests {
         assert_eq!(shown(&[("Cookie", "PVEAuthCookie=")]), Credential::None, "logged out");
         assert_eq!(shown(&[("Cookie", "PVEAuthCookie2=x")]), Credential::None);
         assert_eq!(shown(&[("Cookie", &format!("PVEAuthCookie={}", "x".repeat(LONGEST + 1)))]), Credential::None);
+    }
+
+    #[test]
+    fn a_read_needs_no_csrf_token() {
+        let headers = vec![header("Cookie", "PVEAuthCookie=PVE:a@weir:1::s").unwrap()];
+        let request = Request {
+            method: Method::Get,
+            path: "/".into(),
+            query: String::new(),
+            headers,
+            body: Vec::new(),
+            peer: Peer::Local { uid: 0 },
+            connection: Connection::default(),
+        };
+        let read = Credential::Ticket { ticket: "PVE:a@weir:1::s".into(), csrf: None };
+        assert_eq!(caller(&request).credential, read);
     }
 
     #[test]

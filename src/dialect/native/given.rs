@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value};
 use super::Manner;
 use crate::api::Failure;
 use crate::dialect::{Request, parameters};
-use crate::schema::{Fault, Kind, Operation, Problem, Schema};
+use crate::schema::{Fault, Kind, Operation, Problem, Schema, openapi};
 
 /// What Proxmox's clients add so that caches do not answer.
 const CACHE_BUSTER: &str = "_dc";
@@ -27,8 +27,9 @@ pub(super) fn collect(
         found.insert((*name).to_owned(), typed(manner, property(schema, name), vec![text]));
     }
     let mut others = body(manner, schema, request)?;
-    others.extend(pairs(manner, schema, &request.query));
-    let mut faults = Vec::new();
+    let query = pairs(manner, schema, &request.query);
+    let mut faults = if manner.is_lenient() { Vec::new() } else { openapi::too_long_in_query(operation, &query) };
+    others.extend(query);
     for (name, value) in others {
         match found.get(&name) {
             Some(before) if *before != value => {
@@ -86,6 +87,12 @@ fn pairs(manner: Manner, schema: &Schema, text: &str) -> Map<String, Value> {
 
 /// The value that texts spell. Where they do not spell the type they stay text, which the schema then refuses.
 fn typed(manner: Manner, schema: Option<&Schema>, mut texts: Vec<String>) -> Value {
+    if let ([text], Manner::Rest, Some(schema)) = (texts.as_slice(), manner, schema)
+        && schema.is_structured()
+        && let Ok(value) = serde_json::from_str(text)
+    {
+        return value;
+    }
     if let Some(Kind::Array { items, .. }) = schema.map(|schema| schema.kind) {
         if let [text] = texts.as_slice()
             && manner.is_lenient()

@@ -87,7 +87,16 @@ impl Manner {
         let mut out = self.opening().to_vec();
         self.write(&mut out, data);
         out.push(b'}');
-        reply::json_bytes(200, out)
+        self.dressed(reply::json_bytes(200, out))
+    }
+
+    /// The reply with its type as clients expect it: some of Proxmox's compare it letter by letter.
+    pub(super) fn dressed(self, mut reply: Reply) -> Reply {
+        if self.is_lenient() {
+            reply.headers.retain(|header| !header.field.equiv("Content-Type"));
+            reply.headers.extend(header("Content-Type", "application/json;charset=UTF-8"));
+        }
+        reply
     }
 
     fn write(self, out: &mut Vec<u8>, value: &Value) {
@@ -168,6 +177,7 @@ impl Manner {
         if self == Self::Json {
             reply.reason = Some(phrase(&reason));
         }
+        reply = self.dressed(reply);
         if status == 401 {
             reply.headers.extend(header("WWW-Authenticate", "PVEAPIToken").ok());
         }
@@ -197,7 +207,7 @@ impl Manner {
             Failure::Question(message) => (self.senseless(), format!("{message}\n"), None),
             Failure::NotFound(message) => (404, format!("{message}\n"), None),
             Failure::Conflict(message) => (409, format!("{message}\n"), None),
-            Failure::Grant(error) => (400, format!("{error}\n"), None),
+            Failure::Grant(error) => (self.senseless(), format!("{error}\n"), None),
             Failure::Busy(message) => (503, format!("{message}\n"), Some(1)),
             Failure::Broken(message) => (500, format!("{message}\n"), None),
             Failure::Refused(refusal) => match refusal {

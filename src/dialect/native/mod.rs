@@ -8,7 +8,8 @@
 //!
 //! - Who has shown no valid credentials learns nothing, also of a path that does not exist: 401 goes before 501.
 //! - Parameters may come in the query and in the body of any method, urlencoded or as JSON; the query goes before the body. A name
-//!   that comes again makes a list. Lists are also split at commas, semicolons and blanks.
+//!   that comes again makes a list. Lists are also split at commas, semicolons and blanks (not in `rest`, where long texts and
+//!   lists belong in the body: see [`crate::schema::openapi::bounds_in_query`]).
 //! - Every 401 of the formats `json` and `extjs` is answered after [`DELAY`], as Proxmox does it. The connection waits without holding
 //!   more than its seat, and leaves it where somebody else needs one.
 //! - Answers about flows have a second key, `honesty`: how far the answer can be trusted.
@@ -168,20 +169,21 @@ const BLOCKS: usize = 3;
 /// Runs a question to its end, a few blocks at a time; a listing is sent as it is found.
 fn ask(now: Time, manner: Manner, mut asked: Box<Asked>) -> Answer {
     if matches!(asked.what(), query::What::Sessions { .. }) {
-        return Answer::Reply(reply::stream(now, Box::new(rows::Listing::new(*asked, manner))));
+        return Answer::Reply(manner.dressed(reply::stream(now, Box::new(rows::Listing::new(*asked, manner)))));
     }
     if asked.label().is_some() {
-        return Answer::Reply(reply::stream(now, pvx::inside(asked, manner.opening())));
+        return Answer::Reply(manner.dressed(reply::stream(now, pvx::inside(asked, manner.opening()))));
     }
     let step = (1..BLOCKS).map(|_| asked.step(now)).find(|step| !matches!(step, query::Step::Busy));
     match step.unwrap_or_else(|| asked.step(now)) {
         query::Step::Done(query::Answer::Table(table)) => {
-            Answer::Reply(reply::stream(now, Box::new(rows::Ranking::new(table, asked.honesty(), manner))))
+            let ranking = rows::Ranking::new(table, asked.honesty(), manner);
+            Answer::Reply(manner.dressed(reply::stream(now, Box::new(ranking))))
         }
         query::Step::Done(query::Answer::Count(count) | query::Answer::Sessions(count)) => {
             let mut out = manner.opening().to_vec();
             rows::put(&mut out, format_args!("{count},\"honesty\":{}}}", asked.honesty()));
-            Answer::Reply(reply::json_bytes(200, out))
+            Answer::Reply(manner.dressed(reply::json_bytes(200, out)))
         }
         query::Step::Done(query::Answer::Values(_)) => {
             manner.failed(&Failure::Broken("An answer of another shape than its question".to_owned()), None)

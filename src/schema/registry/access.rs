@@ -36,9 +36,12 @@ const fn operation(
         access,
         changes,
         streams: false,
-        body_limit: SMALL_BODY,
+        body_limit: if changes && !matches!(access, Access::Open) { LARGE_BODY } else { SMALL_BODY },
     }
 }
+
+/// Filters and comments, escaped.
+const LARGE_BODY: usize = 96 * 1024;
 
 const NOTHING: Schema = Schema::object(&[], "Nothing.");
 const USER_ID: Schema = Schema::text(72, "A user's name, with or without a realm after '@'.")

@@ -352,6 +352,75 @@ fn who_shows_nothing_or_something_wrong_gets_401_after_three_seconds_and_learns_
     assert_eq!((rest.status, rest.reason.as_str(), rest.waited), (401, "Unauthorized", Duration::ZERO));
 }
 
+// Guide, "Authentification"; reference, sections 1 and 2.
+
+/// Ticket and CSRF token of the administrator.
+fn log_in(made: &Box_, now: Time, password: &str) -> Got {
+    let form = format!("username=root%40pam&password={}", password.replace('+', "%2B").replace(' ', "+"));
+    call(made, now, remote(), Method::Post, "/api2/json/access/ticket", &[], &form)
+}
+
+#[test]
+fn a_ticket_is_got_with_a_password_and_lives_two_hours() {
+    let made = Box_::with_sessions();
+    let data = log_in(&made, at(0), PASSWORD).data();
+    let (ticket, csrf) = (data["ticket"].as_str().unwrap(), data["CSRFPreventionToken"].as_str().unwrap());
+    assert!(ticket.starts_with("PVE:") && ticket.contains("::"), "{ticket}");
+    let (time, _) = csrf.split_once(':').unwrap();
+    assert!(time.len() == 8 && u64::from_str_radix(time, 16).is_ok(), "{csrf}");
+    let cookie = format!("PVEAuthCookie={}", ticket.replace('+', "%2B"));
+    let status = |after: u64, fields: &[(&str, &str)]| {
+        let now = Time::from_secs(NOW + after);
+        call(&made, now, remote(), Method::Get, "/api2/json/version", fields, "").status
+    };
+    assert_eq!(status(0, &[("Cookie", &cookie)]), 200);
+    assert_eq!(status(7_199, &[("Cookie", &cookie)]), 200);
+    assert_eq!(status(7_201, &[("Cookie", &cookie)]), 401, "two hours");
+    assert_eq!(status(0, &[("Authorization", ticket)]), 200, "in the header too");
+    assert_eq!(status(0, &[("Cookie", &format!("{cookie}x"))]), 401);
+}
+
+#[test]
+fn an_old_ticket_is_a_password_for_a_new_one() {
+    let made = Box_::with_sessions();
+    let ticket = log_in(&made, at(0), PASSWORD).data()["ticket"].as_str().unwrap().to_owned();
+    let later = Time::from_secs(NOW + 5_000);
+    let renewed = log_in(&made, later, &ticket).data()["ticket"].as_str().unwrap().to_owned();
+    let cookie = format!("PVEAuthCookie={renewed}");
+    let at_eleven = Time::from_secs(NOW + 11_000);
+    let got = call(&made, at_eleven, remote(), Method::Get, "/api2/json/version", &[("Cookie", &cookie)], "");
+    assert_eq!(got.status, 200, "{}", got.text);
+    assert_eq!(log_in(&made, Time::from_secs(NOW + 20_000), &ticket).status, 401, "too old");
+}
+
+#[test]
+fn a_write_with_a_ticket_needs_its_csrf_token() {
+    let made = Box_::with_sessions();
+    let data = log_in(&made, at(0), PASSWORD).data();
+    let cookie = format!("PVEAuthCookie={}", data["ticket"].as_str().unwrap());
+    let csrf = data["CSRFPreventionToken"].as_str().unwrap();
+    let write = |fields: &[(&str, &str)]| {
+        from_afar(&made, Method::Post, "/api2/json/access/roles", fields, "roleid=Readers&privs=Flows.Read")
+    };
+    for wrong in [&[("Cookie", cookie.as_str())][..], &[("Cookie", &cookie), ("CSRFPreventionToken", "4EEC61E2:x")]] {
+        let got = write(wrong);
+        assert_eq!((got.status, got.waited), (401, DELAY));
+        assert_eq!(got.reason, "Permission denied - invalid csrf token");
+    }
+    assert_eq!(write(&[("Cookie", &cookie), ("CSRFPreventionToken", csrf)]).status, 200);
+}
+
+#[test]
+fn a_wrong_login_is_an_authentication_failure_and_no_more() {
+    let made = Box_::with_sessions();
+    let wrong = log_in(&made, at(0), "a wrong password");
+    assert_eq!((wrong.status, wrong.reason.as_str(), wrong.waited), (401, "authentication failure", DELAY));
+    let form = "username=nobody%40pve&password=a+wrong+password";
+    let nobody = from_afar(&made, Method::Post, "/api2/json/access/ticket", &[], form);
+    assert_eq!((nobody.status, nobody.text), (401, wrong.text), "who exists is not told");
+    assert!(from_afar(&made, Method::Get, "/api2/json/access/domains", &[], "").data().is_array(), "without a login");
+}
+
 // Our own format, described by OpenAPI.
 
 #[test]

@@ -259,6 +259,12 @@ impl Api {
         self.world.auth.borrow_mut().still_counts(now, credential)
     }
 
+    /// Whose a caller's credential says it is; see [`crate::auth::Auth::owner_of`].
+    #[must_use]
+    pub fn owner_of(&self, now: Time, caller: &Caller) -> Option<Rc<str>> {
+        self.world.auth.borrow_mut().owner_of(now, caller.from, &caller.credential)
+    }
+
     /// Finds out who calls, then goes on.
     fn identified(
         self: &Rc<Self>,

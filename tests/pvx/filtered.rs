@@ -192,3 +192,36 @@ fn a_query_is_cancelled_by_its_owner_alone() {
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["error"], "CANCELLED");
     assert_eq!(cancel(&owner), false, "it is over");
 }
+
+#[test]
+fn dashboards_and_widgets_are_flowtraq_s_preferences() {
+    let made = box_of(&[]);
+    let (own, other) = (key(&made, "u0"), key(&made, "u1"));
+    let call = |session: &str, function: &str, arguments: Value| {
+        let mut body = arguments;
+        body["_session"] = json!(session);
+        made.remote(at(0), Method::Post, &format!("/api/{function}"), &[], body.to_string().as_bytes()).json()
+    };
+    let widget = json!({ "widgetVersion": 1, "widgetType": 5 });
+    let set = json!({ "dashboard": "d0", "id": "w0", "value": widget });
+    assert_eq!(call(&own, "set-widget", set)["result"], widget);
+    assert_eq!(call(&own, "get-widget", json!({ "dashboard": "d0", "id": "w0" }))["result"], widget);
+    let kept = json!({ "w0": widget.to_string() });
+    assert_eq!(call(&own, "get-dashboard", json!({ "id": "d0" }))["result"], kept);
+    let flowtraq = made.remote(
+        at(0),
+        Method::Get,
+        "/flowtraq/api/v3/users/@u0/prefs/dashboard/d0",
+        &[("ftsessionkey", &own)],
+        b"",
+    );
+    assert!(flowtraq.body.contains("widgetVersion"), "{}", flowtraq.body);
+    assert_eq!(call(&own, "set-dashboard", json!({ "id": "d1", "value": { "arrangement": "[]" } }))["type"], "result");
+    assert_eq!(call(&own, "get-dashboards", json!({}))["result"].as_object().unwrap().len(), 2);
+    assert_eq!(call(&own, "delete-widget", json!({ "dashboard": "d0", "id": "w0" }))["result"], true);
+    assert_eq!(call(&own, "delete-dashboard", json!({ "id": "d1" }))["result"], true);
+    assert_eq!(call(&own, "get-dashboard", json!({ "id": "d1" }))["error"], "NOT-FOUND");
+    assert_eq!(call(&own, "get-dashboard", json!({ "id": "../d1" }))["error"], "BAD-ARGUMENT");
+    let theirs = call(&other, "set-dashboard", json!({ "id": "d0", "value": {}, "user": "u0" }));
+    assert_eq!(theirs["error"], "NOT-AUTHORIZED", "{theirs}");
+}

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::Arguments;
 use super::error::{Error, too_few};
-use super::functions::{Function, Kind, MERGED_SINCE};
+use super::functions::{Argument, Function, Kind, MERGED_SINCE};
 use super::rows::Format;
 use crate::api::{Api, Caller, Outcome};
 use crate::auth::Credential;
@@ -65,6 +65,14 @@ impl Function {
                 }
                 let is_text = |name: &str| self.arguments.iter().any(|known| known.is_text && known.name == name);
                 let mut arguments = arguments.into_object(is_text);
+                // What is a user's own need not be said whose it is.
+                let has_user = operation.parameters.properties().iter().any(|property| property.name == "user");
+                if has_user
+                    && !arguments.contains_key("user")
+                    && let Some(user) = api.owner_of(now, &caller)
+                {
+                    arguments.insert("user".to_owned(), json!(&*user));
+                }
                 let is_old = version < MERGED_SINCE;
                 match format(&mut arguments, is_old) {
                     Ok(format) => {
@@ -91,11 +99,28 @@ impl Function {
         let unknown: Vec<&str> =
             arguments.names().filter(|name| !self.arguments.iter().any(|known| known.name == *name)).collect();
         if unknown.is_empty() {
-            return Ok(());
+            return self.check_names(arguments);
         }
         let known: Vec<&str> = self.arguments.iter().map(|known| known.name).collect();
         let message = format!("{} takes no {}", self.name, unknown.join(", "));
         Err(Error::new("UNKNOWN-ARGUMENT", &message).with("names", json!(unknown)).with("known", json!(known)))
+    }
+}
+
+impl Function {
+    /// What names a thing in a tree is one name.
+    fn check_names(&self, arguments: &Arguments) -> Result<(), Error> {
+        let is_bad = |known: &&Argument| {
+            let given = arguments.get(known.name).and_then(Value::as_str);
+            known.is_name && given.is_some_and(|name| name.is_empty() || name.contains('/'))
+        };
+        match self.arguments.iter().find(is_bad) {
+            None => Ok(()),
+            Some(known) => {
+                let message = format!("{} is a name without '/'", known.name);
+                Err(Error::new("BAD-ARGUMENT", &message).with("names", json!([known.name])))
+            }
+        }
     }
 }
 

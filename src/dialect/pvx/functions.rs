@@ -18,6 +18,8 @@ pub(super) struct Argument {
     pub(super) is_required: bool,
     /// It is taken as it was written, also where that looks like a number.
     pub(super) is_text: bool,
+    /// It names something in a tree.
+    pub(super) is_name: bool,
     pub(super) description: &'static str,
 }
 
@@ -38,11 +40,50 @@ pub(super) enum Kind {
 }
 
 const fn required(name: &'static str, description: &'static str) -> Argument {
-    Argument { name, is_required: true, is_text: true, description }
+    Argument { name, is_required: true, is_text: true, is_name: false, description }
 }
 
 const fn optional(name: &'static str, is_text: bool, description: &'static str) -> Argument {
-    Argument { name, is_required: false, is_text, description }
+    Argument { name, is_required: false, is_text, is_name: false, description }
+}
+
+const fn named(name: &'static str, description: &'static str) -> Argument {
+    Argument { name, is_required: true, is_text: true, is_name: true, description }
+}
+
+/// Something given as a JSON value.
+const fn given(name: &'static str, description: &'static str) -> Argument {
+    Argument { name, is_required: true, is_text: false, is_name: false, description }
+}
+
+const USER: Argument = optional("user", true, "Whose; one's own unless given.");
+
+/// The path of a dashboard or widget among the preferences (FlowTraq's), out of the arguments that name it.
+fn with_path(mut arguments: Map<String, Value>) -> Map<String, Value> {
+    let mut path = "dashboard".to_owned();
+    for name in ["dashboard", "id"] {
+        if let Some(Value::String(part)) = arguments.remove(name) {
+            path = format!("{path}/{part}");
+        }
+    }
+    arguments.insert("path".to_owned(), json!(path));
+    arguments
+}
+
+/// Widgets are kept as texts of JSON, as FlowTraq has them.
+fn with_widget(mut arguments: Map<String, Value>) -> Map<String, Value> {
+    if let Some(value) = arguments.get_mut("value").filter(|value| !value.is_string()) {
+        *value = json!(value.to_string());
+    }
+    with_path(arguments)
+}
+
+/// A widget as the object that its text is.
+fn widget(value: Value) -> Value {
+    match value.as_str().map(serde_json::from_str) {
+        Some(Ok(parsed)) => parsed,
+        _ => value,
+    }
 }
 
 const fn plain(name: &'static str) -> Kind {
@@ -144,6 +185,53 @@ pub(super) static TABLE: &[Function] = &[
         description: "Lists one's own queries that are being answered (weir).",
         arguments: &[],
         kind: plain("queries.list"),
+    },
+    Function {
+        name: "get-dashboards",
+        description: "A user's dashboards by id (weir); the same as FlowTraq's preferences.",
+        arguments: &[USER],
+        kind: Kind::Operation { name: "prefs", translate: with_path, shape: |value| value },
+    },
+    Function {
+        name: "get-dashboard",
+        description: "A dashboard: its widgets and their arrangement (weir).",
+        arguments: &[named("id", "Its id, such as d0."), USER],
+        kind: Kind::Operation { name: "prefs", translate: with_path, shape: |value| value },
+    },
+    Function {
+        name: "set-dashboard",
+        description: "Makes a dashboard or puts another in its place (weir).",
+        arguments: &[named("id", "Its id, such as d0."), given("value", "The dashboard, an object."), USER],
+        kind: Kind::Operation { name: "prefs.put", translate: with_path, shape: |value| value },
+    },
+    Function {
+        name: "delete-dashboard",
+        description: "Removes a dashboard (weir).",
+        arguments: &[named("id", "Its id."), USER],
+        kind: Kind::Operation { name: "prefs.delete", translate: with_path, shape: |_| json!(true) },
+    },
+    Function {
+        name: "get-widget",
+        description: "A widget of a dashboard (weir).",
+        arguments: &[named("dashboard", "The dashboard's id."), named("id", "The widget's, such as w0."), USER],
+        kind: Kind::Operation { name: "prefs", translate: with_path, shape: widget },
+    },
+    Function {
+        name: "set-widget",
+        description: "Makes a widget of a dashboard or puts another in its place (weir).",
+        arguments: &[
+            named("dashboard", "The dashboard's id."),
+            named("id", "The widget's, such as w0."),
+            given("value", "The widget, an object."),
+            USER,
+        ],
+        kind: Kind::Operation { name: "prefs.put", translate: with_widget, shape: widget },
+    },
+    Function {
+        name: "delete-widget",
+        description: "Removes a widget of a dashboard (weir).",
+        arguments: &[named("dashboard", "The dashboard's id."), named("id", "The widget's."), USER],
+        kind: Kind::Operation { name: "prefs.delete", translate: with_path, shape: |_| json!(true) },
     },
     Function { name: "get-layers", description: "The layers by name.", arguments: &[], kind: plain("layers") },
     Function { name: "list-fields", description: "The fields that PVQL knows.", arguments: &[], kind: plain("fields") },

@@ -19,7 +19,8 @@
 //!   the local socket work as everywhere. What is written into the call goes before headers, headers before the cookie.
 //! - A GET may change something (`login`, `logout`, `create-api-key`, `revoke-api-key`, `query-cancel`): with a cookie or Basic from a foreign page it is
 //!   refused.
-//! - Functions of ours: `logout`, `list-api-keys`, `revoke-api-key`, `list-queries`, `doc`.
+//! - Functions of ours: `logout`, `list-api-keys`, `revoke-api-key`, `list-queries`, `doc`, `{get,set,delete}-{dashboard,widget}`, `get-dashboards`. Dashboards
+//!   and widgets are FlowTraq's preferences under `dashboard`: a widget is kept as a text of JSON and shown as the object that it is.
 
 mod answer;
 pub mod arguments;

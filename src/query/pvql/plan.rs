@@ -40,12 +40,13 @@ pub struct World<'a> {
     pub zones: &'a [(u16, String)],
 }
 
-/// Where an answer may come from, and how long it may take.
+/// Where an answer may come from, and how long it may take. General rankings are answered from the history in every mode so
+/// far ([`crate::query::Rolled`] knows rankings by one entity alone), so `fast` and nothing said are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// From the rollups wherever they hold it.
+    /// From the rollups, where these can answer.
     Fast,
-    /// From the rollups where the history does not reach, or where there is very much of it.
+    /// From the rollups, where these can answer and the history does not reach or is very long.
     #[default]
     Automatic,
     /// From the history.

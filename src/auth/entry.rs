@@ -225,7 +225,8 @@ impl Auth {
         let users = self.users.as_ref().ok()?;
         let (id, key) = users.issued.keys.iter().find(|(_, key)| key.secret.is(shown))?;
         let (user, filter, means) = (key.user.clone(), key.filter.clone(), Means::ApiKey(id.as_str().into()));
-        let known_as = format!("{user}!{id}");
+        // Tokens are remembered as `user!id`, and a user may name a token like a key.
+        let known_as = format!("!{id}");
         self.entitled(now, &user, &known_as, means, |users| users.rights(&user, &filter))
     }
 

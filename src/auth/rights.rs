@@ -120,10 +120,14 @@ impl Rights {
         }
     }
 
-    /// Whether everything that `other` may do may be done with these rights too, wherever entries stand.
+    /// Whether everything that `other` may do may be done with these rights too, wherever entries stand and below.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        self.paths().chain(other.paths()).all(|path| self.at(path).has(other.at(path)))
+        let covers_at = |path: &str| self.at(path).has(other.at(path));
+        // What does not propagate counts at its path alone. No entry stands at `*`: it is whatever lies below.
+        self.paths()
+            .chain(other.paths())
+            .all(|path| covers_at(path) && covers_at(&format!("{}/*", path.trim_end_matches('/'))))
     }
 
     /// The paths that entries stand at, and `/`.
@@ -225,6 +229,9 @@ mod tests {
         assert!(!manager.covers(&rights(&[("/", "User", true), ("/info", "PVEAuditor", true)])));
         let less = rights(&[("/", "PartitionManager", true), ("/flows", "NoAccess", true)]);
         assert!(!less.covers(&rights(&[("/", "User", true)])), "where one's own are less");
+        let here_alone = rights(&[("/", "Administrator", false), ("/access", "Administrator", true)]);
+        assert!(here_alone.covers(&rights(&[("/", "User", false), ("/access/users", "PVEAdmin", true)])));
+        assert!(!here_alone.covers(&rights(&[("/", "User", true)])), "what does not propagate covers nothing below");
     }
 
     #[test]

@@ -14,11 +14,13 @@ use crate::base::Time;
 pub const MOST_TOKENS: usize = 32;
 /// Most API keys.
 pub const MOST_KEYS: usize = 256;
+/// Most API keys of one user.
+pub const MOST_KEYS_OF_ONE: usize = 32;
 /// Most OAuth clients.
 pub const MOST_CLIENTS: usize = 64;
 /// Most redirect URIs of a client.
 pub const MOST_REDIRECTS: usize = 8;
-/// Most logins by OAuth clients; one more and the one used longest ago ends.
+/// Most logins by OAuth clients; one more, and of the user who has most of them the one used longest ago ends.
 pub const MOST_LOGINS: usize = 256;
 /// Most tickets that were ended before their time; one more ends all tickets of its user.
 pub const MOST_REVOKED: usize = 256;
@@ -153,10 +155,13 @@ impl Issued {
         self.logins.retain(|_, login| login.user != user);
     }
 
-    /// Adds a login; where there are too many, the one used longest ago ends.
+    /// Adds a login; where there are too many, of the user who has most of them the one used longest ago ends: nobody ends
+    /// the logins of others by logging in.
     pub fn add_login(&mut self, id: String, login: Login) {
         if self.logins.len() >= MOST_LOGINS {
-            let oldest = self.logins.iter().min_by_key(|(_, login)| login.used).map(|(id, _)| id.clone());
+            let most = most_frequent(self.logins.values().map(|login| login.user.as_str())).map(str::to_owned);
+            let theirs = self.logins.iter().filter(|(_, login)| most.as_ref() == Some(&login.user));
+            let oldest = theirs.min_by_key(|(_, login)| login.used).map(|(id, _)| id.clone());
             oldest.and_then(|id| self.logins.remove(&id));
         }
         self.logins.insert(id, login);
@@ -266,6 +271,15 @@ fn filter(of: &Value) -> Result<String, String> {
     Ok(filter)
 }
 
+/// What comes most often.
+pub(super) fn most_frequent<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(name, _)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,6 +310,18 @@ mod tests {
         issued.add_login("l".into(), Login { turn: 3, created: made, used: made, ..Login::default() });
         issued.revoked.insert("d".into(), made);
         assert_eq!(Issued::parse(&Value::Object(issued.to_json())), Ok(issued));
+    }
+
+    #[test]
+    fn at_the_ceiling_nobody_ends_the_logins_of_others() {
+        let mut issued = Issued::default();
+        let login = |user: &str, used| Login { user: user.into(), used: Time::from_secs(used), ..Login::default() };
+        issued.add_login("bob's".into(), login("bob", 0));
+        for n in 1..=MOST_LOGINS as u64 {
+            issued.add_login(n.to_string(), login("alice", n));
+        }
+        assert_eq!(issued.logins.len(), MOST_LOGINS);
+        assert!(issued.logins.contains_key("bob's") && !issued.logins.contains_key("1"));
     }
 
     #[test]

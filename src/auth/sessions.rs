@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::From;
 use super::digest::{BootKey, hexadecimal};
+use super::issued::most_frequent;
 use super::users::{random, uuid};
 use crate::base::lru::HashKey;
 use crate::base::{Lru, Time};
@@ -22,6 +23,8 @@ pub(super) struct Sessions {
     alive: Lru<[u8; 32], Session>,
     age: Duration,
     slides: bool,
+    capacity: usize,
+    evicted: u64,
 }
 
 /// What a session goes by.
@@ -68,7 +71,8 @@ pub struct Session {
 impl Sessions {
     /// Sessions that live for `age` after their last use, or where they do not slide, after they were made.
     pub(super) fn new(capacity: usize, age: Duration, slides: bool) -> Self {
-        Self { alive: Lru::new(capacity, HashKey::random()), age, slides }
+        let alive = Lru::new(capacity, HashKey::random());
+        Self { alive, age, slides, capacity, evicted: 0 }
     }
 
     pub(super) fn set_age(&mut self, age: Duration) {
@@ -94,9 +98,18 @@ impl Sessions {
         Ok(key)
     }
 
-    /// Lists what is known by that digest.
+    /// Lists what is known by that digest. At the ceiling the user who has most sessions loses the one used longest ago, so
+    /// that nobody ends the sessions of others by logging in.
     pub(super) fn insert(&mut self, now: Time, digest: [u8; 32], session: Session) {
         self.drop_expired(now);
+        if self.alive.len() >= self.capacity && self.alive.peek(&digest).is_none() {
+            let most = most_frequent(self.alive.iter().map(|(_, session)| &*session.user));
+            let theirs = self.alive.iter().find(|(_, session)| most == Some(&*session.user));
+            if let Some(digest) = theirs.map(|(digest, _)| *digest) {
+                self.alive.remove(&digest);
+                self.evicted += 1;
+            }
+        }
         self.alive.insert(digest, session);
     }
 
@@ -138,7 +151,7 @@ impl Sessions {
     }
 
     pub(super) const fn evicted(&self) -> u64 {
-        self.alive.evicted()
+        self.evicted
     }
 
     fn drop_expired(&mut self, now: Time) {
@@ -221,6 +234,17 @@ mod tests {
         assert!(world.find(at(4), &first).is_some());
         assert!(world.find(at(4), &second).is_none());
         assert_eq!(world.0.evicted(), 1);
+    }
+
+    #[test]
+    fn at_the_ceiling_nobody_ends_the_sessions_of_others() {
+        let mut world = World::new(3, true);
+        let bobs = world.create(at(0), "bob", SessionKind::Key);
+        let alices: Vec<String> = (1..10).map(|n| world.create(at(n), "alice", SessionKind::Key)).collect();
+        assert!(world.find(at(10), &bobs).is_some());
+        let alive: Vec<bool> = alices.iter().map(|key| world.find(at(10), key).is_some()).collect();
+        assert_eq!(alive, [false, false, false, false, false, false, false, true, true]);
+        assert_eq!((world.0.len(), world.0.evicted()), (3, 7));
     }
 
     #[test]

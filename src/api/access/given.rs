@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Edited, bare_name, change, filter, look, manages, no_random, no_such_user, sees, when};
 use crate::api::{Call, Failure, Handler, Outcome};
-use crate::auth::issued::{ApiKey, MOST_KEYS, MOST_TOKENS, Secret, Token};
+use crate::auth::issued::{ApiKey, MOST_KEYS, MOST_KEYS_OF_ONE, MOST_TOKENS, Secret, Token};
 use crate::auth::{Refusal, names, random_uuid};
 use crate::base::Time;
 
@@ -139,6 +139,10 @@ fn create_key(call: &Call) -> Outcome {
         manages(identity, users, &user)?;
         if users.issued.keys.len() >= MOST_KEYS {
             return Err(Failure::Conflict(format!("There are {MOST_KEYS} API keys, and there cannot be more")));
+        }
+        if users.issued.keys.values().filter(|key| key.user == user).count() >= MOST_KEYS_OF_ONE {
+            let message = format!("The user '{user}' has {MOST_KEYS_OF_ONE} API keys, and cannot have more");
+            return Err(Failure::Conflict(message));
         }
         let (id, key) = match (random_uuid(), random_uuid()) {
             (Ok(id), Ok(secret)) => (id, format!("secret:{secret}")),

@@ -347,6 +347,11 @@ impl Call<'_> {
         &self.api.world
     }
 
+    /// Whether there are flows that the caller may not see.
+    fn is_restricted(&self) -> bool {
+        self.identity.is_none_or(Identity::is_restricted)
+    }
+
     /// Writes into the audit log what the call changed; `null` stands for what was not there, or is not any more.
     fn changed(&self, target: &str, before: &Value, after: &Value) {
         self.author().changed(self.now, target, before, after);

@@ -182,6 +182,15 @@ fn the_filters_of_user_partition_and_token_are_all_in_force() {
 }
 
 #[test]
+fn how_much_a_day_makes_is_not_told_to_one_who_may_not_see_all_flows() {
+    let made = Box_::new();
+    let alice = made.user("alice", json!({ "roles": ["PVEAuditor"], "filter": "SRVPORT == 443" }));
+    let bob = made.user("bob", json!({ "roles": ["PVEAuditor"] }));
+    assert_eq!(super::world::refused(made.call(&alice, "config.forecast", json!({}))), weir::auth::Refusal::Forbidden);
+    made.must(&bob, "config.forecast", json!({}));
+}
+
+#[test]
 fn what_counts_all_flows_is_not_for_one_who_may_not_see_them() {
     let mut dice = Dice(13);
     let granted = json!({ "roles": ["PVEAuditor"], "filter": "SRVPORT == 443" });

@@ -448,3 +448,42 @@ fn every_carrier_of_a_password_is_throttled() {
         assert_eq!(throttled, n >= 10, "{n}");
     }
 }
+
+#[test]
+fn a_token_named_like_a_key_sees_no_more_than_the_key() {
+    let made = Box_::new();
+    let alice = made.user("alice", json!({ "roles": ["User"] }));
+    let key = made.must(&alice, "keys.create", json!({ "name": "narrow", "filter": "SRVPORT == 443" }));
+    let named = json!({ "userid": "alice", "tokenid": key["id"], "privsep": true });
+    let token = made.must(&alice, "tokens.create", named);
+    let token = Credential::Token(format!("{}={}", text(&token, "full-tokenid"), text(&token, "value")));
+    assert!(made.ask(&Credential::ApiKey(text(&key, "key")), "sessions.count", json!({})).is_ok());
+    let asked = made.ask(&token, "sessions.count", json!({}));
+    assert!(matches!(asked, Err(Failure::Refused(Refusal::Forbidden))), "{asked:?}");
+}
+
+#[test]
+fn who_may_do_something_at_a_path_alone_gives_nothing_below_it() {
+    let made = Box_::new();
+    made.root("roles.create", json!({ "roleid": "All", "privs": ["Permissions.Modify", "User.Modify", "Sys.Modify"] }));
+    let mallory = made.user("mallory", json!({}));
+    made.root("acl.set", json!({ "path": "/", "roles": ["All"], "users": ["mallory"], "propagate": false }));
+    made.root("acl.set", json!({ "path": "/access", "roles": ["All"], "users": ["mallory"] }));
+    let set = json!({ "values": { "capture": {} }, "comment": "x" });
+    assert_eq!(refused(made.call(&mallory, "config.set", set.clone())), Refusal::Forbidden);
+    let wider = json!({ "path": "/", "roles": ["All"], "users": ["mallory"], "propagate": true });
+    assert_eq!(refused(made.call(&mallory, "acl.set", wider)), Refusal::Forbidden);
+    assert_eq!(refused(made.call(&mallory, "config.set", set)), Refusal::Forbidden);
+}
+
+#[test]
+fn one_user_does_not_take_the_keys_of_all() {
+    let made = Box_::new();
+    let alice = made.user("alice", json!({ "roles": ["User"] }));
+    for n in 0..32 {
+        made.must(&alice, "keys.create", json!({ "name": n.to_string() }));
+    }
+    let one_more = made.call(&alice, "keys.create", json!({ "name": "33" }));
+    assert!(matches!(one_more, Err(Failure::Conflict(_))), "{one_more:?}");
+    made.must(&made.login("admin"), "keys.create", json!({ "name": "another's" }));
+}

@@ -117,18 +117,20 @@ fn set(call: &Call) -> Outcome {
 
 fn delete(call: &Call) -> Outcome {
     let Some(identity) = call.identity else { return Failure::Refused(Refusal::NoCredential).into() };
-    change(call, |users| {
+    let edit = |users: &mut Users| {
         let name = bare_name(call, "userid")?;
         manages(identity, users, &name)?;
         if *identity.user == *name {
             return Err(Failure::Refused(Refusal::Rule("Nobody can remove themselves".to_owned())));
         }
         let before = users.find(&name).map_or(Value::Null, |user| to_json(users, &name, user));
-        if let Some(user) = users.find(&name) {
-            call.world().objects.borrow_mut().forget(&user.id);
-        }
-        users.remove(&name);
-        Ok(Edited::new(format!("user {name}"), before, Value::Null))
+        let id = users.remove(&name).map(|user| user.id);
+        Ok(Edited { result: json!(id), ..Edited::new(format!("user {name}"), before, Value::Null) })
+    };
+    // Not before the user is gone for good: the change may be refused still.
+    change_then(call.api, call.now, call.author(), edit, |api, _, id| {
+        api.world().objects.borrow_mut().forget(id.as_str().unwrap_or_default());
+        Outcome::Done(Value::Null)
     })
 }
 

@@ -6,6 +6,7 @@ pub mod change;
 use serde_json::{Value, json};
 
 use super::{Call, Failure, Handler, Outcome, World};
+use crate::auth::Refusal;
 use crate::base::{Time, disk};
 use crate::config::leaves::{LEAVES, Leaf};
 use crate::config::{self, Config, Content, Trial, is_within, nest, versions};
@@ -203,6 +204,10 @@ fn pending(call: &Call) -> Outcome {
 /// `config.forecast`
 fn forecast(call: &Call) -> Outcome {
     let world = call.world();
+    // How much a day makes tells of flows that are not theirs.
+    if call.is_restricted() {
+        return call.author().refused(call.now, Refusal::Forbidden).into();
+    }
     let in_force = world.config.borrow().config.storage.budget;
     let budget = call.parameters["budget"].as_u64().unwrap_or(in_force);
     let forecast = world.store.borrow().forecast(budget, call.now);

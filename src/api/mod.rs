@@ -13,6 +13,7 @@ pub mod honesty;
 mod info;
 mod nodes;
 mod objects;
+mod probe;
 mod pvql;
 mod system;
 mod world;
@@ -273,6 +274,21 @@ impl Api {
         credential: Credential,
         then: impl FnOnce(Time, Identity) -> Outcome + 'static,
     ) -> Outcome {
+        let credential = match (credential, from) {
+            (Credential::Network, From::Address(ip)) => {
+                let config = self.world.config.borrow();
+                let alyvix = &config.config.alyvix;
+                let named = alyvix.networks.iter().any(|network| network.holds(ip)).then_some(&alyvix.user);
+                let known = named.and_then(|user| self.world.auth.borrow_mut().by_network(now, user));
+                drop(config);
+                match known {
+                    Some(identity) => return then(now, identity),
+                    None => Credential::None,
+                }
+            }
+            (Credential::Network, From::Local(_)) => Credential::None,
+            (credential, _) => credential,
+        };
         let step = self.world.auth.borrow_mut().begin(now, from, credential);
         match step {
             Step::Known(identity) => then(now, identity),
@@ -417,6 +433,7 @@ static HANDLERS: &[&[(&str, Handler)]] = &[
     config::HANDLERS,
     flows::HANDLERS,
     objects::HANDLERS,
+    probe::HANDLERS,
     pvql::HANDLERS,
 ];
 

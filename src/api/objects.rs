@@ -135,7 +135,7 @@ fn brief(value: Value) -> Value {
 }
 
 /// Makes a change and answers when it is durable.
-fn change(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Result<Value, Failure>) -> Outcome {
+pub(super) fn change(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Result<Value, Failure>) -> Outcome {
     let mut objects = call.world().objects.borrow_mut();
     let Some(state) = &objects.state else { return no_state().into() };
     let Some(flush) = state.flush() else {
@@ -259,7 +259,7 @@ fn fault(path: &str, why: impl Display) -> Fault {
     Fault { path: path.to_owned(), problem: Problem::Other(why.to_string()) }
 }
 
-fn no_state() -> Failure {
+pub(super) fn no_state() -> Failure {
     Failure::Broken("The database of traffic groups and preferences cannot be opened: the log says why".to_owned())
 }
 

@@ -50,6 +50,8 @@ pub enum Credential {
     ApiKey(String),
     /// A signed access token (OAuth 2.0).
     Bearer(String),
+    /// Nothing but where the call comes from: good only where the administrator named that network.
+    Network,
 }
 
 impl fmt::Debug for Credential {
@@ -62,6 +64,7 @@ impl fmt::Debug for Credential {
             Self::Token(_) => f.write_str("Token"),
             Self::ApiKey(_) => f.write_str("ApiKey"),
             Self::Bearer(_) => f.write_str("Bearer"),
+            Self::Network => f.write_str("Network"),
         }
     }
 }

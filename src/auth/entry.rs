@@ -48,7 +48,7 @@ impl Auth {
             Ok(_) => {}
         }
         let known = match credential {
-            Credential::None => return self.refuse(now, from, "-", Refusal::NoCredential),
+            Credential::None | Credential::Network => return self.refuse(now, from, "-", Refusal::NoCredential),
             Credential::Password { user, password } => {
                 return self.begin_password(now, from, names::bare(&user).to_owned(), password);
             }
@@ -65,6 +65,12 @@ impl Auth {
             Some(identity) => Step::Known(identity),
             None => self.refuse(now, from, "-", Refusal::Wrong),
         }
+    }
+
+    /// Who calls from a network that the administrator named for this user; never an administrator.
+    pub fn by_network(&mut self, now: Time, user: &str) -> Option<Identity> {
+        let is_limited = self.is_set_up && self.users.as_ref().is_ok_and(|users| !users.is_administrator(user));
+        if is_limited { self.identity(now, user, Means::Network) } else { None }
     }
 
     fn begin_password(&mut self, now: Time, from: From, user: String, password: String) -> Step {

@@ -39,6 +39,8 @@ pub enum Means {
     ApiKey(Rc<str>),
     /// With a signed access token of this login.
     Bearer(Rc<str>),
+    /// From a network that the administrator named.
+    Network,
 }
 
 /// Which session it is, to end it.
@@ -67,6 +69,7 @@ impl fmt::Display for Means {
             Self::Password => f.write_str("password"),
             Self::Session(_) => f.write_str("session"),
             Self::Ticket { .. } => f.write_str("ticket"),
+            Self::Network => f.write_str("network"),
             Self::Token(id) => write!(f, "token {id}"),
             Self::ApiKey(id) => write!(f, "key {id}"),
             Self::Bearer(id) => write!(f, "bearer {id}"),

@@ -332,6 +332,23 @@ pub static LEAVES: &[Leaf] = &[
         set: |c, v| c.userdata.sessionkeys = size(v),
         get: |c| json!(c.userdata.sessionkeys),
     },
+    Leaf {
+        path: "alyvix.networks",
+        schema: Schema::array(&NETBLOCK, 64, "Where calls in Alyvix's words may come from without credentials.")
+            .default(Default::List(&[])),
+        unit: "",
+        flags: &[Flag::Confirm],
+        set: |c, v| c.alyvix.networks = texts(v).filter_map(|text| filter::Net::parse(&text)).collect(),
+        get: |c| c.alyvix.networks.iter().map(ToString::to_string).collect(),
+    },
+    Leaf {
+        path: "alyvix.user",
+        schema: Schema::text(64, "The user whom such calls act as; no administrator.").default(Default::Text("")),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.alyvix.user = text(v),
+        get: |c| json!(c.alyvix.user),
+    },
 ];
 
 /// The leaf of that path.

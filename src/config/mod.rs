@@ -51,6 +51,8 @@ pub struct Config {
     pub log: Log,
     /// Users and their keys; FlowTraq's stanza of that name.
     pub userdata: UserData,
+    /// `alyvix`: calls without credentials.
+    pub alyvix: Alyvix,
 }
 
 /// `capture`
@@ -139,6 +141,15 @@ pub struct Http {
 pub struct Log {
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub level: String,
+}
+
+/// Calls in Alyvix's words that bring no credentials.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alyvix {
+    /// Where they may come from; none where they are refused.
+    pub networks: Vec<Net>,
+    /// Whom they act as.
+    pub user: String,
 }
 
 /// `userdata`

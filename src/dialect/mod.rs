@@ -4,6 +4,7 @@
 //! To add a dialect: a module with a `route` that finds the operation and a `render` that says what came of it in its own
 //! words, and a line in [`Router`].
 
+pub mod alyvix;
 mod carriers;
 mod doc;
 pub mod flowtraq;

@@ -24,7 +24,7 @@ pub fn carries_ambient_credential(request: &Request) -> bool {
 }
 
 /// True where `Sec-Fetch-Site` is anything but `same-origin` or `none`, or `Origin` is not ours.
-fn comes_from_foreign_page(request: &Request) -> bool {
+pub(super) fn comes_from_foreign_page(request: &Request) -> bool {
     let fetched_elsewhere = request.values("Sec-Fetch-Site").any(|site| site != "same-origin" && site != "none");
     let host = request.header("Host").unwrap_or_default();
     fetched_elsewhere || request.values("Origin").any(|origin| !is_same_origin(origin, host, request.peer.is_tls()))

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tiny_http::Method;
 
-use super::{Answer, HashResult, Request, Service, doc, flowtraq, native, privx, pvx, reply};
+use super::{Answer, HashResult, Request, Service, alyvix, doc, flowtraq, native, privx, pvx, reply};
 use crate::api::{Api, Hashed, Outcome};
 use crate::base::Time;
 
@@ -36,6 +36,8 @@ impl Service for Router {
             native::operation(method, rest)
         } else if privx::is_ours(path) {
             privx::operation(method, path)
+        } else if alyvix::is_here(path) {
+            alyvix::operation(method, path)
         } else {
             None
         };
@@ -51,6 +53,8 @@ impl Service for Router {
             pvx::call(&self.api, now, &request)
         } else if privx::is_ours(&request.path) {
             privx::call(&self.api, now, &request)
+        } else if alyvix::is_here(&request.path) {
+            alyvix::call(&self.api, now, &request)
         } else if request.path == "/" && request.method == Method::Get {
             Answer::Reply(reply::page(HOME))
         } else if let Some(page) = doc::serve(now, &request) {

@@ -1,4 +1,5 @@
-//! Floor 5: what users make and name, beside the config: traffic groups, and each user's preferences with their dashboards.
+//! Floor 5: what users make and name, beside the config: traffic groups, and each user's preferences with their dashboards, what
+//! probes are told.
 //!
 //! All of it is kept in the box's [`State`], not in files: preferences are written by every user, also by those who may
 //! do nothing else, and a write that waits for the device on the main thread would keep capture waiting. What is changed is in
@@ -9,6 +10,7 @@
 
 pub mod groups;
 pub mod prefs;
+pub mod probe;
 
 pub use groups::{Edit, TrafficGroup, TrafficGroups};
 pub use prefs::Prefs;

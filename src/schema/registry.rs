@@ -11,6 +11,7 @@ mod config;
 mod flows;
 mod nodes;
 mod objects;
+mod probe;
 mod pvql;
 mod system;
 
@@ -130,6 +131,7 @@ static AREAS: &[(&str, &[Operation])] = &[
     ("flows", flows::OPERATIONS),
     ("pvql", pvql::OPERATIONS),
     ("objects", objects::OPERATIONS),
+    ("probe", probe::OPERATIONS),
 ];
 
 /// The areas by name, each with its operations, in the order of the documentation.

@@ -1,0 +1,138 @@
+//! Probes: their settings and their log. Sessions, test cases and measures are not here yet.
+
+use super::{Access, OBJECTS_MODIFY, OBJECTS_READ, Operation, SMALL_BODY, Verb};
+use crate::schema::{Format, Property, Schema};
+
+const LEVELS: &[&str] = &["DEBUG", "WARNING", "CRITICAL"];
+const SOURCES: &[&str] = &["SERVER", "CLIENT", "EXTERNAL"];
+const DAYS: Schema = Schema::integer(0, 3_650, "Days.");
+const LOG_LEVEL: Schema = Schema::word(&["disabled", "error", "debug"], "Which lines the box itself writes.");
+const LEVEL: Schema = Schema::word(LEVELS, "How grave it is.");
+const SOURCE: Schema = Schema::word(SOURCES, "The box, a session, or whoever calls.");
+const MESSAGE: Schema = Schema::text(1_024, "What there is to say.");
+const MOMENT: Schema = Schema::formatted(Format::Moment, "When.");
+const LICENSE: Schema = Schema::text(4_096, "A licence's text.");
+
+const SETTINGS: Schema = Schema::object(
+    &[
+        Property::required("successful_retention_period", DAYS),
+        Property::required("failed_retention_period", DAYS),
+        Property::required("log_retention_period", DAYS),
+        Property::required("log_level", LOG_LEVEL),
+        Property::required("has_private_key", Schema::boolean("Whether there is a private key; it is never shown.")),
+    ],
+    "The settings.",
+);
+
+const LINE: Schema = Schema::object(
+    &[
+        Property::required("time", MOMENT),
+        Property::required("level", LEVEL),
+        Property::required("source", SOURCE),
+        Property::required("message", MESSAGE),
+    ],
+    "A line.",
+);
+
+const fn operation(
+    name: &'static str,
+    verb: Verb,
+    path: &'static str,
+    description: &'static str,
+    (parameters, result): (Schema, Schema),
+) -> Operation {
+    let changes = !matches!(verb, Verb::Get);
+    Operation {
+        name,
+        verb,
+        path,
+        description,
+        parameters,
+        result,
+        access: Access::Privilege(if changes { OBJECTS_MODIFY } else { OBJECTS_READ }),
+        changes,
+        streams: false,
+        body_limit: SMALL_BODY,
+    }
+}
+
+/// The operations.
+pub(super) static OPERATIONS: &[Operation] = &[
+    operation(
+        "probe.settings",
+        Verb::Get,
+        "/probe/settings",
+        "How long the probes' results and log are kept, and what is logged.",
+        (Schema::object(&[], "Nothing."), SETTINGS),
+    ),
+    operation(
+        "probe.settings.set",
+        Verb::Set,
+        "/probe/settings",
+        "Changes what is given of the probes' settings.",
+        (
+            Schema::object(
+                &[
+                    Property::optional("private_key", Schema::text(8_192, "Deciphers test cases; never shown.")),
+                    Property::optional("successful_retention_period", DAYS),
+                    Property::optional("failed_retention_period", DAYS),
+                    Property::optional("log_retention_period", DAYS),
+                    Property::optional("log_level", LOG_LEVEL),
+                ],
+                "What changes.",
+            ),
+            SETTINGS,
+        ),
+    ),
+    operation(
+        "probe.log",
+        Verb::Get,
+        "/probe/log",
+        "The lines of the probes' log, the oldest first.",
+        (
+            Schema::object(
+                &[
+                    Property::optional("from", MOMENT),
+                    Property::optional("to", MOMENT),
+                    Property::optional("source", SOURCE),
+                    Property::optional("level", LEVEL),
+                ],
+                "Which lines.",
+            ),
+            Schema::array(&LINE, 2_000, "The lines."),
+        ),
+    ),
+    operation(
+        "probe.log.add",
+        Verb::Create,
+        "/probe/log",
+        "Writes a line into the probes' log.",
+        (
+            Schema::object(
+                &[Property::required("message", MESSAGE), Property::required("level", LEVEL)],
+                "The line; its source is EXTERNAL.",
+            ),
+            LINE,
+        ),
+    ),
+    operation(
+        "probe.license",
+        Verb::Get,
+        "/probe/license",
+        "The licence text that was stored; this program needs none.",
+        (
+            Schema::object(&[], "Nothing."),
+            Schema::object(&[Property::required("license", LICENSE)], "The text; empty where none was stored."),
+        ),
+    ),
+    operation(
+        "probe.license.set",
+        Verb::Set,
+        "/probe/license",
+        "Stores a licence text, for clients that insist on one.",
+        (
+            Schema::object(&[Property::required("license", LICENSE.at_least(1))], "The text."),
+            Schema::object(&[Property::required("license", LICENSE)], "The text."),
+        ),
+    ),
+];

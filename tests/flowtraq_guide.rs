@@ -493,3 +493,28 @@ fn users() {
     make("bob", "");
     gives(&weir, "GET", "users/@bob/prefs", NONE, json!({ "prefs": {} }));
 }
+
+#[test]
+fn api_access_over_http_is_opted_into_for_a_listener() {
+    let folder = tempfile::tempdir().unwrap();
+    let weir = Weir::start_in(&folder.path().join("data"), None, &["--interface", "lo"]);
+    weir.set_up();
+    let port = common::free_port();
+    let user = format!("admin:{}", common::PASSWORD);
+    let plain = || {
+        let url = format!("http://127.0.0.1:{port}{V3}/info/licenseinfo/STATUS");
+        String::from_utf8(common::run("curl", &["-s", "-m", "10", "-u", &user, &url]).stdout).unwrap()
+    };
+    // "By default, FlowTraq does not permit API access via HTTP."
+    assert_eq!(plain(), "");
+    let address = json!({ "plain": format!("127.0.0.1:{port}") });
+    let (status, answer) = call(&weir, "PUT", "config/http/plain?confirm=0", Some(&address));
+    assert_eq!((status, &answer["plain"]), (200, &address["plain"]), "{answer}");
+    assert_eq!(plain(), r#"{"STATUS":"license OK"}"#);
+    assert_eq!(call(&weir, "DELETE", "config/http/plain?confirm=0", None).0, 204);
+    eventually("the listener is closed", || plain().is_empty().then_some(()));
+    // The other listeners serve TLS and nothing else.
+    let url = format!("http://127.0.0.1:{}{V3}/info", weir.port);
+    let output = common::run("curl", &["-s", "-m", "10", "-u", &user, &url]);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("info"));
+}

@@ -333,7 +333,7 @@ impl Own {
         if !config.capture.exclude_self {
             return Self { inner_tunnels, doors: Vec::new(), addresses: Vec::new() };
         }
-        let doors = config.http.listen.iter().map(SocketAddr::port).collect();
+        let doors = config.http.listen.iter().chain(&config.http.plain).map(SocketAddr::port).collect();
         let addresses = tls::own_addresses().into_iter().map(|address: IpAddr| address.into()).collect();
         Self { inner_tunnels, doors, addresses }
     }

@@ -39,10 +39,21 @@ pub struct Live {
     capture: Sender<()>,
 }
 
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The API over TLS.
+    Tls,
+    /// The way to HTTPS.
+    Redirect,
+    /// The API without TLS, where the administrator wants that.
+    Plain,
+}
+
 /// A listener and the task that accepts at it.
 struct Open {
     address: SocketAddr,
-    is_redirect: bool,
+    kind: Kind,
     listener: TcpListener,
     task: Task<()>,
 }
@@ -50,7 +61,7 @@ struct Open {
 /// A listener that nobody accepts at yet.
 struct Bound {
     address: SocketAddr,
-    is_redirect: bool,
+    kind: Kind,
     door: Door,
     listener: TcpListener,
 }
@@ -95,34 +106,39 @@ impl Live {
 
     /// Opens and closes listeners until they are those that the config says; connections that are open go on.
     fn open_doors(&self, config: &Config) -> Result<(), Vec<Fault>> {
-        let listen = config.http.listen.iter().enumerate().map(|(at, address)| (*address, false, at));
-        let redirect = config.http.redirect.iter().enumerate().map(|(at, address)| (*address, true, at));
-        let wanted: Vec<_> = listen.chain(redirect).collect();
+        let listen = config.http.listen.iter().enumerate().map(|(at, address)| (*address, Kind::Tls, at));
+        let redirect = config.http.redirect.iter().enumerate().map(|(at, address)| (*address, Kind::Redirect, at));
+        let plain = config.http.plain.iter().enumerate().map(|(at, address)| (*address, Kind::Plain, at));
+        let wanted: Vec<_> = listen.chain(redirect).chain(plain).collect();
         let is_wanted =
-            |open: &Open| wanted.iter().any(|(address, is, _)| (*address, *is) == (open.address, open.is_redirect));
+            |open: &Open| wanted.iter().any(|(address, is, _)| (*address, *is) == (open.address, open.kind));
         let (stay, mut close): (Vec<_>, Vec<_>) = self.doors.take().into_iter().partition(is_wanted);
-        let (mut bound, mut given_up, mut faults): (Vec<Bound>, Vec<(SocketAddr, bool)>, _) =
+        let (mut bound, mut given_up, mut faults): (Vec<Bound>, Vec<(SocketAddr, Kind)>, _) =
             (Vec::new(), Vec::new(), Vec::new());
-        for (address, is_redirect, at) in &wanted {
-            if stay.iter().any(|open| (open.address, open.is_redirect) == (*address, *is_redirect)) {
+        for (address, kind, at) in &wanted {
+            if stay.iter().any(|open| (open.address, open.kind) == (*address, *kind)) {
                 continue;
             }
-            let mut tried = self.bind(*address, *is_redirect);
+            let mut tried = self.bind(*address, *kind);
             // Another of our own may be in the way, such as the wildcard that this one takes the place of.
             if tried.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse) {
                 let is_in_the_way = |open: &Open| open.address.port() == address.port();
                 let (in_the_way, others): (Vec<Open>, _) = close.into_iter().partition(is_in_the_way);
                 close = others;
                 for open in in_the_way {
-                    given_up.push((open.address, open.is_redirect));
+                    given_up.push((open.address, open.kind));
                     open.close();
                 }
-                tried = self.bind(*address, *is_redirect);
+                tried = self.bind(*address, *kind);
             }
             match tried {
                 Ok(door) => bound.push(door),
                 Err(error) => {
-                    let leaf = if *is_redirect { "http.redirect" } else { "http.listen" };
+                    let leaf = match kind {
+                        Kind::Tls => "http.listen",
+                        Kind::Redirect => "http.redirect",
+                        Kind::Plain => "http.plain",
+                    };
                     let problem = Problem::Other(refused(*address, &error));
                     faults.push(Fault { path: format!("{leaf}[{at}]"), problem });
                 }
@@ -136,7 +152,7 @@ impl Live {
             return Ok(());
         }
         drop(bound);
-        let again = given_up.into_iter().filter_map(|(address, is_redirect)| match self.bind(address, is_redirect) {
+        let again = given_up.into_iter().filter_map(|(address, kind)| match self.bind(address, kind) {
             Ok(bound) => self.accept_at(bound),
             Err(error) => {
                 log::error!("http: {address} was closed for a moment and cannot be listened on again: {error}");
@@ -147,25 +163,28 @@ impl Live {
         Err(faults)
     }
 
-    fn bind(&self, address: SocketAddr, is_redirect: bool) -> io::Result<Bound> {
+    fn bind(&self, address: SocketAddr, kind: Kind) -> io::Result<Bound> {
         let listener = net::listen(address)?;
         let held = listener.get_ref().try_clone()?;
         let tls = Rc::clone(&self.tls);
-        let door =
-            if is_redirect { Door::Plain(listener) } else { Door::Tls(listener, Box::new(move || tls.acceptor())) };
-        Ok(Bound { address, is_redirect, door, listener: held })
+        let door = if kind == Kind::Tls {
+            Door::Tls(listener, Box::new(move || tls.acceptor()))
+        } else {
+            Door::Plain(listener)
+        };
+        Ok(Bound { address, kind, door, listener: held })
     }
 
     fn accept_at(&self, bound: Bound) -> Option<Open> {
-        let Bound { address, is_redirect, door, listener } = bound;
+        let Bound { address, kind, door, listener } = bound;
         let (executor, server) = (self.executor.upgrade()?, Rc::clone(&self.server));
-        let task = if is_redirect {
+        let task = if kind == Kind::Redirect {
             executor.spawn(server.serve(door, Rc::new(Redirect { port: Rc::clone(&self.port) })))
         } else {
             executor.spawn(server.serve(door, Rc::<Watching>::clone(&self.service)))
         };
         log::debug!("http: listening on {address}");
-        Some(Open { address, is_redirect, listener, task })
+        Some(Open { address, kind, listener, task })
     }
 
     /// Runs a job that waits for the device where it holds nobody up.
@@ -216,7 +235,7 @@ impl Outside for Live {
         let changed = config::changed(before, after);
         let is_changed = |stanza: &str| changed.iter().any(|leaf| config::is_within(leaf.path, stanza));
         // First what can fail.
-        if is_changed("http.listen") || is_changed("http.redirect") {
+        if ["http.listen", "http.redirect", "http.plain"].into_iter().any(is_changed) {
             self.open_doors(after)?;
         }
         for leaf in &changed {

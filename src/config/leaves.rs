@@ -228,6 +228,19 @@ pub static LEAVES: &[Leaf] = &[
         get: |c| c.http.redirect.iter().map(ToString::to_string).collect(),
     },
     Leaf {
+        path: "http.plain",
+        schema: Schema::array(
+            &LISTEN,
+            16,
+            "Where everything is served without TLS: passwords and keys can be read on the way.",
+        )
+        .default(Default::List(&[])),
+        unit: "",
+        flags: &[Flag::Confirm],
+        set: |c, v| c.http.plain = texts(v).filter_map(|t| t.parse().ok()).collect(),
+        get: |c| c.http.plain.iter().map(ToString::to_string).collect(),
+    },
+    Leaf {
         path: "http.head_bytes",
         schema: Schema::integer(1_024, 64 << 10, "Longest head of a request.").default(Default::Integer(16 << 10)),
         unit: "bytes",

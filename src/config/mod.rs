@@ -116,6 +116,8 @@ pub struct Http {
     pub listen: Vec<SocketAddr>,
     /// Where plain HTTP is sent on to HTTPS.
     pub redirect: Vec<SocketAddr>,
+    /// Where the API is served without TLS.
+    pub plain: Vec<SocketAddr>,
     /// Bytes of a request's head.
     pub head_bytes: usize,
     /// Header fields of a request.

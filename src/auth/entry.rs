@@ -149,6 +149,8 @@ impl Auth {
                 From::Local(_) => return Some(Rc::clone(&self.local.user)),
                 From::Address(_) => return None,
             },
+            // Whom a network stands for is the config's to say.
+            Credential::Network => return None,
             Credential::Password { user, .. } => return Some(names::bare(user).into()),
             Credential::Ticket { ticket, .. } => return Some(names::bare(ReadTicket::read(ticket)?.user).into()),
             Credential::Key(key) => {

@@ -32,6 +32,7 @@ use super::key::GroupKey;
 use super::question::{Answer, Honesty, Question, Row, Source, Step, Table, TableQuestion, What};
 use super::run::MAX_GAPS;
 use super::table::scaled;
+use super::values::{self, ValuesQuestion};
 use super::words::{CountBy, Direction, GroupBy};
 
 /// More time than this is read from the rollups although the history has it.
@@ -46,6 +47,8 @@ const PIECE: usize = 32;
 pub struct Rolled {
     measure: Measure,
     rows: usize,
+    /// The general ranking that is asked, if it is one.
+    values: Option<Box<ValuesQuestion>>,
     range: (Time, Time),
     walk: Walk,
     /// What the meter holds, until the first step.
@@ -91,13 +94,16 @@ impl Rolled {
         rollups: &Rollups,
         kept: &mut RollupStore,
     ) -> Option<Self> {
-        let Question { from, to, filter: None, user_filter: None, what: What::Table(table) } = question else {
-            return None;
-        };
-        let (dimension, measure) = measure(table)?;
+        let Question { from, to, filter: None, user_filter: None, what } = question else { return None };
         let range = (*from, *to);
+        let (table, values) = match what {
+            What::Table(table) => (table.clone(), None),
+            What::Values(values) => (values::rolled::ranking(values, range)?, Some(values.clone())),
+            What::Sessions { .. } | What::Count => return None,
+        };
+        let (dimension, measure) = measure(&table)?;
         match Self::begin((dimension, measure), range, now, store, rollups, kept) {
-            Ok(rolled) => rolled.map(|rolled| Self { rows: table.rows, ..rolled }),
+            Ok(rolled) => rolled.map(|rolled| Self { rows: table.rows, values, ..rolled }),
             Err(error) => {
                 log::error!("rollups: {error}; the history answers");
                 None
@@ -130,7 +136,17 @@ impl Rolled {
             honesty.gaps.push((end, to));
         }
         let work = Work::Rows(Box::new(Merger::new(dimension)));
-        Ok(Some(Self { measure, rows: 0, range: (from, to), walk, extra: Some(extra), next: 0, work, honesty }))
+        Ok(Some(Self {
+            measure,
+            rows: 0,
+            values: None,
+            range: (from, to),
+            walk,
+            extra: Some(extra),
+            next: 0,
+            work,
+            honesty,
+        }))
     }
 
     /// Adds what a session still being captured has counted since its last update.
@@ -147,7 +163,15 @@ impl Rolled {
             self.walk.join(&extra);
         }
         for _ in 0..PIECE {
-            let Some((window, part)) = kept.part(&self.walk, self.next) else { return self.end_of_walk() };
+            let Some((window, part)) = kept.part(&self.walk, self.next) else {
+                return match (self.end_of_walk(), &self.values) {
+                    (Step::Done(Answer::Table(table)), Some(values)) => {
+                        let values = values::rolled::values_of((**values).clone(), self.range.0, &table);
+                        Step::Done(Answer::Values(Box::new(values)))
+                    }
+                    (step, _) => step,
+                };
+            };
             self.next += 1;
             self.add(window, part);
         }

@@ -29,8 +29,9 @@
 //!   `time()` takes the narrowest width of [`plan::WIDTHS`] that makes at most 120 points.
 //! - Without `{..}`, rows are in the order of time where there is `time()`, else by the values, largest first, then by the keys.
 //! - Arithmetic is done on what was added up: `retrans.pdus / pdus` is a ratio of sums.
-//! - `degradation_mode`: every answer comes from the history so far, and says how far it reaches; `"unlimited"` may take an hour in
-//!   place of a minute.
+//! - `degradation_mode`: `"fast"`, and where nothing is said: sums of traffic and pdus by application, by client and server or by
+//!   source, maybe by days, come from the rollups where the history does not reach or is longer than two days; everything else
+//!   from the history. `"precise"`: from the history. `"unlimited"`: the same, for an hour in place of a minute.
 //! - Deviations from PVX: fields that a flow does not tell are known by name and have the status `ignored` (as a key, `null`);
 //!   `WHERE` compares a field with a literal, not with another field; one expression is a text, an address and so on by its
 //!   field, so `client.ip = "10.0.0.1"` is right too.

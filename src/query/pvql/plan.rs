@@ -40,11 +40,11 @@ pub struct World<'a> {
     pub zones: &'a [(u16, String)],
 }
 
-/// Where an answer may come from, and how long it may take. General rankings are answered from the history in every mode so
-/// far ([`crate::query::Rolled`] knows rankings by one entity alone), so `fast` and nothing said are the same.
+/// Where an answer may come from, and how long it may take. The planner of [`crate::query::Rolled`] decides in both of the first
+/// modes, which are the same so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// From the rollups, where these can answer.
+    /// As [`Mode::Automatic`].
     Fast,
     /// From the rollups, where these can answer and the history does not reach or is very long.
     #[default]

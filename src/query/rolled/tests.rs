@@ -311,3 +311,75 @@ fn the_history_answers_what_it_holds_unless_that_is_long() {
     assert!(!uncounted(DAY), "the history was given something that the rollups never counted");
     assert!(uncounted(DAY - HOUR), "where the history does not reach, what they counted is all there is");
 }
+
+#[test]
+fn pvql_over_a_long_range_is_answered_from_the_rollups_as_from_the_history() {
+    use crate::query::pvql::{World, plan};
+    use crate::query::values::{Answered, Number, Values};
+
+    fn rows(values: &Values) -> Vec<(Vec<String>, i128)> {
+        let row = |at| {
+            let (keys, columns) = values.row(at).unwrap();
+            let Answered::Number(Number::Whole(sum)) = columns[0] else { panic!("{columns:?}") };
+            (keys.iter().map(|key| key.text(values.names())).collect(), sum)
+        };
+        (0..values.len()).map(row).collect()
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let mut box_ = Box_::new(&scratch.path().join("rollups"));
+    let end = DAY + 72 * HOUR;
+    let ask = |expr: &str| {
+        let text = format!("{expr} SINCE {DAY} UNTIL {end}");
+        let planned = plan(&text, &std::collections::BTreeMap::new(), &World { now: at(end), zones: &[] }).unwrap();
+        let what = What::Values(Box::new(planned.values));
+        Question { from: planned.from, to: planned.to, filter: planned.filter, user_filter: None, what }
+    };
+    for (expr, exact) in [
+        ("traffic, pdus", true),
+        ("pdus BY time(86400)", true),
+        ("traffic BY application TOP 3", false),
+        ("traffic BY client.ip, server.ip TOP 3 HAVING traffic > 0", false),
+    ] {
+        let question = ask(expr);
+        let mut rolled = Rolled::new(&question, box_.now, &box_.whole, &box_.rollups, &mut box_.kept).expect(expr);
+        let found = loop {
+            match rolled.step(&mut box_.kept) {
+                Step::Busy => {}
+                Step::Done(Answer::Values(values)) => break rows(&values),
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut run = Run::new(question, Limits::default(), KEY, &box_.whole).unwrap();
+        let truth = loop {
+            match run.step(Time::ZERO, &box_.whole) {
+                Step::Busy => {}
+                Step::Done(Answer::Values(values)) => break rows(&values),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(rolled.honesty().source, Source::Rollups);
+        if exact {
+            assert_eq!(found, truth, "{expr}");
+        } else {
+            let error = i128::from(rolled.honesty().rank_error);
+            let is_near =
+                |((_, found), (_, truth)): (&(Vec<String>, i128), &(Vec<String>, i128))| (truth - found).abs() <= error;
+            assert!(
+                found.len() == truth.len() && found.iter().zip(&truth).all(is_near),
+                "{expr}: {found:?} {truth:?} {error}"
+            );
+        }
+    }
+    for expr in [
+        "traffic BY client.port",
+        "sessions",
+        "traffic WHERE layer = tcp",
+        "#client.ip",
+        "client.traffic",
+        "traffic, pdus BY time(86400)",
+        "traffic BY time(3600)",
+    ] {
+        let question = ask(expr);
+        assert!(Rolled::new(&question, box_.now, &box_.whole, &box_.rollups, &mut box_.kept).is_none(), "{expr}");
+    }
+}

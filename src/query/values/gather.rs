@@ -215,6 +215,14 @@ impl Gather {
         }
     }
 
+    /// Adds sums that are known to a row.
+    pub(in crate::query) fn put(&mut self, keys: &[Cell], sums: &[u128]) {
+        let first = self.find_or_insert(keys) * self.question.aggregates.len();
+        for (sum, more) in self.sums.iter_mut().skip(first).zip(sums) {
+            *sum = sum.saturating_add(*more);
+        }
+    }
+
     fn find_or_insert(&mut self, keys: &[Cell]) -> usize {
         let hash = self.key.hash_one(keys);
         let width = keys.len();

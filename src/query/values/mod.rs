@@ -20,6 +20,7 @@ mod answer;
 mod cell;
 mod formula;
 mod gather;
+pub(super) mod rolled;
 mod sets;
 
 use std::time::Duration;

@@ -99,9 +99,16 @@ impl Keeper {
         }
     }
 
-    /// Makes the rollups durable when that is due, for ever. Apart from the history, which must not wait for them.
+    /// Makes the rollups durable when that is due, and the audit log, for ever. Apart from the history, which must not wait for
+    /// them.
     pub async fn sync_rollups(self) {
         loop {
+            let log = self.world.auth.borrow_mut().take_audit_sync();
+            if let Some(log) = log
+                && let Some(Err(error)) = self.offloaded(move || log.sync()).await
+            {
+                log::error!("audit: what was written could not be made durable: {error}");
+            }
             let job = self.world.rollup_store.borrow_mut().as_mut().and_then(|store| store.take_flush(time::now()));
             if let Some(job) = job
                 && let Some(result) = self.offloaded(move || job.run()).await

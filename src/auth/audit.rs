@@ -1,10 +1,12 @@
 //! The audit log: who, from where, by what, what, before and after; every refusal and every change; never a secret.
 //!
-//! One JSON object a line in `audit.jsonl`; a full file becomes `audit.1.jsonl` in place of the one before, so that there are
-//! at most two of [`FULL`] octets. The same lines go to the log, target `audit`. Of refusals at most 20 a second are written,
-//! so that a flood of them cannot wash out the rest; how many were left out is said. A line that a power cut tore is left
-//! out when it is read. Lines are written without waiting for the device.
+//! One JSON object a line. Changes go to `audit.jsonl`; logins and refusals, which everybody can make as many of as they like,
+//! to `logins.jsonl`, so that they cannot wash out who changed what. A full file becomes `audit.1.jsonl` or `logins.1.jsonl` in
+//! place of the one before, so that there are at most four of [`FULL`] octets. The same lines go to the log, target `audit`. Of
+//! refusals at most 20 a second are written; how many were left out is said. A line that a power cut tore is left out when
+//! it is read. Lines are written without waiting for the device; changes are synced about once a second.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -20,11 +22,14 @@ use crate::schema::format::moment;
 /// Refusals a second.
 const CEILING: u32 = 20;
 
-/// The file that is written to, relative to the data folder.
-pub(super) const FILE: &str = "audit.jsonl";
+/// The files that are written to, relative to the data folder: of changes, and of logins and refusals.
+pub(super) const FILES: [&str; 2] = ["audit.jsonl", "logins.jsonl"];
 
-/// That, and the full one before it.
-const FILES: [&str; 2] = [FILE, "audit.1.jsonl"];
+/// What they become when they are full.
+const FULL_FILES: [&str; 2] = ["audit.1.jsonl", "logins.1.jsonl"];
+
+/// The operations that log in; every use of them is a change, but none that somebody looks for after months.
+const LOGINS: &[&str] = &["sessionkey", "ticket", "oauth.login", "oauth.token"];
 
 /// Octets of a full file.
 const FULL: u64 = 256 * 1024;
@@ -67,39 +72,30 @@ pub struct Search<'a> {
 /// The log.
 #[derive(Debug)]
 pub(super) struct Audit {
-    disk: Arc<dyn Disk>,
-    /// None where it cannot be written to.
-    file: Option<Arc<dyn File>>,
-    length: u64,
+    changes: Lines,
+    logins: Lines,
     second: u64,
     written: u32,
     left_out: u64,
 }
 
-impl Audit {
-    /// Goes on with the file.
-    pub(super) fn open(disk: Arc<dyn Disk>) -> Self {
-        let mut audit = Self { disk, file: None, length: 0, second: 0, written: 0, left_out: 0 };
-        audit.open_file();
-        audit
-    }
+/// Lines of one kind: a file, and the full one before it.
+#[derive(Debug)]
+struct Lines {
+    disk: Arc<dyn Disk>,
+    name: &'static str,
+    full_name: &'static str,
+    /// None where it cannot be written to.
+    file: Option<Arc<dyn File>>,
+    length: u64,
+    is_unsynced: bool,
+}
 
-    fn open_file(&mut self) {
-        let opened = self.disk.open(Path::new(FILES[0]), true).and_then(|file| {
-            let length = file.len()?;
-            // A power cut may have torn the last line: what comes next begins one of its own.
-            if length > 0 {
-                file.write_at(b"\n", length)?;
-            }
-            Ok((if length > 0 { length + 1 } else { 0 }, file))
-        });
-        match opened {
-            Ok((length, file)) => (self.length, self.file) = (length, Some(file)),
-            Err(error) => {
-                log::error!("audit: {}: {error}; lines go to the log alone", FILES[0]);
-                self.file = None;
-            }
-        }
+impl Audit {
+    /// Goes on with the files.
+    pub(super) fn open(disk: &Arc<dyn Disk>) -> Self {
+        let [changes, logins] = [0, 1].map(|kind| Lines::open(Arc::clone(disk), FILES[kind], FULL_FILES[kind]));
+        Self { changes, logins, second: 0, written: 0, left_out: 0 }
     }
 
     /// Writes that someone was not let in, or may not do something; or counts that the line was left out.
@@ -110,7 +106,7 @@ impl Audit {
         let user = shortened(user);
         let what = if operation.is_empty() { String::new() } else { format!(": may not {operation}") };
         log::info!(target: "audit", "refused: user {user:?} from {from}: {why:?}{what}");
-        self.write(&json!({
+        self.logins.write(&json!({
             "time": now.to_string(), "user": user, "means": "", "from": from.to_string(), "operation": operation,
             "target": "", "outcome": format!("refused: {why:?}"), "before": null, "after": null,
         }));
@@ -131,55 +127,32 @@ impl Audit {
         if line.to_string().len() > LONGEST {
             (line["before"], line["after"]) = (Value::from("too long"), Value::from("too long"));
         }
-        self.write(&line);
-    }
-
-    fn write(&mut self, line: &Value) {
-        let line = format!("{line}\n");
-        if self.length > 0 && self.length + line.len() as u64 > FULL {
-            if let Err(error) = self.disk.rename(Path::new(FILES[0]), Path::new(FILES[1])) {
-                log::error!("audit: the full file cannot be put aside: {error}");
-                return;
-            }
-            self.open_file();
-        }
-        let Some(file) = &self.file else { return };
-        match file.write_at(line.as_bytes(), self.length) {
-            Ok(()) => self.length += line.len() as u64,
-            Err(error) => log::error!("audit: a line cannot be written: {error}"),
+        if LOGINS.contains(operation) {
+            self.logins.write(&line);
+        } else {
+            self.changes.write(&line);
         }
     }
 
-    /// What to sync so that the lines so far survive a power cut.
-    pub(super) fn file(&self) -> Option<Arc<dyn File>> {
-        self.file.clone()
+    /// What to sync so that the changes so far survive a power cut. Logins and refusals are left to the system: a stranger could
+    /// wear out the flash.
+    pub(super) fn take_sync(&mut self) -> Option<Arc<dyn File>> {
+        std::mem::take(&mut self.changes.is_unsynced).then(|| self.changes.file.clone()).flatten()
     }
 
     /// The latest lines that are wanted, the latest first.
     pub(super) fn search(&self, search: &Search<'_>) -> io::Result<Vec<Value>> {
-        let mut found = Vec::new();
-        for name in FILES {
-            let Some(bytes) = read_all(&*self.disk, Path::new(name))? else { continue };
-            for line in bytes.split(|b| *b == b'\n').rev() {
-                if found.len() >= search.limit {
-                    return Ok(found);
-                }
-                let Ok(line) = serde_json::from_slice::<Value>(line) else { continue };
-                let time = line["time"].as_str().and_then(moment).unwrap_or(Time::ZERO);
-                let is_theirs = search.user.is_none_or(|user| line["user"] == user);
-                if is_theirs && (search.from..search.to).contains(&time) {
-                    found.push(line);
-                }
-            }
-        }
-        Ok(found)
+        let mut found = self.changes.search(search)?;
+        found.extend(self.logins.search(search)?);
+        found.sort_by_key(|(time, _)| Reverse(*time));
+        Ok(found.into_iter().take(search.limit).map(|(_, line)| line).collect())
     }
 
     fn admits(&mut self, now: Time) -> bool {
         if now.secs() != self.second {
             if self.left_out > 0 {
                 log::warn!(target: "audit", "{} lines left out: more than {CEILING} in a second", self.left_out);
-                self.write(&json!({
+                self.logins.write(&json!({
                     "time": now.to_string(), "user": "-", "means": "", "from": "", "operation": "", "target": "",
                     "outcome": format!("{} refusals left out", self.left_out), "before": null, "after": null,
                 }));
@@ -195,21 +168,90 @@ impl Audit {
     }
 }
 
+impl Lines {
+    fn open(disk: Arc<dyn Disk>, name: &'static str, full_name: &'static str) -> Self {
+        let mut lines = Self { disk, name, full_name, file: None, length: 0, is_unsynced: false };
+        lines.open_file();
+        lines
+    }
+
+    fn open_file(&mut self) {
+        let opened = self.disk.open(Path::new(self.name), true).and_then(|file| {
+            let length = file.len()?;
+            // A power cut may have torn the last line: what comes next begins one of its own.
+            if length > 0 {
+                file.write_at(b"\n", length)?;
+            }
+            Ok((if length > 0 { length + 1 } else { 0 }, file))
+        });
+        match opened {
+            Ok((length, file)) => (self.length, self.file) = (length, Some(file)),
+            Err(error) => {
+                log::error!("audit: {}: {error}; lines go to the log alone", self.name);
+                self.file = None;
+            }
+        }
+    }
+
+    fn write(&mut self, line: &Value) {
+        let line = format!("{line}\n");
+        if self.length > 0 && self.length + line.len() as u64 > FULL {
+            if let Err(error) = self.disk.rename(Path::new(self.name), Path::new(self.full_name)) {
+                log::error!("audit: the full file cannot be put aside: {error}");
+                return;
+            }
+            self.open_file();
+        }
+        let Some(file) = &self.file else { return };
+        match file.write_at(line.as_bytes(), self.length) {
+            Ok(()) => (self.length, self.is_unsynced) = (self.length + line.len() as u64, true),
+            Err(error) => log::error!("audit: a line cannot be written: {error}"),
+        }
+    }
+
+    /// The latest lines that are wanted with their times, the latest first.
+    fn search(&self, search: &Search<'_>) -> io::Result<Vec<(Time, Value)>> {
+        let mut found = Vec::new();
+        // Parsing is what takes time: most lines are of others.
+        let name = search.user.map(|user| Value::from(user).to_string());
+        for file in [self.name, self.full_name] {
+            let Some(bytes) = read_all(&*self.disk, Path::new(file))? else { continue };
+            for line in bytes.split(|b| *b == b'\n').rev() {
+                if found.len() >= search.limit {
+                    return Ok(found);
+                }
+                let Ok(line) = str::from_utf8(line) else { continue };
+                if name.as_ref().is_some_and(|name| !line.contains(name.as_str())) {
+                    continue;
+                }
+                let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+                let time = line["time"].as_str().and_then(moment).unwrap_or(Time::ZERO);
+                let is_theirs = search.user.is_none_or(|user| line["user"] == user);
+                if is_theirs && (search.from..search.to).contains(&time) {
+                    found.push((time, line));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// A name as a stranger sent it, cut to what a line bears.
 fn shortened(user: &str) -> &str {
     user.char_indices().nth(64).map_or(user, |(at, _)| &user[..at])
 }
 
 /// Words in the names of properties whose values are secret.
-const SECRET: &[&str] = &["password", "secret", "private", "key", "hash", "token", "csrf", "digest"];
+const SECRET: &[&str] = &["password", "secret", "private"];
+/// Words at the end of such names: a `tokenid` is none, nor is what `keys` counts.
+const SECRET_AT_END: &[&str] = &["key", "hash", "token", "csrf", "digest"];
 
 /// A value with what is secret replaced by stars.
 fn masked(value: &Value) -> Value {
     match value {
         Value::Object(properties) => {
-            let is_secret = |name: &str| SECRET.iter().any(|word| name.to_ascii_lowercase().contains(word));
             let mask = |(name, value): (&String, &Value)| {
-                let hide = is_secret(name) && value.is_string();
+                let hide = is_secret(name) && !matches!(value, Value::Null | Value::Bool(_));
                 (name.clone(), if hide { Value::from("***") } else { masked(value) })
             };
             Value::Object(properties.iter().map(mask).collect())
@@ -219,6 +261,11 @@ fn masked(value: &Value) -> Value {
     }
 }
 
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|word| name.contains(word)) || SECRET_AT_END.iter().any(|word| name.ends_with(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,7 +273,7 @@ mod tests {
 
     fn audit() -> (Audit, Arc<dyn Disk>) {
         let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
-        (Audit::open(Arc::clone(&disk)), disk)
+        (Audit::open(&disk), disk)
     }
 
     fn change<'a>(user: &'a str, target: &'a str, after: &'a Value) -> Change<'a> {
@@ -254,6 +301,11 @@ mod tests {
         let value = json!({ "name": "a", "Password": "p", "list": [{ "client_secret": "s", "n": 1 }], "keys": 3 });
         let stars = json!({ "name": "a", "Password": "***", "list": [{ "client_secret": "***", "n": 1 }], "keys": 3 });
         assert_eq!(masked(&value), stars);
+        let names =
+            json!({ "tokenid": "t1", "full-tokenid": "a@weir!t1", "keys": "a list", "passwords": ["p"], "key": 7 });
+        let stars =
+            json!({ "tokenid": "t1", "full-tokenid": "a@weir!t1", "keys": "a list", "passwords": "***", "key": "***" });
+        assert_eq!(masked(&names), stars, "a name is no secret, and a secret may be no text");
     }
 
     #[test]
@@ -268,7 +320,7 @@ mod tests {
         let (from, to) = (Time::from_secs(3), Time::from_secs(8));
         assert_eq!(targets(&audit, Search { from, to, ..ALL }), ["7", "6", "5", "4", "3"]);
         assert_eq!(targets(&audit, Search { user: Some("b"), limit: 2, ..ALL }), ["9", "7"]);
-        let again = Audit::open(disk);
+        let again = Audit::open(&disk);
         assert_eq!(targets(&again, Search { limit: 1, ..ALL }), ["9"], "after a restart");
     }
 
@@ -280,11 +332,28 @@ mod tests {
             audit.change(Time::from_secs(n), &change("a", &n.to_string(), &long));
         }
         let files = disk.list(Path::new("")).unwrap();
-        assert_eq!(files.len(), 2);
+        assert_eq!(files.len(), 3, "of changes two");
         assert!(files.iter().all(|(_, length)| *length <= FULL), "{files:?}");
         let lines = audit.search(&ALL).unwrap();
         assert_eq!(lines[0]["target"], "99");
         assert!((17..34).contains(&lines.len()), "{}", lines.len());
+    }
+
+    #[test]
+    fn no_number_of_logins_and_refusals_washes_out_who_changed_what() {
+        let (mut audit, disk) = audit();
+        audit.change(Time::ZERO, &change("admin", "user alice", &Value::Null));
+        let login = Change { operation: "sessionkey", ..change("alice", "session key", &Value::Null) };
+        for second in 1..5_000 {
+            audit.refused(Time::from_secs(second), From::Local(7), "x", "", &"Wrong");
+            audit.change(Time::from_secs(second), &login);
+        }
+        assert!(audit.take_sync().is_some() && audit.take_sync().is_none(), "once for what was written");
+        let of_admin = audit.search(&Search { user: Some("admin"), ..ALL }).unwrap();
+        assert_eq!(of_admin.len(), 1);
+        let all = audit.search(&Search { limit: 2, ..ALL }).unwrap();
+        assert_eq!((&all[0]["user"], &all[1]["user"]), (&json!("alice"), &json!("x")), "the latest first");
+        assert!(disk.list(Path::new("")).unwrap().iter().all(|(_, length)| *length <= FULL));
     }
 
     #[test]
@@ -300,7 +369,7 @@ mod tests {
         audit.change(Time::ZERO, &change("a", "1", &Value::Null));
         let file = disk.open(Path::new(FILES[0]), false).unwrap();
         file.truncate(file.len().unwrap() - 5).unwrap();
-        let mut audit = Audit::open(disk);
+        let mut audit = Audit::open(&disk);
         audit.change(Time::ZERO, &change("a", "2", &Value::Null));
         let lines = audit.search(&ALL).unwrap();
         assert_eq!(lines.len(), 1);

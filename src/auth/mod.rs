@@ -78,7 +78,7 @@ pub fn random_uuid() -> io::Result<String> {
 pub const ADMINISTRATOR: &str = "admin";
 
 /// The files that it makes in the data folder.
-pub const FILES: [&str; 3] = [users::FILE, signer::FILE, audit::FILE];
+pub const FILES: [&str; 4] = [users::FILE, signer::FILE, audit::FILES[0], audit::FILES[1]];
 
 /// Capacities and times.
 #[derive(Debug, Clone, Copy)]
@@ -240,7 +240,7 @@ impl Auth {
         let keys = Sessions::new(settings.keys, settings.key_age, true);
         let tickets = Sessions::new(settings.keys, Duration::from_secs(TICKET_AGE), false);
         let machines = Sessions::new(settings.keys, oauth::ACCESS_AGE, false);
-        let audit = Audit::open(Arc::clone(&disk));
+        let audit = Audit::open(&disk);
         let (remembered, throttle, codes) = (Remembered::default(), Throttle::default(), Codes::default());
         let everything = Rights::new(Grants::everything(), None, 0);
         let local = Identity { user: ADMINISTRATOR.into(), means: Means::Local, rights: Rc::new(everything) };
@@ -451,10 +451,9 @@ impl Auth {
         self.audit.search(search)
     }
 
-    /// What to sync so that the lines of the audit log so far survive a power cut.
-    #[must_use]
-    pub fn audit_file(&self) -> Option<Arc<dyn File>> {
-        self.audit.file()
+    /// What to sync so that the changes in the audit log so far survive a power cut; none where nothing was written since.
+    pub fn take_audit_sync(&mut self) -> Option<Arc<dyn File>> {
+        self.audit.take_sync()
     }
 
     /// How full the tables are.

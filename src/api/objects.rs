@@ -220,12 +220,14 @@ fn nets(call: &Call, name: &str) -> Result<Option<Vec<Net>>, Failure> {
 }
 
 /// Whose preferences a call is about, by what they are stored under: the user's id, because another may come to have the name.
-/// One's own are one's own; those of others need a privilege, and that their partition is the caller's.
+/// One's own are one's own; those of others need a privilege, and that their partition is the caller's. Who has a filter of
+/// their own sees none of others: dashboards name what others may see.
 fn owner(call: &Call, privilege: &'static str) -> Result<String, Failure> {
     let forbidden = || Failure::Refused(Refusal::Forbidden);
     let (who, name) = (call.identity.ok_or_else(forbidden)?, call.text("user"));
     let is_own = *who.user == *name;
-    if !is_own && !who.may(Access::Privilege(privilege), "/objects/prefs") {
+    let may_others = who.may(Access::Privilege(privilege), "/objects/prefs") && !who.rights().has_own_filter();
+    if !is_own && !may_others {
         return Err(forbidden());
     }
     let auth = call.world().auth.borrow();

@@ -16,26 +16,26 @@ use weir::schema::registry::{COUNT_BY, GROUP_BY, UNIQUE};
 use super::world::{Box_, NOW};
 
 /// Numbers that look random and are the same each time.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, most: u64) -> u64 {
+    pub(super) fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
     }
 
-    fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
+    pub(super) fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.below(list.len() as u64) as usize]
     }
 }
 
-fn records(dice: &mut Dice, number: u64) -> Vec<FlowRecord> {
+pub(super) fn records(dice: &mut Dice, number: u64) -> Vec<FlowRecord> {
     let mut records: Vec<FlowRecord> = (1..=number).map(|id| record(dice, id)).collect();
     records.sort_by_key(|record| record.last);
     records
 }
 
-fn record(dice: &mut Dice, id: u64) -> FlowRecord {
+pub(super) fn record(dice: &mut Dice, id: u64) -> FlowRecord {
     let first = Time::from_secs(NOW - 800 + dice.below(700));
     let counted = |dice: &mut Dice| Counters { packets: 1 + dice.below(50), bytes: 40 + dice.below(50_000) };
     let delta = [counted(dice), counted(dice)];
@@ -71,7 +71,7 @@ fn record(dice: &mut Dice, id: u64) -> FlowRecord {
     }
 }
 
-fn filter(dice: &mut Dice, depth: u32) -> String {
+pub(super) fn filter(dice: &mut Dice, depth: u32) -> String {
     if depth > 0 && dice.below(2) == 0 {
         let (a, b) = (filter(dice, depth - 1), filter(dice, depth - 1));
         return match dice.below(4) {
@@ -101,7 +101,7 @@ fn box_of(records: &[FlowRecord], limit: &Value) -> (Box_, Credential) {
     (made, alice)
 }
 
-fn question(dice: &mut Dice) -> (&'static str, Value) {
+pub(super) fn question(dice: &mut Dice) -> (&'static str, Value) {
     let mut given = json!({ "relative_time": dice.one_of(&["15m", "10m", "5m", "1d"]) });
     if dice.below(2) == 0 {
         given["filter"] = json!(filter(dice, 2));

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its world is not as it should be")]
 
+#[path = "../flowtraq/world.rs"]
+#[allow(dead_code, reason = "the other dialects' tests use the rest of it")]
+mod boxes;
+mod dialects;
 mod filters;
 mod oauth;
 mod world;

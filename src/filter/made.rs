@@ -68,11 +68,27 @@ impl Filter {
         Self { expr, internal: default_internal() }
     }
 
+    /// What its patterns cost together for each octet of a name; 0 without patterns.
+    #[must_use]
+    pub fn pattern_cost(&self) -> usize {
+        let mut cost = 0;
+        self.expr.visit(&mut |test| {
+            if let Value::Pattern(pattern) = &test.value {
+                cost += pattern.cost();
+            }
+        });
+        cost
+    }
+
     fn joined(mut parts: Vec<Self>, join: fn(Vec<Expr>) -> Expr) -> Result<Self, FilterError> {
         let mut terms = 0;
         parts.iter().for_each(|part| part.expr.visit(&mut |_| terms += 1));
         if terms > MAX_TERMS {
             let message = format!("expected at most {MAX_TERMS} comparisons, found {terms}");
+            return Err(FilterError { position: 0, message });
+        }
+        if parts.iter().map(Self::pattern_cost).sum::<usize>() > MOST_PATTERN_COST {
+            let message = "the patterns are too many or too large together; ask with fewer of them".to_owned();
             return Err(FilterError { position: 0, message });
         }
         if parts.len() == 1
@@ -115,10 +131,18 @@ impl Comparator {
 /// A pattern of names; two are the same where they are written the same. Matching takes time in proportion to the lengths of
 /// both.
 #[derive(Debug, Clone)]
-pub struct Pattern(regex_lite::Regex);
+pub struct Pattern {
+    regex: regex_lite::Regex,
+    /// See [`Pattern::cost`].
+    cost: usize,
+}
 
-/// Octets that a compiled pattern may take.
-const PATTERN_SIZE: usize = 64 * 1024;
+/// Octets that the smallest compiled patterns take, and what a cost of one stands for.
+const PATTERN_UNIT: usize = 1_024;
+/// Octets that a compiled pattern may take: about 0.5 ms for the longest name there can be.
+const PATTERN_SIZE: usize = 8 * PATTERN_UNIT;
+/// Most that the patterns of a filter may cost together: looking at one row must not hold the thread.
+pub const MOST_PATTERN_COST: usize = 16;
 /// Levels of brackets in a regular expression.
 const PATTERN_DEPTH: u32 = 32;
 /// Longest pattern, in octets.
@@ -138,8 +162,22 @@ impl Pattern {
 
     fn build(text: &str, any_case: bool) -> Result<Self, String> {
         let mut builder = regex_lite::RegexBuilder::new(text);
-        builder.case_insensitive(any_case).size_limit(PATTERN_SIZE).nest_limit(PATTERN_DEPTH);
-        builder.build().map(Self).map_err(|error| error.to_string())
+        builder.case_insensitive(any_case).nest_limit(PATTERN_DEPTH);
+        let mut size = PATTERN_UNIT;
+        loop {
+            match builder.size_limit(size).build() {
+                Ok(regex) => return Ok(Self { regex, cost: size / PATTERN_UNIT }),
+                // Too large, or wrong: the largest size tells.
+                Err(_) if size < PATTERN_SIZE => size *= 2,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    /// How much matching costs for each octet of a text, from 1 to 8.
+    #[must_use]
+    pub const fn cost(&self) -> usize {
+        self.cost
     }
 
     /// A glob that all of a text must fit: `*` is anything, `?` is one character.
@@ -171,11 +209,11 @@ impl Pattern {
     /// Whether a text fits.
     #[must_use]
     pub fn fits(&self, text: &str) -> bool {
-        self.0.is_match(text)
+        self.regex.is_match(text)
     }
 
     pub(super) fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.regex.as_str()
     }
 }
 
@@ -186,3 +224,26 @@ impl PartialEq for Pattern {
 }
 
 impl Eq for Pattern {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_bounded_one_by_one_and_together() {
+        assert_eq!(Pattern::glob("*.example.com", false).unwrap().cost(), 1);
+        let large = Pattern::regex("(abcdefgh|x){10}", false).unwrap();
+        assert!(large.cost() > 1, "{}", large.cost());
+        assert!(Pattern::regex("(a|a|a|a|a|a|a|a){100}b$", false).is_err(), "milliseconds for one name");
+        let many = |count: usize| {
+            let one = Filter::name_fits(Pattern::glob("*.example.com", false).unwrap());
+            Filter::any(vec![one; count])
+        };
+        for (count, good) in [(MOST_PATTERN_COST - 1, true), (MOST_PATTERN_COST, true), (MOST_PATTERN_COST + 1, false)]
+        {
+            assert_eq!(many(count).is_ok(), good, "{count}");
+        }
+        let nested = Filter::all(vec![many(MOST_PATTERN_COST).unwrap(), many(1).unwrap()]);
+        assert!(nested.is_err(), "brackets do not hide them");
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::base::Time;
 use crate::base::lru::HashKey;
+use crate::filter::Filter;
 use crate::flow::{Fields, FlowRecord};
 use crate::store::{Batch, Columns, DamagedBlock, Order, PAGE, Scan, Store, Waiting};
 
@@ -170,10 +171,15 @@ impl Run {
     /// Looks at as many updates of a block as fit into a step: each may belong to many stretches of time.
     fn gather(&mut self, batch: Batch, mut left: usize, weight: usize) -> Step {
         let mut spent = 0;
+        // An octet of a name costs a pattern about as much as a look at a row.
+        let patterns: usize = self.chooser.filters().map(Filter::pattern_cost).sum();
         while left > 0 && spent < STEP_LOOKS {
             left -= 1;
             let row = batch.row(left);
             spent += weight;
+            if patterns > 0 {
+                spent += patterns * row.server_name().map_or(0, str::len);
+            }
             if let Some(chosen) = self.chooser.choose(&row) {
                 self.honesty.updates += 1;
                 self.honesty.sampled |= row.origin().sampling > 1;

@@ -362,10 +362,8 @@ fn pvql_over_a_long_range_is_answered_from_the_rollups_as_from_the_history() {
             assert_eq!(found, truth, "{expr}");
         } else {
             let error = i128::from(rolled.honesty().rank_error);
-            let is_near =
-                |((_, found), (_, truth)): (&(Vec<String>, i128), &(Vec<String>, i128))| (truth - found).abs() <= error;
             assert!(
-                found.len() == truth.len() && found.iter().zip(&truth).all(is_near),
+                found.len() == truth.len() && found.iter().zip(&truth).all(|(a, b)| (a.1 - b.1).abs() <= error),
                 "{expr}: {found:?} {truth:?} {error}"
             );
         }

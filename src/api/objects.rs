@@ -8,7 +8,7 @@ use super::{Call, Failure, Handler, Outcome};
 use crate::auth::Refusal;
 use crate::filter::Net;
 use crate::objects::{Edit, Objects, TrafficGroup, Trouble};
-use crate::schema::registry::{OBJECTS_MODIFY, OBJECTS_READ};
+use crate::schema::registry::{LOG_AUDIT, OBJECTS_MODIFY};
 use crate::schema::{Access, Fault, Problem};
 
 /// As many bytes of a preference are too many for a line of the audit log.
@@ -76,7 +76,7 @@ fn delete(call: &Call) -> Outcome {
 /// `prefs`
 fn prefs(call: &Call) -> Outcome {
     let read = || {
-        let owner = owner(call, OBJECTS_READ)?;
+        let owner = owner(call, LOG_AUDIT)?;
         let objects = call.world().objects.borrow();
         let state = objects.state.as_ref().ok_or_else(no_state)?;
         let found = objects.prefs.get(state, &owner, &path(call)?)?;
@@ -220,7 +220,7 @@ fn nets(call: &Call, name: &str) -> Result<Option<Vec<Net>>, Failure> {
 }
 
 /// Whose preferences a call is about, by what they are stored under: the user's id, because another may come to have the name.
-/// One's own are one's own; those of others need a privilege, and that their partition is the caller's. Who has a filter of
+/// One's own are one's own; those of others need a privilege that ordinary users do not have, and that their partition is the caller's. Who has a filter of
 /// their own sees none of others: dashboards name what others may see.
 fn owner(call: &Call, privilege: &'static str) -> Result<String, Failure> {
     let forbidden = || Failure::Refused(Refusal::Forbidden);

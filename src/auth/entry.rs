@@ -304,7 +304,7 @@ impl Auth {
     pub fn own_session(means: &Means) -> Option<String> {
         match means {
             Means::Session(Handle(digest)) | Means::Ticket { handle: Handle(digest), .. } => Some(short(digest)),
-            Means::Bearer(id) => Some(id.to_string()),
+            Means::Bearer(id) | Means::Machine(id) => Some(id.to_string()),
             _ => None,
         }
     }

@@ -39,6 +39,8 @@ pub enum Means {
     ApiKey(Rc<str>),
     /// With a signed access token of this login.
     Bearer(Rc<str>),
+    /// With a signed access token that a client got for itself, in this session.
+    Machine(Rc<str>),
     /// From a network that the administrator named.
     Network,
 }
@@ -57,7 +59,7 @@ impl Means {
     /// Whether the user came in themselves, and not by something that was made for a program and may do less.
     #[must_use]
     pub const fn in_person(&self) -> bool {
-        !matches!(self, Self::Token(_) | Self::ApiKey(_))
+        !matches!(self, Self::Token(_) | Self::ApiKey(_) | Self::Machine(_))
     }
 }
 
@@ -72,7 +74,7 @@ impl fmt::Display for Means {
             Self::Network => f.write_str("network"),
             Self::Token(id) => write!(f, "token {id}"),
             Self::ApiKey(id) => write!(f, "key {id}"),
-            Self::Bearer(id) => write!(f, "bearer {id}"),
+            Self::Bearer(id) | Self::Machine(id) => write!(f, "bearer {id}"),
         }
     }
 }

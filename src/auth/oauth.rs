@@ -287,7 +287,7 @@ impl Auth {
     /// In the client's words.
     pub fn machine_token(&mut self, now: Time, from: From, id: &str, client: &Client) -> Result<Value, GrantError> {
         let session = random().map(uuid).map_err(|_| GrantError::new("server_error", "No random numbers"))?;
-        let identity = self.identity(now, &client.user, Means::Bearer(session.as_str().into()));
+        let identity = self.identity(now, &client.user, Means::Machine(session.as_str().into()));
         let identity = identity.ok_or_else(|| {
             GrantError::new("unauthorized_client", "The user that this client stands for may not come in")
         })?;
@@ -325,20 +325,21 @@ impl Auth {
             return None;
         }
         let login = self.users().ok()?.issued.logins.get(&*claims.session).map(|login| login.user.clone());
-        let user = match login {
-            Some(user) => user,
+        let (user, means) = match login {
+            Some(user) => (user, Means::Bearer(Rc::clone(&claims.session))),
             None => {
                 let client = self.users().ok()?.issued.clients.get(&*claims.client)?;
                 if client.user != *claims.user || !client.grants.iter().any(|grant| grant == "client_credentials") {
                     return None;
                 }
-                self.machines.find(self.steady(now), &plain(claims.session.as_bytes()))?.user.to_string()
+                let machine = self.machines.find(self.steady(now), &plain(claims.session.as_bytes()))?;
+                (machine.user.to_string(), Means::Machine(Rc::clone(&claims.session)))
             }
         };
         if user != *claims.user {
             return None;
         }
-        self.identity(now, &user, Means::Bearer(claims.session))
+        self.identity(now, &user, means)
     }
 
     /// The key that verifies access tokens, as a set of JSON Web Keys.

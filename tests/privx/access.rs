@@ -133,11 +133,15 @@ fn a_password_or_a_client_of_its_own_gets_tokens() {
         "and the login ends"
     );
 
-    let (id, secret, path) = client(&made, &["client_credentials"], &json!({ "user": "admin" }));
+    user(&made, "carol", &json!({}));
+    let (id, secret, path) = client(&made, &["client_credentials"], &json!({ "user": "carol" }));
     let got = token(&made, (&id, &secret), &[("grant_type", "client_credentials")]);
     assert_eq!(got.status, 200, "{}", got.body);
     let access = got.json()["access_token"].clone();
     assert_eq!(with_token(&made, Method::Get, SESSIONS, &access, b"").status, 200);
+    let body = json!({ "name": "for ever" }).to_string();
+    let made_key = with_token(&made, Method::Post, KEYS, &access, body.as_bytes());
+    assert_eq!(made_key.status, 403, "a program makes nothing that outlives it: {}", made_key.body);
     assert_eq!(call(&made, Method::Delete, &path, &Value::Null).status, 200);
     assert_eq!(with_token(&made, Method::Get, SESSIONS, &access, b"").status, 401, "with its client gone");
 }

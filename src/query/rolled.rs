@@ -16,7 +16,7 @@
 //! # Bounds
 //!
 //! The rollups are read twice, the second time for the series of the rows that will be shown, [`PIECE`] windows a step. Memory:
-//! that of [`Merger`] (1 MiB) and of [`Live`](crate::rollup::Live), then the cells of the answer.
+//! that of [`Merger`] (1 MiB) and of [`Live`], then the cells of the answer.
 
 use std::collections::HashMap;
 use std::time::Duration;

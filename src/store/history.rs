@@ -11,7 +11,7 @@
 //!
 //! Two hours are open at a time (the current, and the one before during its grace), plus closed ones until the next sync. Each
 //! holds at most [`BATCH_ROWS`] rows of some 60 octets; twice that while the device refuses to write, then updates are
-//! counted as lost. The journal holds at most [`JOURNAL_PRESSURE`] and what one interval adds.
+//! counted as lost. The journal holds at most 4 MiB and what one interval adds.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

@@ -108,7 +108,7 @@ fn blank_disk(scratch: &Path) -> Disk {
     let image = scratch.join("image");
     let name = image.to_str().unwrap();
     must("truncate", &["-s", DISK_BYTES, name]);
-    must("/sbin/mkfs.ext4", &["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", name]);
+    must("/sbin/mkfs.ext4", &["-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0", name]);
     Disk::new(fs::read(image).unwrap())
 }
 

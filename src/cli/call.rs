@@ -166,11 +166,13 @@ pub(super) fn parse(word: &str, arguments: &[OsString]) -> Result<Call, Stop> {
     let wrong = |text: String| Stop { text, wrong: true };
     let word = WORDS.into_iter().find(|known| *known == word).unwrap_or("usage");
     let path = arguments.first().map(|path| path.to_string_lossy().into_owned());
-    let path = tree::normal(&path.filter(|path| !path.starts_with('-')).unwrap_or_default());
+    let typed = path.filter(|path| !path.starts_with('-'));
+    let is_typed = typed.is_some();
+    let path = tree::normal(&typed.unwrap_or_default());
     let shown = if path.is_empty() { "/" } else { &path };
     let verb = VERBS.into_iter().find(|verb| verb.name() == word);
     let node = tree::node(&path);
-    let operation = verb.and_then(|verb| node.and_then(|node| node.operation(verb)));
+    let operation = verb.filter(|_| is_typed).and_then(|verb| node.and_then(|node| node.operation(verb)));
 
     let mut command = skeleton(word).bin_name(format!("weir {word}"));
     if let Some(operation) = operation {
@@ -568,6 +570,7 @@ mod tests {
         );
         assert!(parsed("get /flows").unwrap_err().text.contains("weir ls /flows"));
         assert!(parsed("get").unwrap_err().wrong);
+        assert!(parsed("get --help").is_err_and(|stop| !stop.wrong && stop.text.contains("<PATH>")));
         assert!(parsed("get /flows/table --help").is_err_and(|stop| !stop.wrong && stop.text.contains("--group_by")));
     }
 

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::issued::Issued;
 use super::privileges::{self, NO_ACCESS, Privileges, built_in};
 use super::rights::{Grants, Rights};
-use crate::base::Time;
 use crate::base::disk::{Disk, read_all};
+use crate::base::{self, Time};
 use crate::filter::Filter;
 
 /// The file, relative to the data folder.
@@ -448,11 +448,8 @@ pub(super) fn random() -> std::io::Result<[u8; 16]> {
 }
 
 /// A UUID of version 4 (RFC 9562, section 5.4) made of sixteen octets.
-pub(super) fn uuid(mut bytes: [u8; 16]) -> String {
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = super::digest::hexadecimal(&bytes);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+pub(super) fn uuid(bytes: [u8; 16]) -> String {
+    base::uuid(bytes, 4)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod lru;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;
+mod uuid;
 
 pub use connection::Connection;
 pub use cursor::{Cursor, Truncated};
@@ -20,3 +21,4 @@ pub use host::Host;
 pub use ip::{Ip, Mac};
 pub use lru::Lru;
 pub use time::Time;
+pub use uuid::uuid;

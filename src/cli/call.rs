@@ -242,7 +242,7 @@ fn argument(property: &'static crate::schema::Property) -> Arg {
         .long(property.name)
         .help(usage::help(property))
         .help_heading("Options of this call")
-        .value_name(usage::type_text(&property.schema).trim_matches(['<', '>']).to_owned())
+        .value_name(property.schema.type_name())
         .allow_hyphen_values(true);
     match property.schema.kind {
         Kind::Array { .. } => arg.action(ArgAction::Append),

@@ -3,26 +3,7 @@
 use std::fmt::Write;
 
 use super::tree::{Node, VERBS};
-use crate::schema::{Access, Kind, Operation, Property, Schema};
-
-/// More words of an enumeration than these are cut where space is short.
-const WORDS: usize = 12;
-
-/// What stands for a value of that schema: `<integer>`, `<a|b|c>`.
-#[must_use]
-pub fn type_text(schema: &Schema) -> String {
-    if !schema.typetext.is_empty() {
-        return schema.typetext.to_owned();
-    }
-    match schema.kind {
-        Kind::Word(words) if words.len() <= WORDS => format!("<{}>", words.join("|")),
-        Kind::Word(words) => format!("<{}|..>", words[..WORDS].join("|")),
-        Kind::Integer { min, max } if max < i64::MAX => format!("<integer ({min} - {max})>"),
-        Kind::Array { items, .. } => format!("{}..", type_text(items)),
-        Kind::Text { format, .. } if format.name() != "any" => format!("<{}>", format.name()),
-        _ => format!("<{}>", schema.type_name()),
-    }
-}
+use crate::schema::{Access, Operation, Property};
 
 /// One sentence on a property, with its default.
 #[must_use]
@@ -45,14 +26,14 @@ pub fn print(path: &str, node: &Node, verbose: bool) -> String {
         let _ = write!(out, "USAGE: weir {} {path}", operation.verb.name());
         for property in options(operation) {
             let (open, close) = if property.optional { ("[", "]") } else { ("", "") };
-            let _ = write!(out, " {open}--{} {}{close}", property.name, type_text(&property.schema));
+            let _ = write!(out, " {open}--{} {}{close}", property.name, property.schema.type_text());
         }
         let _ = writeln!(out, "\n\n  {}", operation.description);
         if verbose {
             let _ = writeln!(out, "  Who may: {}.", who(operation.access));
             for property in options(operation) {
                 let _ =
-                    writeln!(out, "\n  --{} {}\n      {}", property.name, type_text(&property.schema), help(property));
+                    writeln!(out, "\n  --{} {}\n      {}", property.name, property.schema.type_text(), help(property));
             }
             let _ = writeln!(out, "\n  Gives: {:#}", operation.result.to_json());
         }
@@ -91,7 +72,7 @@ mod tests {
         for name in ["filter", "group_by", "rows", "time_series"] {
             assert_eq!(text.matches(&format!("--{name} ")).count(), 1, "{name}: {text}");
         }
-        assert!(text.contains("[--rows <integer (1 - 10000)>]"), "{text}");
+        assert!(text.contains("[--rows <integer> (1 - 10000)]"), "{text}");
         assert!(print("/flows", &node("/flows").unwrap(), false).contains("weir ls /flows"));
     }
 

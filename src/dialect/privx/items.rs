@@ -9,6 +9,7 @@ use blake2::{Blake2s, Digest};
 use serde_json::Value;
 
 use super::failure::{Error, Fault};
+use crate::base;
 
 /// Most values of one criterion.
 const MOST_VALUES: usize = 256;
@@ -20,11 +21,7 @@ pub(super) fn uuid(collection: &str, name: &str) -> String {
     hash.update(collection.as_bytes());
     hash.update([0]);
     hash.update(name.as_bytes());
-    let mut bytes: [u8; 16] = hash.finalize().into();
-    bytes[6] = 0x80 | (bytes[6] & 0x0f);
-    bytes[8] = 0x80 | (bytes[8] & 0x3f);
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+    base::uuid(hash.finalize().into(), 8)
 }
 
 /// Which part of a collection, in which order.

@@ -16,6 +16,7 @@
 
 pub mod dns;
 mod ethernet;
+pub mod exported;
 pub mod hostname;
 pub mod http1;
 mod ip;

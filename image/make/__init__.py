@@ -1,0 +1,1 @@
+"""The steps of image/build, one file each."""

@@ -1,0 +1,52 @@
+"""Boards: board/NAME/image.json, each inheriting from another. See board/README.md for what the fields mean."""
+import json
+from dataclasses import dataclass
+
+from .failure import Failure
+
+DEEPEST = 4
+
+
+@dataclass(frozen=True)
+class Board:
+    """What an image of this board is made of."""
+
+    name: str
+    target: str  # of cross/build: x86_64, aarch64, armv7, armv6
+    debian: str  # Debian's word for the architecture
+    boot: str  # a key of disk.BOOTS
+    kernel: dict  # {"package": .., "suite": ..}
+    modules: list  # by name, without what they need
+    command_line: str  # the kernel's
+    loader: dict  # what the boot loader needs, see disk
+    data_mib: int  # size of the data partition before it grows
+    vendor: dict  # board/NAME/vendor.json, else base's
+
+
+def names(folder):
+    """Boards that an image can be made for."""
+    return sorted(path.parent.name for path in folder.glob("*/image.json") if not json.loads(path.read_text()).get("abstract"))
+
+
+def read(folder, name):
+    """The board with what it inherits: nearer values replace, lists that begin with "+" are added to."""
+    if name not in names(folder):
+        raise Failure(f"there is no board '{name}'; there are: {', '.join(names(folder))}")
+    merged, vendor, next_name, depth = {}, None, name, 0
+    while next_name and depth < DEEPEST:
+        path = folder / next_name / "image.json"
+        said = json.loads(path.read_text())
+        for key, value in said.items():
+            if key == "modules" and key in merged and merged[key][:1] == ["+"]:
+                merged[key] = [*value, *merged[key][1:]]
+            else:
+                merged.setdefault(key, value)
+        own = path.with_name("vendor.json")
+        if vendor is None and own.exists():
+            vendor = json.loads(own.read_text())
+        next_name, depth = said.get("inherits"), depth + 1
+    wanted = ["target", "debian", "boot", "kernel", "modules", "command_line", "loader", "data_mib"]
+    absent = [key for key in wanted if key not in merged]
+    if absent:
+        raise Failure(f"board {name}: image.json and what it inherits lack: {', '.join(absent)}")
+    return Board(name=name, vendor=vendor or {}, **{key: merged[key] for key in wanted})

@@ -19,7 +19,7 @@
 //! | 8 | [`http`], [`cli`]: the faces |
 //! | 7 | [`dialect`]: other systems' words for our operations |
 //! | 6 | [`api`]: the one path of a call |
-//! | 5 | [`query`], [`auth`], [`config`], [`objects`]: services that do not see each other |
+//! | 5 | [`query`], [`auth`], [`config`], [`objects`], [`update`]: services that do not see each other |
 //! | 4 | [`store`]: journal, segments, rollups and state on disk |
 //! | 3 | [`rollup`]: records to counters per dimension and window |
 //! | 2 | [`flow`], [`filter`], [`enrich`]: sessions, the filter language, what is added on arrival |
@@ -43,4 +43,5 @@ pub mod query;
 pub mod rollup;
 pub mod schema;
 pub mod store;
+pub mod update;
 pub mod wire;

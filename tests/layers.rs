@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("auth", 5),
     ("config", 5),
     ("objects", 5),
+    ("update", 5),
     ("store", 4),
     ("rollup", 3),
     ("flow", 2),

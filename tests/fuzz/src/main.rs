@@ -26,6 +26,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("http_host", weir::wire::http1::fuzz_http_host),
     ("geo_file", weir::enrich::geo::fuzz_geo),
     ("config", weir::config::fuzz_config),
+    ("update_bundle", weir::update::bundle::fuzz_bundle),
     ("x509", weir::wire::x509::fuzz_x509),
     ("rollup", weir::rollup::summary::fuzz_summary),
 ];

@@ -29,6 +29,7 @@ mod mutate;
 pub mod packet;
 mod ppp;
 pub mod protocol;
+pub mod sflow;
 mod span;
 pub mod tls;
 mod transport;

@@ -28,6 +28,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("config", weir::config::fuzz_config),
     ("update_bundle", weir::update::bundle::fuzz_bundle),
     ("x509", weir::wire::x509::fuzz_x509),
+    ("sflow", weir::wire::sflow::fuzz_sflow),
     ("rollup", weir::rollup::summary::fuzz_summary),
 ];
 

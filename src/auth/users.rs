@@ -429,7 +429,7 @@ fn joined(filters: &[&str]) -> Option<Filter> {
     }
     // Each was a filter when it was stored. Where together they are too long for one, nothing is seen rather than too much.
     let parsed = Filter::parse(&parts.join(" && "));
-    Some(parsed.unwrap_or_else(|_| Filter::parse("PROTO < 0").expect("it is a filter")))
+    Some(parsed.unwrap_or_else(|_| Filter::nothing()))
 }
 
 pub(super) fn text(of: &Value, key: &str) -> String {

@@ -6,8 +6,13 @@ use super::fields::Kind;
 use super::parse::{ENDS, FLAG_LETTERS};
 use super::{Expr, Net, Test, Value};
 
+/// What holds for nothing, and for everything: the language has no words for them.
+const NOTHING: &str = "PROTO < 0";
+const EVERYTHING: &str = "PROTO >= 0";
+
 pub(super) fn expr(f: &mut Formatter<'_>, expr: &Expr) -> Result {
     match expr {
+        Expr::Any(parts) | Expr::Odd(parts) if parts.is_empty() => f.write_str(NOTHING),
         Expr::Test(test) => comparison(f, test),
         Expr::Not(inner) => {
             f.write_str("!")?;
@@ -30,6 +35,9 @@ fn joined(f: &mut Formatter<'_>, parts: &[Expr], operator: &str, outer: &Expr) -
 }
 
 fn inside(f: &mut Formatter<'_>, inner: &Expr, outer: &Expr) -> Result {
+    if matches!(inner, Expr::All(parts) if parts.is_empty()) {
+        return f.write_str(EVERYTHING);
+    }
     if tightness(inner) > tightness(outer) || (tightness(inner) == tightness(outer) && matches!(outer, Expr::Not(_))) {
         return expr(f, inner);
     }

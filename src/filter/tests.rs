@@ -271,6 +271,26 @@ fn nothing_at_all_matches_everything() {
 }
 
 #[test]
+fn what_lets_nothing_or_everything_through_is_printed_as_what_does_so() {
+    let (nothing, everything, port) = (Filter::nothing, Filter::everything, || parsed("PORT == 443"));
+    let made = [
+        (nothing(), "PROTO < 0"),
+        (nothing().negated(), "!(PROTO < 0)"),
+        (everything().negated(), "!PROTO >= 0"),
+        (Filter::all(vec![port(), nothing()]).unwrap(), "PORT == 443 && (PROTO < 0)"),
+        (Filter::any(vec![everything(), nothing()]).unwrap(), "PROTO >= 0 || (PROTO < 0)"),
+        (Filter::any(Vec::new()).unwrap(), "PROTO < 0"),
+        (everything(), ""),
+    ];
+    for (filter, printed) in made {
+        assert_eq!(filter.to_string(), printed);
+        for record in [session(), FlowRecord::default()] {
+            assert_eq!(parsed(printed).matches(&record), filter.matches(&record), "{printed}");
+        }
+    }
+}
+
+#[test]
 fn what_is_printed_parses_to_the_same() {
     for (text, printed) in [
         ("srvip==1.2.3.4/32", "SRVIP == 1.2.3.4"),

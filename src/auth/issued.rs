@@ -143,10 +143,19 @@ impl Issued {
         self.tokens.get(&(user.to_owned(), id.to_owned()))
     }
 
-    /// Ends everything of a user who is no more.
+    /// Ends everything of a user who is no more. A client that stood for them stands for nobody, or whoever gets the name next
+    /// would find it speaking for them; where it came to tokens in no other way, it goes.
     pub fn forget_user(&mut self, user: &str) {
         self.tokens.retain(|(owner, _), _| owner != user);
         self.keys.retain(|_, key| key.user != user);
+        self.clients.retain(|_, client| {
+            if client.user == user {
+                client.user.clear();
+                client.grants.retain(|grant| grant != "client_credentials");
+            }
+            !client.grants.is_empty()
+        });
+        self.logins.retain(|_, login| self.clients.contains_key(&login.client));
         self.end_logins(user);
     }
 
@@ -310,6 +319,25 @@ mod tests {
         issued.add_login("l".into(), Login { turn: 3, created: made, used: made, ..Login::default() });
         issued.revoked.insert("d".into(), made);
         assert_eq!(Issued::parse(&Value::Object(issued.to_json())), Ok(issued));
+    }
+
+    #[test]
+    fn a_client_stands_for_nobody_whose_user_is_gone() {
+        let mut issued = Issued::default();
+        let client = |user: &str, grants: &[&str]| Client {
+            user: user.into(),
+            grants: grants.iter().map(|grant| (*grant).to_owned()).collect(),
+            ..Client::default()
+        };
+        issued.clients.insert("both".into(), client("alice", &["client_credentials", "password"]));
+        issued.clients.insert("alone".into(), client("alice", &["client_credentials"]));
+        issued.clients.insert("bob's".into(), client("bob", &["client_credentials"]));
+        issued.add_login("l".into(), Login { client: "alone".into(), user: "bob".into(), ..Login::default() });
+        issued.add_login("m".into(), Login { client: "both".into(), user: "bob".into(), ..Login::default() });
+        issued.forget_user("alice");
+        assert_eq!(issued.clients.keys().collect::<Vec<_>>(), ["bob's", "both"]);
+        assert_eq!(issued.clients["both"], client("", &["password"]));
+        assert_eq!(issued.logins.keys().collect::<Vec<_>>(), ["m"]);
     }
 
     #[test]

@@ -206,3 +206,18 @@ fn an_access_token_says_who_it_is_for() {
     let user = made.root("users.get", json!({ "userid": "alice" }));
     assert_eq!((&claims["userid"], &claims["aud"]), (&user["id"], &json!(app.id)));
 }
+
+#[test]
+fn who_gets_the_name_of_a_removed_user_finds_no_client_speaking_for_them() {
+    let made = box_with_alice();
+    let machine = client(&made, &["client_credentials"]);
+    let asked = json!({ "grant_type": "client_credentials" });
+    let token_of_alice = bearer(&token(&made, at(0), &machine, &asked).unwrap());
+    made.must(&token_of_alice, "version", json!({}));
+    made.root("users.delete", json!({ "userid": "alice" }));
+    assert_eq!(refused(made.call(&token_of_alice, "version", json!({}))), Refusal::Wrong, "dies at once");
+    made.user("alice", json!({ "roles": ["User"] }));
+    assert_eq!(refused(made.call(&token_of_alice, "version", json!({}))), Refusal::Wrong);
+    assert_eq!(error(token(&made, at(1), &machine, &asked)), "invalid_client");
+    assert_eq!(made.root("clients.list", json!({})), json!([]));
+}

@@ -88,6 +88,8 @@ pub enum Outcome {
     Hash {
         /// Blocking, tens of milliseconds.
         work: Box<dyn FnOnce() -> Hashed + Send>,
+        /// Work of the same mark gives the same: what one gave that is under way serves for all. None where it is like no other.
+        alike: Option<[u8; 32]>,
         /// Back on the main thread.
         resume: Box<dyn FnOnce(Time, Option<Hashed>) -> Outcome>,
     },
@@ -294,9 +296,11 @@ impl Api {
             Step::Known(identity) => then(now, identity),
             Step::Refused(refusal) => Failure::Refused(refusal).into(),
             Step::Verify(check) => {
+                let alike = Some(check.alike());
                 let (ticket, work) = check.into_parts();
                 let api = Rc::clone(self);
                 Outcome::Hash {
+                    alike,
                     work: Box::new(move || Hashed::Verified(work())),
                     resume: Box::new(move |now, hashed| {
                         let verified = hashed.map(|hashed| hashed == Hashed::Verified(true));

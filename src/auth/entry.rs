@@ -81,15 +81,22 @@ impl Auth {
         {
             return Step::Known(identity);
         }
-        if let Err(wait) = self.throttle.charge(steady, from, &user) {
+        let known = self.users.as_ref().ok().and_then(|users| users.find(&user));
+        let generation = known.map_or(0, |user| user.generation);
+        // A browser opens its connections at once: that is one try, and one comparison.
+        let alike = self.boot_key.digest(&[&digest, &generation.to_be_bytes()]);
+        let turn = self.verifying.join(alike);
+        if turn.is_first()
+            && let Err(wait) = self.throttle.charge(steady, from, &user)
+        {
             return self.refuse(now, from, &user, Refusal::Throttled { wait });
         }
         let known = self.users.as_ref().ok().and_then(|users| users.find(&user));
         // An unknown user costs the same work, so that time does not tell who exists.
         let hash = known.map(|user| user.hash.as_str()).filter(|hash| !hash.is_empty());
         let hash = hash.unwrap_or(password::NOBODY).to_owned();
-        let generation = known.map_or(0, |user| user.generation);
-        Step::Verify(Check { ticket: Ticket { user, from, digest, generation }, hash, password })
+        let ticket = Ticket { user, from, digest, generation, turn };
+        Step::Verify(Check { ticket, alike, hash, password })
     }
 
     /// Ends what [`Auth::begin`] began: `verified` is what the [`Check`] said, `None` where it was never run.
@@ -98,16 +105,20 @@ impl Auth {
     /// The refusal.
     pub fn finish(&mut self, now: Time, ticket: Ticket, verified: Option<bool>) -> Result<Identity, Refusal> {
         let steady = self.steady(now);
-        let Ticket { user, from, digest, generation } = ticket;
+        let Ticket { user, from, digest, generation, turn } = ticket;
         let Some(verified) = verified else {
-            self.throttle.refund(steady, from, &user);
+            if turn.is_first() {
+                self.throttle.refund(steady, from, &user);
+            }
             return Err(self.refused(now, from, &user, Refusal::Busy));
         };
         let found = self.users.as_ref().ok().and_then(|users| users.find(&user));
         let same = found.is_some_and(|user| user.generation == generation);
         match self.identity(now, &user, Means::Password).filter(|_| verified && same) {
             Some(identity) => {
-                self.throttle.succeeded(steady, from, &user);
+                if turn.is_first() {
+                    self.throttle.succeeded(steady, from, &user);
+                }
                 self.remembered.insert(steady, digest, &user);
                 self.seen(now, &user);
                 Ok(identity)

@@ -35,6 +35,7 @@ mod setup;
 pub mod signer;
 pub mod throttle;
 pub mod users;
+mod verifying;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,6 +62,7 @@ use setup::SetupGate;
 use signer::{Signer, TICKET_AGE};
 use throttle::Throttle;
 use users::Users;
+use verifying::{Turn, Verifying};
 
 use crate::base::disk::{Disk, File, replace};
 use crate::base::lru::HashKey;
@@ -106,14 +108,22 @@ pub enum Step {
 pub struct Check {
     /// To hand to [`Auth::finish`].
     pub ticket: Ticket,
+    /// Digest of name, password and state of the user.
+    alike: [u8; 32],
     hash: String,
     password: String,
 }
 
 impl Check {
+    /// What all checks of the same password have in common while one of them is under way: the work of one says it for all.
+    #[must_use]
+    pub const fn alike(&self) -> [u8; 32] {
+        self.alike
+    }
+
     /// Splits into the ticket, which stays, and the work, which goes to the hashing thread (tens of milliseconds, 7 MiB).
     pub fn into_parts(self) -> (Ticket, impl FnOnce() -> bool + Send + 'static) {
-        let Self { ticket, hash, password } = self;
+        let Self { ticket, hash, password, .. } = self;
         (ticket, move || password::verify(&hash, &password))
     }
 }
@@ -133,6 +143,8 @@ pub struct Ticket {
     digest: [u8; 32],
     /// State of the user when the check began; a change in between voids it.
     generation: u64,
+    /// Whether it is the first of its kind: the one that counts as a try.
+    turn: Turn,
 }
 
 /// A change of the users' file, to be written on the durability thread.
@@ -204,6 +216,7 @@ pub struct Auth {
     /// What access tokens say whose signature was found right, by digest.
     bearers: Lru<[u8; 32], oauth::Claims>,
     remembered: Remembered,
+    verifying: Verifying,
     throttle: Throttle,
     audit: Audit,
     refused: u64,
@@ -260,6 +273,7 @@ impl Auth {
             codes,
             bearers: Lru::new(oauth::MOST_BEARERS, HashKey::random()),
             remembered,
+            verifying: Verifying::default(),
             throttle,
             audit,
             refused: 0,

@@ -187,6 +187,8 @@ pub enum Answer {
     Hash {
         /// Blocking, tens of milliseconds.
         work: Box<dyn FnOnce() -> HashResult + Send>,
+        /// Work of the same mark that is under way serves for this too.
+        alike: Option<[u8; 32]>,
         /// Back on the main thread.
         resume: Box<dyn FnOnce(Time, HashResult) -> Answer>,
     },
@@ -233,6 +235,8 @@ pub enum Say {
     Hash {
         /// Blocking, tens of milliseconds.
         work: Box<dyn FnOnce() -> HashResult + Send>,
+        /// Work of the same mark that is under way serves for this too.
+        alike: Option<[u8; 32]>,
         /// Back on the main thread.
         resume: Box<dyn FnOnce(Time, HashResult)>,
     },

@@ -71,7 +71,8 @@ impl Service for Router {
 /// Goes on with an outcome until it can be rendered, handing out passwords to hash on the way.
 pub(super) fn drive(now: Time, outcome: Outcome, render: impl FnOnce(Time, Outcome) -> Answer + 'static) -> Answer {
     match outcome {
-        Outcome::Hash { work, resume } => Answer::Hash {
+        Outcome::Hash { work, alike, resume } => Answer::Hash {
+            alike,
             work: Box::new(move || match work() {
                 Hashed::Verified(verified) => HashResult::Verified(verified),
                 Hashed::Made(hash) => HashResult::Hashed(hash),

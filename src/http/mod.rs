@@ -29,6 +29,7 @@ pub mod chunked;
 pub mod client;
 pub mod connection;
 pub mod gate;
+mod hashing;
 pub mod head;
 pub mod limits;
 

@@ -21,6 +21,7 @@ use smol::LocalExecutor;
 use super::chunked;
 use super::connection::{Connection, Incoming, Manner, Step, Waiting};
 use super::gate::{self, Gate, Ticket};
+use super::hashing::Hashing;
 use super::head::Refusal;
 use super::limits::Limits;
 use super::reply::{self, Date, Delimited};
@@ -58,6 +59,7 @@ pub struct Server {
     executor: Weak<LocalExecutor<'static>>,
     limits: RefCell<Rc<Limits>>,
     offload: Rc<Offload>,
+    hashing: Hashing,
     gate: Gate,
     seats: RefCell<Seats>,
     scratch: RefCell<Box<[u8]>>,
@@ -74,6 +76,7 @@ impl Server {
         Rc::new(Self {
             executor: Rc::downgrade(executor),
             offload,
+            hashing: Hashing::default(),
             gate: Gate::new(limits.handshake_slice),
             seats: RefCell::new(Seats::new(Rc::clone(&limits))),
             scratch: RefCell::new(vec![0; READ].into_boxed_slice()),
@@ -246,14 +249,15 @@ impl SeatGuard {
         self.server.limits()
     }
 
-    /// Runs hashing work and goes on with its result.
+    /// Runs hashing work, or waits for work like it that is under way, and goes on with its result.
     pub(super) async fn hash<T>(
         &self,
         work: Box<dyn FnOnce() -> HashResult + Send>,
+        alike: Option<[u8; 32]>,
         resume: Box<dyn FnOnce(Time, HashResult) -> T>,
     ) -> T {
-        let result = match self.server.offload.hashing(work) {
-            Ok(pending) => pending.answer().await.unwrap_or(HashResult::QueueFull),
+        let result = match self.server.hashing.begin(&self.server.offload, work, alike) {
+            Ok(hash) => hash.answer().await,
             Err(Full) => HashResult::QueueFull,
         };
         resume(time::now(), result)
@@ -507,7 +511,7 @@ impl Talk {
                     self.let_others_run().await?;
                     step(time::now())
                 }
-                Answer::Hash { work, resume } => self.seat.hash(work, resume).await,
+                Answer::Hash { work, alike, resume } => self.seat.hash(work, alike, resume).await,
                 Answer::Save { work, resume } => self.seat.save(work, resume).await?,
             };
         }

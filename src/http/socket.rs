@@ -108,7 +108,7 @@ pub(super) async fn converse(
     loop {
         match socket.say(time::now()) {
             Say::Text(text) => talk.send(Message::text(text)).await?,
-            Say::Hash { work, resume } => seat.hash(work, resume).await,
+            Say::Hash { work, alike, resume } => seat.hash(work, alike, resume).await,
             Say::Save { work, resume } => seat.save(work, resume).await?,
             Say::Close(why) => return talk.close(CloseCode::Normal, why).await,
             Say::Busy => {

@@ -147,7 +147,7 @@ impl Box_ {
             answer = match answer {
                 Answer::Reply(reply) | Answer::Later { reply, .. } => return got(now, reply),
                 Answer::Busy(step) => step(now),
-                Answer::Hash { work, resume } => resume(now, work()),
+                Answer::Hash { work, resume, .. } => resume(now, work()),
                 Answer::Upgrade(_) => panic!("nothing here asks for that"),
                 Answer::Save { work, resume } => resume(now, work()),
             };

@@ -99,6 +99,7 @@ impl Service for Sample {
             "/busy" => busy(50),
             "/hash" => Answer::Hash {
                 work: Box::new(|| HashResult::Hashed("hashed".into())),
+                alike: None,
                 resume: Box::new(|_, result| text(format!("{result:?}"))),
             },
             "/later" => {

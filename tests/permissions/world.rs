@@ -97,7 +97,7 @@ impl Box_ {
         let mut outcome = self.api.call(now, caller, operation, given);
         loop {
             outcome = match outcome {
-                Outcome::Hash { work, resume } => resume(now, Some(work())),
+                Outcome::Hash { work, resume, .. } => resume(now, Some(work())),
                 Outcome::Save { work, resume } => resume(now, work()),
                 other => return other,
             };

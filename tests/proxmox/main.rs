@@ -68,7 +68,7 @@ fn call(made: &Box_, now: Time, peer: Peer, method: Method, target: &str, fields
             Answer::Later { wait, reply } => return got(now, reply, wait),
             Answer::Busy(step) => step(now),
             Answer::Upgrade(_) => panic!("nothing here asks for that"),
-            Answer::Hash { work, resume } => resume(now, work()),
+            Answer::Hash { work, resume, .. } => resume(now, work()),
             Answer::Save { work, resume } => resume(now, work()),
         };
     }

@@ -54,6 +54,7 @@ fn setup(call: &Call) -> Outcome {
 fn hashed(api: &Rc<Api>, password: String, then: impl FnOnce(&Rc<Api>, Time, String) -> Outcome + 'static) -> Outcome {
     let api = Rc::clone(api);
     Outcome::Hash {
+        alike: None,
         work: Box::new(move || {
             let hash = password::hash(&password).inspect_err(|why| log::error!("password: cannot be hashed: {why}"));
             Hashed::Made(hash.unwrap_or_default())

@@ -270,8 +270,8 @@ fn in_words_of_oauth(outcome: Outcome) -> Outcome {
         Outcome::Failed(Failure::Refused(refusal)) if !matches!(refusal, Busy | NotStored | Throttled { .. }) => {
             Failure::Grant(refusal.into()).into()
         }
-        Outcome::Hash { work, resume } => {
-            Outcome::Hash { work, resume: Box::new(move |now, hashed| in_words_of_oauth(resume(now, hashed))) }
+        Outcome::Hash { work, alike, resume } => {
+            Outcome::Hash { work, alike, resume: Box::new(move |now, hashed| in_words_of_oauth(resume(now, hashed))) }
         }
         Outcome::Save { work, resume } => {
             Outcome::Save { work, resume: Box::new(move |now, written| in_words_of_oauth(resume(now, written))) }

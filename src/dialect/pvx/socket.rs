@@ -316,7 +316,8 @@ fn too_large() -> Error {
 /// An outcome that waits for another thread; what comes of it is put into `resumed`.
 fn on_its_way(outcome: Outcome, resumed: Resumed) -> Option<Say> {
     match outcome {
-        Outcome::Hash { work, resume } => Some(Say::Hash {
+        Outcome::Hash { work, alike, resume } => Some(Say::Hash {
+            alike,
             work: Box::new(move || match work() {
                 Hashed::Verified(verified) => HashResult::Verified(verified),
                 Hashed::Made(hash) => HashResult::Hashed(hash),

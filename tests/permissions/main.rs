@@ -5,8 +5,11 @@
 #[path = "../flowtraq/world.rs"]
 #[allow(dead_code, reason = "the other dialects' tests use the rest of it")]
 mod boxes;
+#[path = "../common/mod.rs"]
+mod common;
 mod dialects;
 mod filters;
+mod https;
 mod oauth;
 mod world;
 

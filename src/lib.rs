@@ -16,7 +16,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 9 | [`app`] (and `main.rs`): arguments to exit code, the composition root |
-//! | 8 | [`http`], [`cli`]: the faces |
+//! | 8 | [`http`], [`cli`]: the faces; [`system`]: what PID 1 does on an image |
 //! | 7 | [`dialect`]: other systems' words for our operations |
 //! | 6 | [`api`]: the one path of a call |
 //! | 5 | [`query`], [`auth`], [`config`], [`objects`], [`update`]: services that do not see each other |
@@ -43,5 +43,6 @@ pub mod query;
 pub mod rollup;
 pub mod schema;
 pub mod store;
+pub mod system;
 pub mod update;
 pub mod wire;

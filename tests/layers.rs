@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("app", 9),
     ("http", 8),
+    ("system", 8),
     ("cli", 8),
     ("dialect", 7),
     ("api", 6),

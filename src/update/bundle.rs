@@ -272,4 +272,6 @@ pub fn fuzz_bundle(bytes: &[u8]) {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -1,48 +1,11 @@
 //! Bundles good and bad, signed with a key of the test's own.
 
-use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::json;
 
+use super::testing::Vendor;
 use super::*;
 
 const RUNNING: &str = "1.2.3";
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
-fn said(content: &[u8]) -> Value {
-    json!({ "size": content.len(), "sha256": hex(digest::digest(&SHA256, content).as_ref()) })
-}
-
-struct Vendor(Ed25519KeyPair);
-
-impl Vendor {
-    fn new(seed: u8) -> Self {
-        Self(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap())
-    }
-
-    fn keys(&self) -> Keys {
-        Keys::parse(&format!("# the vendor's\n{}\n", hex(self.0.public_key().as_ref())))
-    }
-
-    /// A bundle of this system; `change` may spoil the manifest before it is signed.
-    fn bundle(&self, system: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
-        let packed = zstd::encode_all(system, 3).unwrap();
-        let mut manifest = said(system);
-        manifest["board"] = json!("x86-64");
-        manifest["version"] = json!("1.3.0");
-        manifest["packed"] = said(&packed);
-        change(&mut manifest);
-        let manifest = manifest.to_string();
-        let mut bundle = MAGIC.to_vec();
-        bundle.extend((manifest.len() as u32).to_le_bytes());
-        bundle.extend(manifest.as_bytes());
-        bundle.extend(self.0.sign(manifest.as_bytes()).as_ref());
-        bundle.extend(packed);
-        bundle
-    }
-}
 
 fn system() -> Vec<u8> {
     (0..300_000_u32).flat_map(|n| (n / 7).to_le_bytes()).collect()

@@ -19,7 +19,7 @@
 //! | 8 | [`http`], [`cli`]: the faces; [`system`]: what PID 1 does on an image |
 //! | 7 | [`dialect`]: other systems' words for our operations |
 //! | 6 | [`api`]: the one path of a call |
-//! | 5 | [`query`], [`auth`], [`config`], [`objects`], [`update`]: services that do not see each other |
+//! | 5 | [`query`], [`auth`], [`config`], [`export`], [`objects`], [`update`]: services that do not see each other |
 //! | 4 | [`store`]: journal, segments, rollups and state on disk |
 //! | 3 | [`rollup`]: records to counters per dimension and window |
 //! | 2 | [`flow`], [`filter`], [`enrich`]: sessions, the filter language, what is added on arrival |
@@ -34,6 +34,7 @@ pub mod cli;
 pub mod config;
 pub mod dialect;
 pub mod enrich;
+pub mod export;
 pub mod filter;
 pub mod flow;
 pub mod http;

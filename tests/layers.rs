@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("query", 5),
     ("auth", 5),
     ("config", 5),
+    ("export", 5),
     ("objects", 5),
     ("update", 5),
     ("store", 4),

@@ -164,6 +164,7 @@ fn basic(world: &World, now: Time) -> Value {
         "LISTINGS CAPACITY": MOST_LISTINGS,
         "QUESTIONS REFUSED": questions.refused,
     });
+    section["EXPORT"] = super::export::to_json(world);
     section["CONFIG"] = json!(super::config::condition(world));
     section["CONFIG WAITS FOR RESTART"] = json!(world.book.borrow().waiting(&config.config));
     for (name, value) in world.reports() {

@@ -8,6 +8,7 @@
 mod access;
 pub mod capture;
 pub mod config;
+mod export;
 mod flows;
 pub mod honesty;
 mod info;

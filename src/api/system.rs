@@ -49,6 +49,9 @@ fn status(call: &Call) -> Outcome {
     if world.rollup_store.borrow().is_none() {
         trouble.push("The rollups cannot be kept; questions over long ranges take longer".to_owned());
     }
+    if !call.is_restricted() {
+        trouble.extend(super::export::trouble(world));
+    }
     Outcome::Done(json!({
         "release": env!("CARGO_PKG_VERSION"), "product": "weir", "started": world.started.to_string(),
         "healthy": trouble.is_empty(), "trouble": trouble,

@@ -18,6 +18,7 @@ use crate::base::lru::HashKey;
 use crate::base::{Host, Time};
 use crate::config::{Book, Loaded};
 use crate::enrich::Enricher;
+use crate::export::Exporter;
 use crate::flow::{FlowRecord, Meter, Tally};
 use crate::objects::Objects;
 use crate::rollup::Rollups;
@@ -52,6 +53,8 @@ pub struct World {
     pub damaged: RefCell<Vec<DamagedBlock>>,
     /// Traffic groups and preferences.
     pub objects: RefCell<Objects>,
+    /// What waits for other collectors.
+    pub exporter: RefCell<Exporter>,
     /// How far the wall clock can be trusted.
     pub clock: Cell<Clock>,
     /// Updates that the rollups have not counted, and from when on, until somebody begins to count them.
@@ -118,6 +121,7 @@ impl World {
             store: RefCell::new(store),
             damaged: RefCell::new(damaged),
             objects: RefCell::new(objects),
+            exporter: RefCell::default(),
             clock: Cell::default(),
             missed: RefCell::default(),
             capture: RefCell::new(Capture::default()),

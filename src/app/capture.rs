@@ -19,6 +19,7 @@ use super::intake::{self, Frame};
 use super::{clock, keep, setting};
 use crate::api::World;
 use crate::api::capture::Interface as Seen;
+use crate::base::collector::Transport;
 use crate::base::{Ip, time};
 use crate::config::Capture as Settings;
 use crate::flow::Source;
@@ -35,8 +36,9 @@ const TURNS: usize = 16;
 const COUNT: Duration = Duration::from_millis(500);
 /// How long until a ring that could not be opened is tried again.
 const RETRY: Duration = Duration::from_secs(10);
-/// IP protocol number of TCP.
+/// IP protocol numbers of TCP and UDP.
 const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// Captures on the interfaces that the config names, or on all that are up, for ever.
 ///
@@ -318,12 +320,14 @@ fn count(world: &World, ring: &mut Ring) {
     }
 }
 
-/// What our own API's traffic looks like (`capture.exclude_self`).
+/// What the traffic of our own API and of our own exports looks like (`capture.exclude_self`).
 struct Own {
     inner_tunnels: bool,
     /// Listening ports and addresses; none where such traffic is kept.
     doors: Vec<u16>,
     addresses: Vec<Ip>,
+    /// Collectors that we send to: IP protocol, address, port.
+    collectors: Vec<(u8, Ip, u16)>,
 }
 
 impl Own {
@@ -331,15 +335,23 @@ impl Own {
         let config = &world.config.borrow().config;
         let inner_tunnels = config.capture.inner_tunnels;
         if !config.capture.exclude_self {
-            return Self { inner_tunnels, doors: Vec::new(), addresses: Vec::new() };
+            return Self { inner_tunnels, doors: Vec::new(), addresses: Vec::new(), collectors: Vec::new() };
         }
         let doors = config.http.listen.iter().chain(&config.http.plain).map(SocketAddr::port).collect();
         let addresses = tls::own_addresses().into_iter().map(|address: IpAddr| address.into()).collect();
-        Self { inner_tunnels, doors, addresses }
+        let collectors = config.export.collectors.iter().map(|collector| {
+            let protocol = if collector.transport == Transport::Udp { UDP } else { TCP };
+            (protocol, collector.address.ip().into(), collector.address.port())
+        });
+        Self { inner_tunnels, doors, addresses, collectors: collectors.collect() }
     }
 
     fn is_part(&self, packet: &Packet<'_>) -> bool {
         let door = |port, ip| self.doors.contains(&port) && self.addresses.contains(&ip);
-        packet.protocol == TCP && (door(packet.dst_port, packet.dst) || door(packet.src_port, packet.src))
+        let sent =
+            |ip, port, to| self.collectors.contains(&(packet.protocol, ip, port)) && self.addresses.contains(&to);
+        (packet.protocol == TCP && (door(packet.dst_port, packet.dst) || door(packet.src_port, packet.src)))
+            || sent(packet.dst, packet.dst_port, packet.src)
+            || sent(packet.src, packet.src_port, packet.dst)
     }
 }

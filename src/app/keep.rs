@@ -11,6 +11,7 @@ use super::clock;
 use crate::api::World;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
+use crate::export::Names;
 use crate::flow::Fields;
 use crate::io::offload::Offload;
 use crate::rollup::Rollups;
@@ -41,11 +42,20 @@ pub(super) fn dated(world: &World, now: Time) {
     let mut enricher = world.enricher.borrow_mut();
     let mut rollups = world.rollups.borrow_mut();
     let mut store = world.store.borrow_mut();
+    let mut exporter = world.exporter.borrow_mut();
+    let is_exported = !exporter.is_idle();
     for mut record in records {
-        let server = record.key.server;
-        enricher.annotate(&mut record, meter.hosts().name(now, server).map(AsRef::as_ref));
+        let name = |ip| meter.hosts().name(now, ip).map(AsRef::as_ref);
+        let server = name(record.key.server);
+        enricher.annotate(&mut record, server);
         if !never_set {
             rollups.add(now, &record);
+        }
+        match (is_exported, never_set) {
+            (true, false) => exporter.observe(now, &record, Names { client: name(record.key.client), server }),
+            // Its times are not right, and nobody could tell the collector later.
+            (true, true) => exporter.drop_update(&record),
+            (false, _) => {}
         }
         store.append(now, &record);
     }
@@ -222,12 +232,14 @@ impl Keeper {
         until(due.into_iter().flatten().min(), now)
     }
 
-    /// Ends all sessions and makes everything durable, on this thread: the last thing before the process ends.
-    pub fn shut_down(&self) {
+    /// Ends all sessions and makes everything durable, on this thread: the last thing before the process ends. `hand_out` is
+    /// called between, to send what waits for other collectors.
+    pub fn shut_down(&self, hand_out: impl Fn()) {
         let (world, now) = (&self.world, time::now());
         loop {
             let done = world.meter.borrow_mut().finish();
             records(world, now);
+            hand_out();
             if done {
                 break;
             }

@@ -12,7 +12,7 @@ use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
 
 use super::clock::Watching;
-use super::setting;
+use super::{export, setting};
 use crate::api::World;
 use crate::api::config::change::{self, Outside};
 use crate::config::{self, Config, Job};
@@ -37,6 +37,16 @@ pub struct Live {
     /// The HTTPS port that redirects name.
     port: Rc<Cell<u16>>,
     capture: Sender<()>,
+    export: Sender<()>,
+}
+
+/// The other ends of what tells tasks that the config may want something else of them.
+#[derive(Debug)]
+pub struct Changes {
+    /// For capture.
+    pub capture: Receiver<()>,
+    /// For those who send to collectors.
+    pub export: Receiver<()>,
 }
 
 /// What a listener is for.
@@ -73,7 +83,7 @@ impl fmt::Debug for Live {
 }
 
 impl Live {
-    /// Opens what the config says. The other end tells capture that its interfaces may be others.
+    /// Opens what the config says.
     ///
     /// # Errors
     /// Addresses that cannot be listened on.
@@ -84,8 +94,9 @@ impl Live {
         service: Rc<Watching>,
         tls: Rc<Tls>,
         offload: Rc<Offload>,
-    ) -> Result<(Rc<Self>, Receiver<()>), String> {
+    ) -> Result<(Rc<Self>, Changes), String> {
         let (capture, recapture) = smol::channel::bounded(1);
+        let (export, reexport) = smol::channel::bounded(1);
         let live = Rc::new(Self {
             world: Rc::downgrade(world),
             executor: Rc::downgrade(executor),
@@ -96,12 +107,13 @@ impl Live {
             doors: RefCell::default(),
             port: Rc::default(),
             capture,
+            export,
         });
         let faults = live.open_doors(&world.config.borrow().config);
         faults.map_err(|faults| faults.iter().map(|fault| fault.problem.to_string()).collect::<Vec<_>>().join("\n"))?;
         let outside: Weak<Self> = Rc::downgrade(&live);
         world.set_outside(outside);
-        Ok((live, recapture))
+        Ok((live, Changes { capture: recapture, export: reexport }))
     }
 
     /// Opens and closes listeners until they are those that the config says; connections that are open go on.
@@ -250,6 +262,10 @@ impl Outside for Live {
             store.configure(setting::rollup_settings(after));
         }
         world.auth.borrow_mut().configure(setting::auth_settings(after));
+        if is_changed("export") || is_changed("filter.internal") {
+            setting::configure_export(&mut world.exporter.borrow_mut(), after, export::booted());
+            self.export.try_send(()).ok();
+        }
         if is_changed("capture.interfaces") || is_changed("capture.promiscuous") {
             // Where it is full, capture is told already.
             self.capture.try_send(()).ok();

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use smol::LocalExecutor;
 
 use super::clock::Watching;
+use super::export::Sending;
 use super::keep::Keeper;
 use super::live::Live;
 use super::stored::{self, Captures};
-use super::{Exit, capture, chain, clock, complain, geo, replay, say, setting};
+use super::{Exit, capture, chain, clock, complain, export, geo, replay, say, setting};
 use crate::api::capture::Capture;
 use crate::api::config::change;
 use crate::api::{Api, Parts, World};
@@ -79,7 +80,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
         world.add_report("HTTP", move || server.upgrade().map_or(Value::Null, |server| http_report(&server)));
     }
     let parts = (Rc::clone(&server), Rc::clone(&service), Rc::clone(&tls), Rc::clone(&offload));
-    let (_live, recapture) = Live::start(&world, &executor, parts.0, parts.1, parts.2, parts.3)?;
+    let (_live, changes) = Live::start(&world, &executor, parts.0, parts.1, parts.2, parts.3)?;
     let socket = options.data.join(SOCKET);
     match net::listen_local(&socket) {
         Ok(listener) => executor.spawn(server.serve(Door::Local(listener), service)).detach(),
@@ -91,12 +92,13 @@ fn start(options: &cli::Run) -> Result<(), String> {
     executor.spawn(keeper.clone().clockwork()).detach();
     executor.spawn(keeper.clone().sync_store()).detach();
     executor.spawn(keeper.clone().sync_rollups()).detach();
+    let sending = Sending::start(&executor, &world, changes.export);
     match &options.replay {
         Some(file) => {
             world.capture.borrow_mut().replay = Some(file.display().to_string());
             executor.spawn(replay::run(Rc::clone(&world), file.clone())).detach();
         }
-        None => executor.spawn(capture::run(Rc::clone(&world), Rc::downgrade(&executor), recapture)).detach(),
+        None => executor.spawn(capture::run(Rc::clone(&world), Rc::downgrade(&executor), changes.capture)).detach(),
     }
 
     // Let capture say what it cannot do before the user is told where to go. Not until nothing is left to do: a replay that is
@@ -106,7 +108,8 @@ fn start(options: &cli::Run) -> Result<(), String> {
     let ours = Running { executor: &executor, offload: &offload, world: &world, disk: &disk, tls: &tls };
     smol::block_on(executor.run(until_stopped(signals, ours)));
     log::info!("stopping: flushing what is in memory");
-    keeper.shut_down();
+    let sending = sending.alone();
+    keeper.shut_down(|| sending.hand_out(&world));
     Ok(())
 }
 
@@ -172,6 +175,7 @@ fn build(
         objects,
     };
     let world = World::new(now, parts);
+    setting::configure_export(&mut world.exporter.borrow_mut(), &world.config.borrow().config, export::booted());
     world.clock.set(clock);
     *world.missed.borrow_mut() = missed;
     Ok((Rc::new(world), code))

@@ -4,6 +4,7 @@
 //! data from outside.
 
 pub mod clock;
+pub mod collector;
 pub mod connection;
 pub mod cursor;
 pub mod disk;

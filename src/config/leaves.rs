@@ -71,6 +71,14 @@ impl Leaf {
 const INTERFACE: Schema = Schema::formatted(Format::InterfaceName, "A network interface's name.");
 const LISTEN: Schema = Schema::formatted(Format::SocketAddress, "Address and port.");
 const NETBLOCK: Schema = Schema::formatted(Format::Cidr, "Addresses.");
+const COLLECTOR: Schema = Schema::text(
+    2_048,
+    "PROTOCOL://ADDRESS:PORT with PROTOCOL ipfix+udp, ipfix+tcp, ipfix+tls or netflow9+udp; then maybe ?biflow or ?uniflow; \
+     for TLS #sha256= and the fingerprint of the collector's certificate; and after a space a filter: only sessions that match are sent.",
+)
+.typetext("PROTOCOL://ADDRESS:PORT");
+/// The leaf whose elements are checked beyond their schema.
+pub(super) const COLLECTORS: &str = "export.collectors";
 const GIBI: i64 = 1 << 30;
 
 /// Every leaf.
@@ -319,6 +327,77 @@ pub static LEAVES: &[Leaf] = &[
         get: |c| json!(c.http.handshake_slice.as_secs_f64()),
     },
     Leaf {
+        path: COLLECTORS,
+        schema: Schema::array(&COLLECTOR, 8, "Where flow records are sent as they are stored.")
+            .default(Default::List(&[])),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.export.collectors = texts(v).filter_map(|t| t.parse().ok()).collect(),
+        get: |c| c.export.collectors.iter().map(ToString::to_string).collect(),
+    },
+    Leaf {
+        path: "export.domain",
+        schema: Schema::integer(0, u32::MAX as i64, "Observation domain (IPFIX) and source ID (NetFlow v9).")
+            .default(Default::Integer(1)),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.export.domain = word(v),
+        get: |c| json!(c.export.domain),
+    },
+    Leaf {
+        path: "export.enterprise",
+        schema: Schema::integer(
+            1,
+            u32::MAX as i64,
+            "Private enterprise number of our own elements; by default the one for documentation (RFC 5612).",
+        )
+        .default(Default::Integer(32_473)),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.export.enterprise = word(v),
+        get: |c| json!(c.export.enterprise),
+    },
+    Leaf {
+        path: "export.mtu",
+        schema: Schema::integer(576, 9_000, "Longest IP packet that is sent to a collector over UDP.")
+            .default(Default::Integer(1_400)),
+        unit: "bytes",
+        flags: &[],
+        set: |c, v| c.export.mtu = size(v),
+        get: |c| json!(c.export.mtu),
+    },
+    Leaf {
+        path: "export.refresh",
+        schema: Schema::number(1.0, 86_400.0, "How often templates and options are sent again over UDP.")
+            .default(Default::Integer(60)),
+        unit: "seconds",
+        flags: &[],
+        set: |c, v| c.export.refresh = seconds(v),
+        get: |c| json!(c.export.refresh.as_secs_f64()),
+    },
+    Leaf {
+        path: "export.refresh_packets",
+        schema: Schema::integer(1, 1_000_000, "After how many datagrams they are sent again at the latest.")
+            .default(Default::Integer(1_000)),
+        unit: "datagrams",
+        flags: &[],
+        set: |c, v| c.export.refresh_packets = word(v),
+        get: |c| json!(c.export.refresh_packets),
+    },
+    Leaf {
+        path: "export.queue_bytes",
+        schema: Schema::integer(
+            16 << 10,
+            64 << 20,
+            "Records that may wait for each collector; beyond, they are dropped.",
+        )
+        .default(Default::Integer(1 << 20)),
+        unit: "bytes",
+        flags: &[],
+        set: |c, v| c.export.queue_bytes = size(v),
+        get: |c| json!(c.export.queue_bytes),
+    },
+    Leaf {
         path: "log.level",
         schema: Schema::word(&["error", "warn", "info", "debug", "trace"], "How much is logged.")
             .default(Default::Text("info")),
@@ -392,6 +471,10 @@ fn truth(value: &Value) -> bool {
 
 fn whole(value: &Value) -> u64 {
     value.as_u64().unwrap_or_default()
+}
+
+fn word(value: &Value) -> u32 {
+    u32::try_from(whole(value)).unwrap_or(u32::MAX)
 }
 
 fn size(value: &Value) -> usize {

@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::filter::Net;
+use crate::base::collector::Collector;
+use crate::filter::{self, Net};
 use crate::schema::{Fault, Problem, verify};
 use leaves::{LEAVES, Leaf};
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub storage: Storage,
     /// The HTTPS server.
     pub http: Http,
+    /// Flow records for other collectors.
+    pub export: Export,
     /// The log.
     pub log: Log,
     /// Users and their keys; FlowTraq's stanza of that name.
@@ -136,6 +139,25 @@ pub struct Http {
     pub handshakes: usize,
     /// How long TLS handshakes may hold the thread.
     pub handshake_slice: Duration,
+}
+
+/// `export`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Export {
+    /// Where to; the filters in them parse.
+    pub collectors: Vec<Collector>,
+    /// Observation domain, or source ID.
+    pub domain: u32,
+    /// Enterprise number of our own elements.
+    pub enterprise: u32,
+    /// Longest IP packet.
+    pub mtu: usize,
+    /// How often templates are sent again over UDP.
+    pub refresh: Duration,
+    /// After how many datagrams at the latest.
+    pub refresh_packets: u32,
+    /// Bytes that may wait for each collector.
+    pub queue_bytes: usize,
 }
 
 /// `log`
@@ -305,9 +327,23 @@ fn check(path: &str, value: &Value, origin: Origin, flat: &mut Flat, faults: &mu
     let wrong = verify(&leaf.schema, value).into_iter();
     let before = faults.len();
     faults.extend(wrong.map(|fault| (origin, Fault { path: format!("{path}{}", fault.path), problem: fault.problem })));
+    if faults.len() == before && leaf.path == leaves::COLLECTORS {
+        faults.extend(collector_faults(value).map(|fault| (origin, fault)));
+    }
     if faults.len() == before {
         flat.insert(leaf.path, value.clone());
     }
+}
+
+/// What the schema cannot say of collectors.
+fn collector_faults(value: &Value) -> impl Iterator<Item = Fault> {
+    value.as_array().into_iter().flatten().enumerate().filter_map(|(at, text)| {
+        let wrong = match text.as_str().unwrap_or_default().parse::<Collector>() {
+            Ok(collector) => filter::Filter::parse(&collector.filter).err()?.to_string(),
+            Err(error) => error.to_string(),
+        };
+        Some(conflict(&format!("{}[{at}]", leaves::COLLECTORS), wrong))
+    })
 }
 
 fn conflict(path: &str, message: String) -> Fault {

@@ -90,6 +90,19 @@ pub async fn connect(
     port: u16,
     expected: Option<Fingerprint>,
 ) -> Result<TlsStream<Async<TcpStream>>, PinError> {
+    let tcp = open(host, port).map_err(PinError::Io)?;
+    secure(tcp, host, expected).await
+}
+
+/// The same over a connection that is there.
+///
+/// # Errors
+/// [`PinError`]
+pub async fn secure(
+    tcp: Async<TcpStream>,
+    host: &str,
+    expected: Option<Fingerprint>,
+) -> Result<TlsStream<Async<TcpStream>>, PinError> {
     let provider = Arc::new(ring::default_provider());
     let pin = Arc::new(Pin { expected: expected.clone(), shown: Mutex::new(None), provider: Arc::clone(&provider) });
     let config = ClientConfig::builder_with_provider(provider)
@@ -100,7 +113,6 @@ pub async fn connect(
         .with_no_client_auth();
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| PinError::Io(io::Error::new(io::ErrorKind::InvalidInput, format!("'{host}' is no host name"))))?;
-    let tcp = open(host, port).map_err(PinError::Io)?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
     connected.map_err(|error| match (pin.shown(), expected) {
         (Some(shown), None) => PinError::Unknown(shown),

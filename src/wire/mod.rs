@@ -45,6 +45,7 @@ pub use hostname::HostName;
 pub use link::LinkType;
 pub use packet::{Fragment, IcmpQuery, Packet, Tcp, Tunnel, Tunnels};
 pub use protocol::{protocol_name, protocol_number};
+pub use transport::icmp_answer;
 pub use unparsed::Unparsed;
 
 use span::Span;

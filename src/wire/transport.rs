@@ -115,6 +115,15 @@ const ICMP_QUERIES: &[(u8, u8)] = &[(8, 0), (13, 14), (15, 16), (17, 18), (42, 4
 /// RFC 4443, RFC 8335.
 const ICMPV6_QUERIES: &[(u8, u8)] = &[(128, 129), (160, 161)];
 
+/// The type * 256 + code of the answer to that ICMP or ICMPv6 question; none where it is no question.
+#[must_use]
+pub fn icmp_answer(number: u8, question: u16) -> Option<u16> {
+    let queries = if number == protocol::ICMPV6 { ICMPV6_QUERIES } else { ICMP_QUERIES };
+    let [kind, _] = question.to_be_bytes();
+    let (_, answer) = queries.iter().find(|(asked, _)| *asked == kind)?;
+    Some(u16::from_be_bytes([*answer, 0]))
+}
+
 fn icmp<'a>(packet: &mut Packet<'a>, span: Span<'a>, queries: &[(u8, u8)]) {
     let Some(&[kind, code]) = span.peek::<2>() else {
         packet.flaw = Some(cut_or(span, 2, Unparsed::TransportMalformed));

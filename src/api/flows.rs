@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::pvql::Label;
 use super::world::LiveWalk;
 use super::{Call, Failure, Handler, Outcome, World, honesty};
-use crate::base::Time;
+use crate::base::{Ip, Time};
 use crate::filter::Filter;
 use crate::query::pvql::Mode;
-use crate::query::{CountBy, Direction, GroupBy, Honesty, Limits, Question, Rolled, Run, Step, TableQuestion, What};
+use crate::query::{
+    CountBy, Direction, GroupBy, Honesty, Limits, Prefer, Question, Rolled, Run, Step, TableQuestion, What,
+};
 use crate::schema::format;
 
 /// Most rankings and counts worked on at once. Others wait their turn; it comes, because each ends by [`DEADLINE`] however slow
@@ -35,6 +37,9 @@ const DEFAULT_RANGE: Duration = Duration::from_secs(15 * 60);
 /// How long a ranking or a count may take; then it answers with what it has, and says so. A listing goes on for as long as
 /// the client reads.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The same where the caller says that it is to be fast.
+const SHORT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The same where the caller says that it may take long.
 const LONG_DEADLINE: Duration = Duration::from_secs(3_600);
@@ -174,7 +179,8 @@ impl Asked {
         let deadline = match self.mode {
             _ if lists => Time::MAX,
             Mode::Unlimited => now + LONG_DEADLINE,
-            _ => now + DEADLINE,
+            Mode::Fast => now + SHORT_DEADLINE,
+            Mode::Automatic | Mode::Precise => now + DEADLINE,
         };
         let limits = Limits { deadline, ..Limits::default() };
         let run = Run::new(self.question.clone(), limits, world.hash_key, &world.store.borrow());
@@ -199,7 +205,10 @@ impl Asked {
         let rolled = kept
             .as_mut()
             .filter(|_| counting && !matches!(self.mode, Mode::Precise | Mode::Unlimited))
-            .and_then(|kept| Rolled::new(&self.question, now, &world.store.borrow(), &world.rollups.borrow(), kept));
+            .and_then(|kept| {
+                let prefer = if self.mode == Mode::Fast { Prefer::Coarse } else { Prefer::Exact };
+                Rolled::new(&self.question, prefer, now, &world.store.borrow(), &world.rollups.borrow(), kept)
+            });
         self.work = Some(rolled.map_or_else(|| Work::History(Box::new(run)), |rolled| Work::Rollups(Box::new(rolled))));
         self.live = Some(live);
         self.look();
@@ -208,9 +217,12 @@ impl Asked {
 
     /// Gives some live sessions to the work; says whether there are more.
     fn look(&mut self) -> bool {
-        let more = match (&self.live, &mut self.work) {
+        let more = match (&mut self.live, &mut self.work) {
             (Some(live), Some(Work::History(run))) => live.step(|record| run.live(record)),
-            (Some(live), Some(Work::Rollups(rolled))) => live.step(|record| rolled.live(record)),
+            (Some(live), Some(Work::Rollups(rolled))) => live.step(|record| {
+                rolled.live(record);
+                1
+            }),
             _ => false,
         };
         if !more {
@@ -236,6 +248,23 @@ impl Asked {
     #[must_use]
     pub fn label(&self) -> Option<&Label> {
         self.label.as_deref()
+    }
+
+    /// The name of a host, where DNS answers that passed tell it. None for a caller who may not see all flows: who asked for the
+    /// name may be somebody they may not see.
+    #[must_use]
+    pub fn host_name(&self, now: Time, ip: Ip) -> Option<Arc<str>> {
+        if self.question.user_filter.is_some() {
+            return None;
+        }
+        self.seat.world.meter.borrow().hosts().name(now, ip).cloned()
+    }
+
+    /// The level of aggregation that it is answered from, once that is known: 0 is the history, the widths of the rollups are
+    /// above it.
+    #[must_use]
+    pub fn level(&self) -> u64 {
+        if let Some(Work::Rollups(rolled)) = &self.work { rolled.level() } else { 0 }
     }
 
     /// Leaves its seat and everything else but the label.

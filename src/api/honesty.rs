@@ -46,7 +46,8 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
         honesty.rank_error,
         honesty.distinct_sample,
         honesty.series_spread,
-        honesty.ids_forgotten,
+        // How many there were would tell of sessions that are not theirs.
+        if is_restricted { honesty.ids_forgotten.min(1) } else { honesty.ids_forgotten },
     );
     if !is_restricted {
         _ = write!(

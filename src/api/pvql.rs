@@ -104,15 +104,16 @@ impl Label {
         self.running.as_ref().is_some_and(|running| running.cancelled.get())
     }
 
-    /// How the question was understood, and how many rows are to be expected, if that is known.
+    /// How the question was understood, the level of aggregation ([`Asked::level`]), and how many rows are to be expected, if that
+    /// is known.
     #[must_use]
-    pub fn info(&self, rows: Option<u64>) -> Value {
+    pub fn info(&self, level: u64, rows: Option<u64>) -> Value {
         let seconds = |time: Time| json!(time.micros() as f64 / 1_000_000.0);
         let sort = self.sort.iter().map(|by| {
             json!([if by.is_value { "values" } else { "key" }, by.column, if by.ascending { "ASC" } else { "DESC" }])
         });
         json!({
-            "expr": self.expr, "level": 0, "step": self.step, "timerange": [seconds(self.range.0), seconds(self.range.1)],
+            "expr": self.expr, "level": level, "step": self.step, "timerange": [seconds(self.range.0), seconds(self.range.1)],
             "meta": {
                 "context": { "degradation_mode": mode_word(self.mode) }, "expectedRowCount": rows, "query_id": self.query_id,
                 "sources": self.layers, "sort": sort.collect::<Value>(),
@@ -171,7 +172,7 @@ fn asked(call: &Call) -> Result<Outcome, Failure> {
         running: None,
     };
     if call.parameters["dry"] == true {
-        return Ok(Outcome::Done(json!({ "info": label.info(label.expected()) })));
+        return Ok(Outcome::Done(json!({ "info": label.info(0, label.expected()) })));
     }
     let question = Question { from, to, filter, user_filter: None, what: What::Values(Box::new(values)) };
     let mut asked = Asked::begin(call, question, mode)?;
@@ -284,28 +285,15 @@ fn all_zones(call: &Call) -> Value {
     Value::Object(zones.iter().map(of).collect())
 }
 
-/// `degradations`: only what rollups count is there on levels above 0.
+/// `degradations`: levels above 0 are those of the rollups, which have some fields, and these in layers without a filter.
 fn degradations(_: &Call) -> Outcome {
     let levels: Vec<usize> = (1..=Width::ALL.len()).collect();
-    let of = |(name, field): (String, &fields::Field)| {
-        let rolled = matches!(
-            field.name,
-            "traffic"
-                | "pdus"
-                | "ip"
-                | "country"
-                | "asn"
-                | "mac"
-                | "zone"
-                | "zone.name"
-                | "application"
-                | "application.name"
-        );
-        if rolled {
-            return None;
-        }
-        let layers = LAYERS.iter().map(|layer| (layer.name.to_owned(), json!({ "degraded_on": levels })));
-        Some((name, Value::Object(layers.collect())))
+    let of = |(name, _): (String, &fields::Field)| {
+        let is_kept = |layer: &pvql::Layer| fields::is_rolled(&name) && layer.filter.is_empty();
+        let without = LAYERS.iter().filter(|layer| !is_kept(layer));
+        let layers: Map<_, _> =
+            without.map(|layer| (layer.name.to_owned(), json!({ "degraded_on": levels }))).collect();
+        (!layers.is_empty()).then_some((name, Value::Object(layers)))
     };
     Outcome::Done(Value::Object(fields::names().filter_map(of).collect()))
 }

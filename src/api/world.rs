@@ -1,6 +1,7 @@
 //! What the calls work on; the composition root builds it and works on it too, between calls.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::enrich::Enricher;
 use crate::export::Exporter;
 use crate::flow::{FlowRecord, Meter, Tally};
 use crate::objects::Objects;
+use crate::query::STEP_LOOKS;
 use crate::rollup::Rollups;
 use crate::schema::Fault;
 use crate::store::rollups::RollupStore;
@@ -199,11 +201,16 @@ impl World {
 
     /// Begins to look at what live sessions have counted and not yet reported; none while another question does.
     pub(super) fn begin_live(self: &Rc<Self>, now: Time) -> Option<LiveWalk> {
-        self.meter.borrow_mut().begin_walk().then(|| LiveWalk { world: Rc::clone(self), began: now })
+        self.meter.borrow_mut().begin_walk().then(|| LiveWalk {
+            world: Rc::clone(self),
+            began: now,
+            met: VecDeque::new(),
+            more: true,
+        })
     }
 }
 
-/// Live sessions met by one look: less than a millisecond of work.
+/// Live sessions met at a time: less than a millisecond of work.
 const LIVE_STEP: usize = 512;
 
 /// A look at all live sessions, in steps. Nothing that is appended to the history after it began is to be counted with it.
@@ -211,30 +218,71 @@ const LIVE_STEP: usize = 512;
 pub(super) struct LiveWalk {
     world: Rc<World>,
     began: Time,
+    /// Met and not yet given.
+    met: VecDeque<FlowRecord>,
+    /// There are more to meet.
+    more: bool,
 }
 
 impl LiveWalk {
-    /// Gives `sink` the next sessions, each as the update that would be reported now; says whether there are more. What a
-    /// session was seen to do since the look began counts as of then.
-    pub(super) fn step(&self, mut sink: impl FnMut(&FlowRecord)) -> bool {
-        let mut met = Vec::with_capacity(LIVE_STEP);
+    /// Gives `sink` some sessions, each as the update that would be reported now, for as long as what it says that they cost
+    /// together is below [`STEP_LOOKS`]; says whether there are more. What a session was seen to do since the look began counts
+    /// as of then.
+    pub(super) fn step(&mut self, sink: impl FnMut(&FlowRecord) -> usize) -> bool {
+        if self.met.is_empty() && self.more {
+            self.meet();
+        }
+        give(&mut self.met, sink);
+        self.more || !self.met.is_empty()
+    }
+
+    fn meet(&mut self) {
         let mut meter = self.world.meter.borrow_mut();
-        let more = meter.walk(LIVE_STEP, |record| met.push(record));
+        self.more = meter.walk(LIVE_STEP, |record| self.met.push_back(record));
         let mut enricher = self.world.enricher.borrow_mut();
-        for mut record in met {
+        for record in &mut self.met {
             if record.first <= self.began {
                 record.last = record.last.min(self.began);
             }
             let name = meter.hosts().name(self.began, record.key.server).map(|name| &**name);
-            enricher.annotate(&mut record, name);
-            sink(&record);
+            enricher.annotate(record, name);
         }
-        more
+    }
+}
+
+/// Gives as many as a step may take.
+fn give(met: &mut VecDeque<FlowRecord>, mut sink: impl FnMut(&FlowRecord) -> usize) {
+    let mut spent = 0;
+    while spent < STEP_LOOKS
+        && let Some(record) = met.pop_front()
+    {
+        spent += sink(&record);
     }
 }
 
 impl Drop for LiveWalk {
     fn drop(&mut self) {
-        self.world.meter.borrow_mut().end_walk();
+        // Where it met all of them, a walk that is under way is somebody else's.
+        if self.more {
+            self.world.meter.borrow_mut().end_walk();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_sessions_are_given_by_what_they_cost_and_not_by_their_number() {
+        for (cost, given_at_once) in [(1, LIVE_STEP), (STEP_LOOKS / LIVE_STEP, LIVE_STEP), (4_096, 4), (100_000, 1)] {
+            let mut met: VecDeque<FlowRecord> = (0..LIVE_STEP).map(|_| FlowRecord::default()).collect();
+            let mut given = 0;
+            give(&mut met, |_| {
+                given += 1;
+                cost
+            });
+            assert_eq!((given, met.len()), (given_at_once, LIVE_STEP - given_at_once), "{cost} looks each");
+        }
     }
 }

@@ -80,9 +80,16 @@ impl Filter {
         cost
     }
 
-    fn joined(mut parts: Vec<Self>, join: fn(Vec<Expr>) -> Expr) -> Result<Self, FilterError> {
+    /// How many comparisons it has.
+    #[must_use]
+    pub fn terms(&self) -> usize {
         let mut terms = 0;
-        parts.iter().for_each(|part| part.expr.visit(&mut |_| terms += 1));
+        self.expr.visit(&mut |_| terms += 1);
+        terms
+    }
+
+    fn joined(mut parts: Vec<Self>, join: fn(Vec<Expr>) -> Expr) -> Result<Self, FilterError> {
+        let terms: usize = parts.iter().map(Self::terms).sum();
         if terms > MAX_TERMS {
             let message = format!("expected at most {MAX_TERMS} comparisons, found {terms}");
             return Err(FilterError { position: 0, message });

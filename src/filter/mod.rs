@@ -66,7 +66,7 @@ use crate::flow::Fields;
 
 pub use eval::{Axis, Ends, netblock};
 pub use fields::Field;
-pub use made::Pattern;
+pub use made::{MOST_PATTERN_COST, Pattern};
 pub use parse::FilterError;
 pub use skip::Summary;
 

@@ -43,6 +43,6 @@ pub use question::{
     Answer, BadQuestion, Honesty, Limits, MAX_BUCKETS, MAX_ROWS, Question, Row, Source, Step, Table, TableQuestion,
     Ways, What,
 };
-pub use rolled::{LONG, Rolled};
-pub use run::Run;
+pub use rolled::{LONG, Prefer, Rolled};
+pub use run::{Run, STEP_LOOKS};
 pub use words::{CountBy, Direction, GroupBy};

@@ -138,7 +138,8 @@ pub struct Limits {
     pub cells: usize,
     /// Pairs (entity, distinct value), 20 bytes each. Beyond it distinct counts are estimates from a sample.
     pub distinct: usize,
-    /// Session ids remembered while walking back, 20 bytes each. Beyond it a session may be met twice.
+    /// Session ids remembered while walking back, 20 bytes each. Beyond it a session may be met twice, or not at all where the
+    /// user's filter could answer otherwise at its last update.
     pub ids: usize,
     /// Updates looked at; the answer says so if there were more.
     pub updates: u64,
@@ -261,7 +262,7 @@ pub struct Honesty {
     pub distinct_sample: u64,
     /// Parts of time series were spread evenly where they were not kept.
     pub series_spread: bool,
-    /// Session ids did not all fit: sessions may be counted twice.
+    /// Session ids did not all fit: sessions may be counted twice, or left out where the user's filter cannot be sure of them.
     pub ids_forgotten: u64,
     /// The budget of updates or the deadline ended the answer early: it lacks what is older than this.
     pub cut_short: Option<Time>,

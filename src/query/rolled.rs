@@ -2,7 +2,8 @@
 //!
 //! The history is exact and takes any question, so it answers unless it cannot: it does not reach back to where the
 //! range begins, or there is more than [`LONG`] to scan that the rollups counted as well (they do not know what was put
-//! into the history behind them). Then the rollups answer a ranking without filters (they know no sessions) by bytes, bits or
+//! into the history behind them). Where a coarse answer is good enough ([`Prefer::Coarse`]) the rollups answer wherever they
+//! counted the same, however short that is, and general rankings by any stretch of time. Then the rollups answer a ranking without filters (they know no sessions) by bytes, bits or
 //! packets of an entity that they count in the same way as the history does. Not so `VLAN`, `IF` and `EXPIF`, which the
 //! history counts at both ends where there are two, and `QOS`, where rollups have the upper six bits alone.
 //!
@@ -32,7 +33,7 @@ use super::key::GroupKey;
 use super::question::{Answer, Honesty, Question, Row, Source, Step, Table, TableQuestion, What};
 use super::run::MAX_GAPS;
 use super::table::scaled;
-use super::values::{self, ValuesQuestion};
+use super::values::{self, Gather, ValuesQuestion};
 use super::words::{CountBy, Direction, GroupBy};
 
 /// More time than this is read from the rollups although the history has it.
@@ -59,10 +60,22 @@ pub struct Rolled {
     honesty: Honesty,
 }
 
+/// Who is to answer where both can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Prefer {
+    /// The history, unless there is more than [`LONG`] to scan.
+    #[default]
+    Exact,
+    /// The rollups.
+    Coarse,
+}
+
 #[derive(Debug)]
 enum Work {
     Rows(Box<Merger>),
     Series(Box<Series>),
+    /// A general ranking, whose rows are chosen and sorted.
+    Ending(Box<Gather>),
 }
 
 /// The rows that will be shown, and their series in the making.
@@ -89,6 +102,7 @@ impl Rolled {
     /// Begins to answer a question from the rollups; none where the history must answer.
     pub fn new(
         question: &Question,
+        prefer: Prefer,
         now: Time,
         store: &Store,
         rollups: &Rollups,
@@ -98,11 +112,13 @@ impl Rolled {
         let range = (*from, *to);
         let (table, values) = match what {
             What::Table(table) => (table.clone(), None),
-            What::Values(values) => (values::rolled::ranking(values, range)?, Some(values.clone())),
+            What::Values(values) => {
+                (values::rolled::ranking(values, range, prefer == Prefer::Coarse)?, Some(values.clone()))
+            }
             What::Sessions { .. } | What::Count => return None,
         };
         let (dimension, measure) = measure(&table)?;
-        match Self::begin((dimension, measure), range, now, store, rollups, kept) {
+        match Self::begin((dimension, measure), range, prefer, now, store, rollups, kept) {
             Ok(rolled) => rolled.map(|rolled| Self { rows: table.rows, values, ..rolled }),
             Err(error) => {
                 log::error!("rollups: {error}; the history answers");
@@ -114,6 +130,7 @@ impl Rolled {
     fn begin(
         (dimension, measure): (Dimension, Measure),
         (from, to): (Time, Time),
+        prefer: Prefer,
         now: Time,
         store: &Store,
         rollups: &Rollups,
@@ -121,7 +138,7 @@ impl Rolled {
     ) -> Result<Option<Self>, DatabaseError> {
         let Some(begins) = kept.begins()? else { return Ok(None) };
         let is_uncounted = kept.is_uncounted(from, to);
-        if !is_for_rollups((from, to.min(now)), store.oldest(), begins, is_uncounted) {
+        if !is_for_rollups((from, to.min(now)), store.oldest(), begins, is_uncounted, prefer) {
             return Ok(None);
         }
         let Some((start, end)) = kept.whole(now, from, to) else { return Ok(None) };
@@ -162,20 +179,33 @@ impl Rolled {
             self.honesty.live = extra.records();
             self.walk.join(&extra);
         }
+        if let Work::Ending(gather) = &mut self.work {
+            return gather.end().map_or(Step::Busy, |values| Step::Done(Answer::Values(Box::new(values))));
+        }
         for _ in 0..PIECE {
             let Some((window, part)) = kept.part(&self.walk, self.next) else {
-                return match (self.end_of_walk(), &self.values) {
+                return match (self.end_of_walk(), self.values.take()) {
                     (Step::Done(Answer::Table(table)), Some(values)) => {
-                        let values = values::rolled::values_of((**values).clone(), self.range.0, &table);
-                        Step::Done(Answer::Values(Box::new(values)))
+                        let gather = values::rolled::gathered(*values, self.range.0, &table);
+                        self.work = Work::Ending(Box::new(gather));
+                        Step::Busy
                     }
-                    (step, _) => step,
+                    (step, values) => {
+                        self.values = values;
+                        step
+                    }
                 };
             };
             self.next += 1;
             self.add(window, part);
         }
         Step::Busy
+    }
+
+    /// The level of aggregation of what it reads: 1 for windows of [`Width::Minute`] at the widest, then 2, 3, ..
+    #[must_use]
+    pub fn level(&self) -> u64 {
+        self.walk.widest().map_or(1, |width| width as u64 + 1)
     }
 
     /// How far the answer can be trusted; final once the answer is done.
@@ -203,7 +233,7 @@ impl Rolled {
                     _ => honesty.more_gaps += 1,
                 }
             }
-            (_, Part::Nothing) | (Work::Series(_), Part::Lost) => {}
+            (_, Part::Nothing) | (Work::Series(_), Part::Lost) | (Work::Ending(_), _) => {}
         }
     }
 
@@ -225,6 +255,7 @@ impl Rolled {
                 let series = std::mem::take(series);
                 Step::Done(Answer::Table(series.finish(&mut self.honesty)))
             }
+            Work::Ending(_) => Step::Busy,
         }
     }
 
@@ -356,12 +387,14 @@ fn is_for_rollups(
     oldest: Option<Time>,
     (start, sure): (Time, Time),
     is_uncounted: bool,
+    prefer: Prefer,
 ) -> bool {
     let Some(oldest) = oldest else { return true };
     // Only a window that is over by then is sure to hold what the history does not.
     let before_history = from < oldest && sure <= oldest;
     let in_both = from.max(oldest);
-    before_history || (start <= in_both && to.since(in_both) > LONG && !is_uncounted)
+    let is_wanted = prefer == Prefer::Coarse || to.since(in_both) > LONG;
+    before_history || (start <= in_both && is_wanted && !is_uncounted)
 }
 
 /// The dimension that counts the same as the question asks for, if one does.

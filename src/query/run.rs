@@ -19,8 +19,10 @@ use super::table::Ranking;
 use super::values::{Gather, MOST_COLUMNS, ValuesQuestion};
 use super::words::{CountBy, GroupBy};
 
-/// Looks at rows of a general ranking in one step; each takes some 50 to 100 ns.
-const STEP_LOOKS: usize = 16_384;
+/// Looks at rows in one step; each takes some 50 to 100 ns.
+pub const STEP_LOOKS: usize = 16_384;
+/// Comparisons of a filter that take as long as one look.
+const TERMS_PER_LOOK: usize = 16;
 /// Most gaps that are listed.
 pub(super) const MAX_GAPS: usize = 64;
 
@@ -35,12 +37,22 @@ pub struct Run {
     chooser: Chooser,
     work: Work,
     scan: Scan,
-    /// The block at hand, and how many of its rows are still to be looked at; a general ranking stops within a block.
+    /// What a row costs, and each octet of its server's name, in looks.
+    cost: (usize, usize),
+    /// The block at hand, and how many of its rows are still to be looked at: a step may end within a block.
     batch: Option<(Batch, usize)>,
     seen: u64,
     oldest: Time,
     ended: bool,
     honesty: Honesty,
+}
+
+/// What a look at an update brought.
+struct Looked {
+    /// A listing shows it.
+    is_listed: bool,
+    /// Of [`STEP_LOOKS`].
+    cost: usize,
 }
 
 #[derive(Debug)]
@@ -87,6 +99,9 @@ impl Run {
         if chooser.remembers() {
             columns = columns | Columns::ID;
         }
+        if chooser.reads_ends() {
+            columns = columns | Columns::END;
+        }
         match &what {
             What::Table(table) => columns = columns | columns::of_table(table),
             What::Sessions { .. } => columns = Columns::ALL,
@@ -99,6 +114,10 @@ impl Run {
             What::Count => Work::Count(0),
             What::Values(values) => Work::Values(Box::new(Gather::new(*values, from, &limits, key))),
         };
+        let terms: usize = chooser.filters().map(Filter::terms).sum();
+        let weight = if let Work::Values(gather) = &work { gather.weight() } else { 1 };
+        // An octet of a name costs a pattern about as much as a look at a row.
+        let cost = (weight + terms / TERMS_PER_LOOK, chooser.filters().map(Filter::pattern_cost).sum());
         let scan = store.scan(from..to, columns, Order::Backward);
         let honesty = Honesty { kept_from, distinct_sample: 1, ..Honesty::default() };
         Ok(Self {
@@ -107,6 +126,7 @@ impl Run {
             chooser,
             work,
             scan,
+            cost,
             batch: None,
             seen: 0,
             oldest: to,
@@ -115,13 +135,14 @@ impl Run {
         })
     }
 
-    /// Adds what a session still being captured has counted since its last update. To be called before the first step,
-    /// once per session.
-    pub fn live(&mut self, record: &FlowRecord) {
+    /// Adds what a session still being captured has counted since its last update; says what that cost, of [`STEP_LOOKS`].
+    /// To be called before the first step, once per session.
+    pub fn live(&mut self, record: &FlowRecord) -> usize {
         self.seen += 1;
         let before = self.honesty.updates;
         self.honesty.sampled |= !self.chooser.is_restricted() && record.origin.sampling > 1;
-        if self.row(record)
+        let looked = self.row(record);
+        if looked.is_listed
             && let Work::Sessions { first, given, pending } = &mut self.work
             && (*first == 0 || *given < *first)
         {
@@ -129,9 +150,10 @@ impl Run {
             pending.push(record);
         }
         self.honesty.live += self.honesty.updates - before;
+        looked.cost
     }
 
-    /// Does one block of work, or gives sessions that wait.
+    /// Does one block of work or a part of it, or gives sessions that wait.
     pub fn step(&mut self, now: Time, store: &Store) -> Step {
         if let Work::Sessions { pending, .. } = &mut self.work
             && !pending.is_empty()
@@ -150,43 +172,21 @@ impl Run {
         }
         let Some((batch, left)) = self.batch.take() else { return Step::Busy };
         match &self.work {
-            Work::Sessions { .. } => self.list(&batch),
+            Work::Sessions { .. } => self.list(batch, left),
             Work::Table(ranking) if ranking.is_of_addresses() && self.chooser.takes_all() => {
                 self.rank_addresses(&batch);
                 Step::Busy
             }
-            Work::Values(gather) => {
-                let weight = gather.weight();
-                self.gather(batch, left, weight)
-            }
-            _ => {
-                for i in (0..left).rev() {
-                    self.row(&batch.row(i));
-                }
-                Step::Busy
-            }
+            _ => self.look(batch, left),
         }
     }
 
-    /// Looks at as many updates of a block as fit into a step: each may belong to many stretches of time.
-    fn gather(&mut self, batch: Batch, mut left: usize, weight: usize) -> Step {
+    /// Looks at as many updates of a block as fit into a step.
+    fn look(&mut self, batch: Batch, mut left: usize) -> Step {
         let mut spent = 0;
-        // An octet of a name costs a pattern about as much as a look at a row.
-        let patterns: usize = self.chooser.filters().map(Filter::pattern_cost).sum();
         while left > 0 && spent < STEP_LOOKS {
             left -= 1;
-            let row = batch.row(left);
-            spent += weight;
-            if patterns > 0 {
-                spent += patterns * row.server_name().map_or(0, str::len);
-            }
-            if let Some(chosen) = self.chooser.choose(&row) {
-                self.honesty.updates += 1;
-                self.honesty.sampled |= row.origin().sampling > 1;
-                if let Work::Values(gather) = &mut self.work {
-                    spent += weight * gather.add(&row, chosen);
-                }
-            }
+            spent += self.row(&batch.row(left)).cost;
         }
         if left > 0 {
             self.batch = Some((batch, left));
@@ -240,10 +240,13 @@ impl Run {
         }
     }
 
-    /// Looks at one update; whether a listing shows it.
+    /// Looks at one update.
     #[inline]
-    fn row<F: Fields>(&mut self, row: &F) -> bool {
-        let Some(chosen) = self.chooser.choose(row) else { return false };
+    fn row<F: Fields>(&mut self, row: &F) -> Looked {
+        let (per_row, per_octet) = self.cost;
+        let named = if per_octet > 0 { per_octet * row.server_name().map_or(0, str::len) } else { 0 };
+        let mut looked = Looked { is_listed: false, cost: per_row + named };
+        let Some(chosen) = self.chooser.choose(row) else { return looked };
         self.honesty.updates += 1;
         if self.chooser.is_restricted() {
             self.honesty.sampled |= row.origin().sampling > 1;
@@ -255,9 +258,11 @@ impl Run {
                 *count += u64::from(if self.chooser.remembers() { chosen.last } else { chosen.first });
             }
             Work::Sessions { .. } => {}
-            Work::Values(gather) => _ = gather.add(row, chosen),
+            // It may belong to many stretches of time.
+            Work::Values(gather) => looked.cost += gather.weight() * gather.add(row, chosen),
         }
-        chosen.last
+        looked.is_listed = chosen.last;
+        looked
     }
 
     fn rank_addresses(&mut self, batch: &Batch) {
@@ -273,17 +278,23 @@ impl Run {
     }
 
     /// Gives the first sessions of a block; the others wait as rows, in a third of the memory that the block takes.
-    fn list(&mut self, batch: &Batch) -> Step {
+    fn list(&mut self, batch: Batch, mut left: usize) -> Step {
         let mut page = Vec::new();
-        for row in batch.rows().rev() {
+        let mut spent = 0;
+        while left > 0 && spent < STEP_LOOKS {
             if let Work::Sessions { first, given, .. } = &self.work
                 && *first > 0
                 && given >= first
             {
                 self.ended = true;
+                left = 0;
                 break;
             }
-            if !self.row(&row) {
+            left -= 1;
+            let row = batch.row(left);
+            let looked = self.row(&row);
+            spent += looked.cost;
+            if !looked.is_listed {
                 continue;
             }
             if let Work::Sessions { given, pending, .. } = &mut self.work {
@@ -294,6 +305,9 @@ impl Run {
                     pending.push(&row.to_record());
                 }
             }
+        }
+        if left > 0 {
+            self.batch = Some((batch, left));
         }
         if page.is_empty() { Step::Busy } else { Step::Sessions(page) }
     }

@@ -3,6 +3,11 @@
 //! Walking backwards, the first update met of a session is its last in the range. A filter whose answer varies is asked
 //! there, and the verdict is remembered by session id until the session's first update in the range has gone by. So there
 //! are never more ids than sessions were alive at one moment, and where nothing varies and nothing is listed, none.
+//!
+//! A user's filter is not answered by guessing: once an id found no room, an update whose session is not known may be one that
+//! its last update was refused for. Where the user's filter varies, such an update is refused, except where it says itself
+//! that it is its session's last. So what is shown is less than the filter lets through, and never more;
+//! [`Chooser::forgotten`] says that it happened.
 
 use std::hash::BuildHasher;
 
@@ -34,6 +39,8 @@ pub(super) struct Chooser {
     /// Where updates are looked at from both ends: `filter` as it is where the server is the source.
     turned: Option<Filter>,
     user_filter: Option<Filter>,
+    /// The user's filter may answer otherwise at a session's last update.
+    user_varies: bool,
     /// Along which the filter chooses between ends.
     axis: Option<Axis>,
     remembers: bool,
@@ -56,13 +63,15 @@ impl Chooser {
         let filter = filter.filter(|f| !f.is_empty());
         let user_filter = user_filter.filter(|f| !f.is_empty());
         let axis = axis.filter(|&axis| filter.as_ref().is_some_and(|f| f.chooses_ends(axis)));
-        let varies = [&filter, &user_filter].into_iter().flatten().any(Filter::varies);
+        let user_varies = user_filter.as_ref().is_some_and(Filter::varies);
+        let varies = user_varies || filter.as_ref().is_some_and(Filter::varies);
         Self {
             from,
             to,
             filter,
             turned: None,
             user_filter,
+            user_varies,
             axis,
             remembers: every_session || varies,
             verdicts: HashTable::new(),
@@ -105,6 +114,11 @@ impl Chooser {
         self.remembers
     }
 
+    /// Whether it needs to know which updates say that they are their session's last.
+    pub(super) const fn reads_ends(&self) -> bool {
+        self.user_varies
+    }
+
     /// Bytes that are held for ids, about.
     pub(super) fn bytes(&self) -> usize {
         self.verdicts.capacity() * size_of::<(u64, Option<Ends>)>()
@@ -122,6 +136,10 @@ impl Chooser {
         if last < self.from || last >= self.to {
             return None;
         }
+        // What is hidden anyway takes no room among the ids, so that nothing tells of it.
+        if !self.user_varies && self.user_filter.as_ref().is_some_and(|filter| !filter.matches(row)) {
+            return None;
+        }
         let first = row.previous() < self.from || row.ordinal() == 1;
         if !self.remembers {
             return self.judge(row).map(|ends| Chosen { ends, first, last: false });
@@ -135,7 +153,8 @@ impl Chooser {
             }
             return ends.map(|ends| Chosen { ends, first, last: false });
         }
-        let ends = self.judge(row);
+        let may_be_earlier = self.forgotten > 0 && row.end().is_none();
+        let ends = if self.user_varies && may_be_earlier { None } else { self.judge(row) };
         if !first {
             if self.verdicts.len() < self.capacity {
                 let key = self.key;
@@ -148,7 +167,7 @@ impl Chooser {
     }
 
     fn judge<F: Fields>(&self, row: &F) -> Option<Ends> {
-        if self.user_filter.as_ref().is_some_and(|filter| !filter.matches(row)) {
+        if self.user_varies && self.user_filter.as_ref().is_some_and(|filter| !filter.matches(row)) {
             return None;
         }
         if let Some(turned) = &self.turned {

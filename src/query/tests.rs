@@ -58,7 +58,7 @@ impl Got {
 
 fn ask_all(store: &Store, live: &[FlowRecord], question: Question, limits: Limits) -> Got {
     let mut run = Run::new(question, limits, KEY, store).unwrap();
-    live.iter().for_each(|record| run.live(record));
+    live.iter().for_each(|record| _ = run.live(record));
     let mut sessions = Vec::new();
     loop {
         match run.step(Time::ZERO, store) {

@@ -41,6 +41,8 @@ pub(super) struct QueryAnswer {
     label: Option<Box<Label>>,
     /// Known at the end.
     honesty: String,
+    /// Of aggregation.
+    level: u64,
     format: Format,
     told: Told,
     /// What every message begins with: `{`, and on a socket the call's id.
@@ -77,6 +79,7 @@ impl QueryAnswer {
     pub(super) fn new(asked: Box<Asked>, format: Format, told: Told, opening: Vec<u8>) -> Self {
         let at = if told == Told::Streamed { At::Info } else { At::Work };
         Self {
+            level: asked.level(),
             asked: Some(asked),
             label: None,
             honesty: String::new(),
@@ -114,7 +117,7 @@ impl QueryAnswer {
 
     /// The number of rows is only known at the end.
     fn info(&self, rows: Option<u64>) -> Value {
-        self.label().map_or(Value::Null, |label| label.info(rows.or(label.expected())))
+        self.label().map_or(Value::Null, |label| label.info(self.level, rows.or(label.expected())))
     }
 
     fn work(&mut self, now: Time) -> Piece {
@@ -131,6 +134,7 @@ impl QueryAnswer {
                 Step::Done(Answer::Values(values)) => {
                     self.at = At::Rows;
                     self.honesty = asked.honesty();
+                    self.level = asked.level();
                     let values = Box::new(values.compact());
                     if values.bytes() <= LARGE {
                         self.label = self.asked.take().and_then(|asked| asked.into_label());

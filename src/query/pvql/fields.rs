@@ -263,6 +263,26 @@ pub fn names() -> impl Iterator<Item = (String, &'static Field)> {
     })
 }
 
+/// The fields that rollups count: what a question of these alone asks, by nothing, by application, by both ends or by `source` or
+/// `dest`, can be answered from them.
+const ROLLED: [&str; 9] = [
+    "traffic",
+    "pdus",
+    "client.ip",
+    "server.ip",
+    "source.ip",
+    "dest.ip",
+    "application",
+    "application.name",
+    "application.id",
+];
+
+/// Whether rollups count a field of this whole name.
+#[must_use]
+pub fn is_rolled(name: &str) -> bool {
+    ROLLED.contains(&name)
+}
+
 impl Field {
     /// Whether rows can be made by it; else it is added up.
     #[must_use]

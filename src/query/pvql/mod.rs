@@ -29,9 +29,14 @@
 //!   `time()` takes the narrowest width of [`plan::WIDTHS`] that makes at most 120 points.
 //! - Without `{..}`, rows are in the order of time where there is `time()`, else by the values, largest first, then by the keys.
 //! - Arithmetic is done on what was added up: `retrans.pdus / pdus` is a ratio of sums.
-//! - `degradation_mode`: `"fast"`, and where nothing is said: sums of traffic and pdus by application, by client and server or by
-//!   source, maybe by days, come from the rollups where the history does not reach or is longer than two days; everything else
-//!   from the history. `"precise"`: from the history. `"unlimited"`: the same, for an hour in place of a minute.
+//! - `degradation_mode` says what an answer may lose for its speed. Where nothing is said, sums of traffic and pdus by nothing, by
+//!   application, by client and server, by source or by dest, maybe by days, come from the rollups where the history does not
+//!   reach or is longer than two days; everything else from the history, for as long as a minute. `"fast"`: from the rollups
+//!   wherever they counted it, however short the range is and by any width of `time()`; the range is cut to whole windows (what
+//!   that leaves out is among the gaps), and what is narrower than a window is spread evenly over it (`series_spread`); everything
+//!   else from the history for five seconds, with what was found by then (`cut_short_before`). `"precise"`: from the history.
+//!   `"unlimited"`: the same, for an hour in place of a minute. The level in `info` is 0 for the history and 1 to 4 for rollups
+//!   of a minute, 5 minutes, an hour and a day at the widest.
 //! - Deviations from PVX: fields that a flow does not tell are known by name and have the status `ignored` (as a key, `null`);
 //!   `WHERE` compares a field with a literal, not with another field; one expression is a text, an address and so on by its
 //!   field, so `client.ip = "10.0.0.1"` is right too.

@@ -10,9 +10,9 @@ use super::parse::parse;
 use super::syntax::{Expr, Named, Node, Query, Sort, Top};
 use super::{PvqlError, Variable, Why};
 use crate::base::Time;
-use crate::filter::{Filter, FilterError};
+use crate::filter::{Filter, FilterError, MOST_PATTERN_COST};
 use crate::query::values::{
-    Aggregate, Arithmetic, End, Formula, Key, MOST_COLUMNS, MOST_MEMBERS, Number, Order, ValuesQuestion,
+    Aggregate, Arithmetic, Condition, End, Formula, Key, MOST_COLUMNS, MOST_MEMBERS, Number, Order, ValuesQuestion,
 };
 
 /// Widths that `time()` chooses from, in seconds.
@@ -41,10 +41,11 @@ pub struct World<'a> {
 }
 
 /// Where an answer may come from, and how long it may take. The planner of [`crate::query::Rolled`] decides in both of the first
-/// modes, which are the same so far.
+/// modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// As [`Mode::Automatic`].
+    /// From the rollups wherever these can answer, in whole windows as they are kept; else from the history, for as long as a
+    /// few seconds.
     Fast,
     /// From the rollups, where these can answer and the history does not reach or is very long.
     #[default]
@@ -178,6 +179,10 @@ impl Planner<'_> {
             _ => None,
         };
         let having = query.having.as_ref().map(|node| self.condition(node)).transpose()?;
+        if let (Some(node), true) = (&query.having, having.as_ref().is_some_and(costs_too_much)) {
+            let message = "the patterns are too many or too large together; ask with fewer of them".to_owned();
+            return Err(PvqlError::new(node.at, Why::TooLong, message));
+        }
         let (sort, order) = self.order()?;
         let settings = self.settings()?;
         let top = query.top.clone().unwrap_or_default();
@@ -510,6 +515,11 @@ impl Planner<'_> {
         }
         Ok(settings)
     }
+}
+
+/// Looking at one row must not hold the thread, in `HAVING` as in `WHERE`.
+fn costs_too_much(having: &Condition) -> bool {
+    having.pattern_cost() > MOST_PATTERN_COST
 }
 
 struct Settings {

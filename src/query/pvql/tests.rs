@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::*;
 use crate::base::Time;
-use crate::filter::Filter;
+use crate::filter::{Filter, MOST_PATTERN_COST};
 use crate::flow::FlowRecord;
 use crate::query::tests::{KEY, at, ip, store, world};
 use crate::query::values::{Answered, Cell, Names, Number, Values};
-use crate::query::{Answer, Honesty, Limits, Question, Run, Step, What};
+use crate::query::{Answer, Honesty, Limits, Question, Run, STEP_LOOKS, Step, What};
 
 const ZONES: &[(u16, &str)] = &[(1, "/Local/Berlin"), (2, "/Far")];
 
@@ -526,4 +526,73 @@ fn pvql_survives_whatever_is_done_to_it() {
             }
         }
     }
+}
+
+fn named(count: usize) -> Vec<FlowRecord> {
+    let record = |n: usize| FlowRecord {
+        id: n as u64 + 1,
+        ordinal: 1,
+        server_name: Some(format!("{n:0>200}.example").into()),
+        start: at(1_000),
+        first: at(1_000),
+        last: at(1_000),
+        ..world()[0].clone()
+    };
+    (0..count).map(record).collect()
+}
+
+/// Steps until the end, and rows shown.
+fn steps(records: &[FlowRecord], query: &str) -> (usize, usize) {
+    let store = store(records);
+    let Plan { from, to, filter, values, .. } = planned(query).unwrap();
+    let question = Question { from, to, filter, user_filter: None, what: What::Values(Box::new(values)) };
+    let mut run = Run::new(question, Limits::default(), KEY, &store).unwrap();
+    for steps in 1.. {
+        if let Step::Done(Answer::Values(values)) = run.step(Time::ZERO, &store) {
+            return (steps, values.len());
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn patterns_are_cut_into_steps_by_what_they_cost_in_having_as_in_where() {
+    const ROWS: usize = 2_000;
+    let records = named(ROWS);
+    let asked =
+        |clause: &str| steps(&records, &format!("traffic BY server.hostname {clause} TOP ALL SINCE 900 UNTIL 1100"));
+    let (plain, rows) = asked("");
+    assert_eq!(rows, ROWS);
+    // Each octet of each name is a look at least.
+    let least = ROWS * 200 / STEP_LOOKS;
+    for clause in ["HAVING server.hostname IN re(\"7.example\")", "WHERE server.hostname IN re(\"7.example\")"] {
+        let (steps, rows) = asked(clause);
+        assert_eq!(rows, ROWS / 10, "{clause}");
+        assert!(steps > plain + least / 2, "{clause}: {steps} steps, without it {plain}");
+    }
+}
+
+#[test]
+fn a_live_session_costs_what_its_name_costs_the_pattern() {
+    let records = named(1);
+    let cost = |query: &str| {
+        let Plan { from, to, filter, values, .. } = planned(query).unwrap();
+        let question = Question { from, to, filter, user_filter: None, what: What::Values(Box::new(values)) };
+        Run::new(question, Limits::default(), KEY, &store(&[])).unwrap().live(&records[0])
+    };
+    assert!(cost("traffic SINCE 900 UNTIL 1100") < 10);
+    let one = cost("traffic WHERE server.hostname IN glob(\"*.x\") SINCE 900 UNTIL 1100");
+    let two =
+        cost("traffic WHERE server.hostname IN glob(\"*.x\") OR server.hostname IN re(\"y\") SINCE 900 UNTIL 1100");
+    assert!((200..300).contains(&one) && (400..600).contains(&two), "{one} {two}");
+}
+
+#[test]
+fn the_patterns_of_having_are_bounded_together() {
+    let having = |count: usize| {
+        let parts = vec!["server.hostname IN glob(\"*.x\")"; count].join(" OR ");
+        planned(&format!("traffic BY server.hostname HAVING {parts}"))
+    };
+    assert!(having(MOST_PATTERN_COST - 1).is_ok() && having(MOST_PATTERN_COST).is_ok());
+    assert_eq!(having(MOST_PATTERN_COST + 1).unwrap_err().why, Why::TooLong);
 }

@@ -114,7 +114,7 @@ impl Box_ {
     /// Plans with the whole history or the short one.
     fn rolled(&mut self, question: &Question, whole: bool, live: &[FlowRecord]) -> Option<(Table, Honesty)> {
         let store = if whole { &self.whole } else { &self.recent };
-        let mut rolled = Rolled::new(question, self.now, store, &self.rollups, &mut self.kept)?;
+        let mut rolled = Rolled::new(question, Prefer::Exact, self.now, store, &self.rollups, &mut self.kept)?;
         live.iter().for_each(|record| rolled.live(record));
         loop {
             match rolled.step(&mut self.kept) {
@@ -127,7 +127,7 @@ impl Box_ {
 
     fn history(&self, question: &Question, live: &[FlowRecord]) -> Table {
         let mut run = Run::new(question.clone(), Limits::default(), KEY, &self.whole).unwrap();
-        live.iter().for_each(|record| run.live(record));
+        live.iter().for_each(|record| _ = run.live(record));
         loop {
             match run.step(Time::ZERO, &self.whole) {
                 Step::Busy => {}
@@ -297,7 +297,9 @@ fn no_filter_nor_anything_else_that_the_rollups_do_not_count_alike_is_answered_f
 #[test]
 fn the_history_answers_what_it_holds_unless_that_is_long() {
     let day = 24 * HOUR;
-    let plan = |from, to, oldest, start, sure| is_for_rollups((at(from), at(to)), oldest, (at(start), at(sure)), false);
+    let plan = |from, to, oldest, start, sure| {
+        is_for_rollups((at(from), at(to)), oldest, (at(start), at(sure)), false, Prefer::Exact)
+    };
     let oldest = Some(at(DAY));
     assert!(plan(DAY - HOUR, DAY + HOUR, oldest, DAY - day, DAY), "a window is over before the history begins");
     assert!(!plan(DAY - HOUR, DAY + HOUR, oldest, DAY - day, DAY + HOUR), "the first window may hold the same");
@@ -307,7 +309,7 @@ fn the_history_answers_what_it_holds_unless_that_is_long() {
     assert!(!plan(DAY - 90 * day, DAY + day, oldest, DAY, DAY + HOUR), "a long question to a young box");
     assert!(plan(DAY, DAY + HOUR, None, DAY, DAY + HOUR), "no history at all");
     let begins = (at(DAY - day), at(DAY));
-    let uncounted = |from| is_for_rollups((at(from), at(DAY + 3 * day)), oldest, begins, true);
+    let uncounted = |from| is_for_rollups((at(from), at(DAY + 3 * day)), oldest, begins, true, Prefer::Exact);
     assert!(!uncounted(DAY), "the history was given something that the rollups never counted");
     assert!(uncounted(DAY - HOUR), "where the history does not reach, what they counted is all there is");
 }
@@ -341,7 +343,8 @@ fn pvql_over_a_long_range_is_answered_from_the_rollups_as_from_the_history() {
         ("traffic BY client.ip, server.ip TOP 3 HAVING traffic > 0", false),
     ] {
         let question = ask(expr);
-        let mut rolled = Rolled::new(&question, box_.now, &box_.whole, &box_.rollups, &mut box_.kept).expect(expr);
+        let mut rolled =
+            Rolled::new(&question, Prefer::Exact, box_.now, &box_.whole, &box_.rollups, &mut box_.kept).expect(expr);
         let found = loop {
             match rolled.step(&mut box_.kept) {
                 Step::Busy => {}
@@ -378,6 +381,62 @@ fn pvql_over_a_long_range_is_answered_from_the_rollups_as_from_the_history() {
         "traffic BY time(3600)",
     ] {
         let question = ask(expr);
-        assert!(Rolled::new(&question, box_.now, &box_.whole, &box_.rollups, &mut box_.kept).is_none(), "{expr}");
+        assert!(
+            Rolled::new(&question, Prefer::Exact, box_.now, &box_.whole, &box_.rollups, &mut box_.kept).is_none(),
+            "{expr}"
+        );
+    }
+}
+
+/// A question in PVQL over the range, if the rollups would answer it.
+fn coarse(expr: &str, (from, to): (u64, u64)) -> Option<Question> {
+    let world = crate::query::pvql::World { now: at(to), zones: &[] };
+    let plan =
+        crate::query::pvql::plan(&format!("{expr} SINCE {from} UNTIL {to}"), &Default::default(), &world).unwrap();
+    let is_theirs =
+        plan.filter.is_none() && values::rolled::ranking(&plan.values, (plan.from, plan.to), true).is_some();
+    let what = What::Values(Box::new(plan.values));
+    is_theirs.then_some(Question { from: plan.from, to: plan.to, filter: None, user_filter: None, what })
+}
+
+#[test]
+fn a_coarse_answer_comes_from_the_rollups_however_short_the_range_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut box_ = Box_::new(folder.path());
+    // Not on the edges of windows; the history has all of it.
+    let range = (DAY + 6 * HOUR + 61, DAY + 9 * HOUR + 7);
+    let asked = |expr: &str| coarse(expr, range).expect(expr);
+    for expr in ["traffic", "traffic BY source.ip", "pdus BY application", "traffic BY time(60)"] {
+        let question = asked(expr);
+        let mut new = |prefer| Rolled::new(&question, prefer, box_.now, &box_.whole, &box_.rollups, &mut box_.kept);
+        assert!(new(Prefer::Exact).is_none(), "{expr}: the history is exact and short");
+        let mut rolled = new(Prefer::Coarse).expect(expr);
+        let answer = loop {
+            if let Step::Done(answer) = rolled.step(&mut box_.kept) {
+                break answer;
+            }
+        };
+        let Answer::Values(values) = answer else { panic!("{expr}") };
+        assert!(!values.is_empty(), "{expr}");
+        let honesty = rolled.honesty();
+        assert!(honesty.degraded() && honesty.source == Source::Rollups, "{expr}: that it is coarse is said");
+        assert!((2..=4).contains(&rolled.level()), "{expr}: {}", rolled.level());
+        assert_eq!(honesty.series_spread, expr.contains("time"), "{expr}");
+    }
+}
+
+#[test]
+fn fields_said_to_be_rolled_are_those_that_the_rollups_can_answer() {
+    use crate::query::pvql::fields::{is_rolled, names};
+    let range = (DAY, DAY + 2 * HOUR);
+    for (name, field) in names() {
+        // Each in the question that has the best chance.
+        let exprs = match (field.is_key(), name.strip_prefix("client."), name.strip_prefix("server.")) {
+            (false, ..) => vec![name.clone()],
+            (true, Some(rest), _) | (true, _, Some(rest)) => vec![format!("traffic BY client.{rest}, server.{rest}")],
+            (true, None, None) => vec![format!("traffic BY {name}")],
+        };
+        let answered = exprs.iter().any(|expr| coarse(expr, range).is_some());
+        assert_eq!(answered, is_rolled(&name), "{name}");
     }
 }

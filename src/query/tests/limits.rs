@@ -145,3 +145,67 @@ fn a_damaged_block_is_a_gap_and_costs_that_block_only() {
     let none = ask(&store, (900, 2_000), "SRVPORT == 1", what());
     assert_eq!((none.honesty.skipped, none.honesty.degraded()), (3, false));
 }
+
+#[test]
+fn a_user_filter_that_varies_never_shows_more_for_want_of_room() {
+    const SESSIONS: u64 = 100;
+    // Three updates each, all under way at once; of every second one the last update is more than the user may see.
+    let update = |id: u64, ordinal: u32| {
+        let second = 1_000 * u64::from(ordinal) + id;
+        let bytes = if ordinal == 3 && id.is_multiple_of(2) { 9_000 } else { 100 * u64::from(ordinal) };
+        FlowRecord {
+            id,
+            ordinal,
+            key: FlowKey { client: Ip::v4([10, 0, 0, id as u8]), server: ip("192.0.2.1"), ..FlowKey::default() },
+            previous: if ordinal == 1 { Time::ZERO } else { at(second - 1_000) },
+            first: at(second),
+            last: at(second),
+            total: [count(1, bytes), count(0, 0)],
+            delta: [count(1, 100), count(0, 0)],
+            // What is over when the range ends says so, and needs no place.
+            end: (ordinal == 3 && id.is_multiple_of(5)).then_some(crate::flow::End::Tcp),
+            ..FlowRecord::default()
+        }
+    };
+    let records: Vec<_> = (1..=3).flat_map(|ordinal| (1..=SESSIONS).map(move |id| update(id, ordinal))).collect();
+    let store = store(&records);
+    let ask = |what: What, ids: usize| {
+        let user_filter = Some(Filter::parse("TOTBYTS < 1000").unwrap());
+        let question = Question { from: at(0), to: at(9_000), filter: None, user_filter, what };
+        ask_all(&store, &[], question, Limits { ids, ..Limits::default() })
+    };
+    let clients = || What::Table(TableQuestion { rows: 500, ..table("CLNSRVIPPORT", "BYTES", "", "") });
+    let ids = |got: &Got| got.sessions.iter().map(|session| session.id).collect::<Vec<_>>();
+    let all = usize::try_from(SESSIONS).unwrap();
+    for room in [all + 1, all] {
+        let got = ask(What::Sessions { first: 0 }, room);
+        assert_eq!((got.sessions.len(), got.honesty.ids_forgotten), (all / 2, 0), "{room}");
+        assert_eq!(ask(What::Count, room).answer, Answer::Count(SESSIONS / 2), "{room}");
+    }
+    let (exact, exact_ranks) = (ask(What::Sessions { first: 0 }, all), ask(clients(), all).ranks());
+    for room in [all - 1, all / 2, 1, 0] {
+        let got = ask(What::Sessions { first: 0 }, room);
+        assert!(got.honesty.ids_forgotten > 0 && got.honesty.degraded(), "{room}: that it is less is said");
+        let shown = ids(&got);
+        assert!(shown.iter().all(|id| ids(&exact).contains(id)), "{room}: {shown:?} is more than may be seen");
+        assert!(!shown.is_empty(), "{room}: what says that it is over is judged");
+        let Answer::Count(counted) = ask(What::Count, room).answer else { panic!("no count") };
+        assert!(counted <= SESSIONS / 2, "{room}: {counted}");
+        let ranks = ask(clients(), room).ranks();
+        let more = |(cell, rank): &&(String, u64)| !exact_ranks.iter().any(|(c, most)| c == cell && rank <= most);
+        assert_eq!(ranks.iter().find(more), None, "{room}");
+    }
+}
+
+#[test]
+fn what_a_user_may_not_see_takes_no_room_among_the_ids() {
+    let records = random_updates(3, 400);
+    let store = store(&records);
+    let user_filter = Some(Filter::parse("CLNIP == 10.0.0.3").unwrap());
+    let question = Question { user_filter, ..question((0, 3_000), "", What::Sessions { first: 0 }) };
+    let seen = ask_all(&store, &[], question.clone(), Limits::default());
+    let room = seen.sessions.len();
+    assert!(room < 100);
+    let got = ask_all(&store, &[], question, Limits { ids: room, ..Limits::default() });
+    assert_eq!((got.sessions.len(), got.honesty.ids_forgotten), (room, 0));
+}

@@ -238,33 +238,51 @@ pub enum Literal {
 }
 
 impl Condition {
-    pub(super) fn holds(&self, row: &RowView<'_>, names: &Names) -> bool {
+    /// What its patterns cost together for each octet of a text; 0 without patterns.
+    #[must_use]
+    pub fn pattern_cost(&self) -> usize {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.holds(row, names)),
-            Self::Any(parts) => parts.iter().any(|part| part.holds(row, names)),
-            Self::Not(inner) => !inner.holds(row, names),
-            Self::Compare(comparison, a, b) => match (a.of(row), b.of(row)) {
-                (Ok(Worth::Cell(a)), Ok(Worth::Cell(b))) => comparison.holds(Some(a.order(b, names))),
-                _ => match (a.number(row), b.number(row)) {
-                    (Ok(a), Ok(b)) => comparison.holds(a.order(b)),
-                    _ => false,
-                },
-            },
-            Self::Is(formula, comparison, literal) => match formula.of(row) {
-                Ok(Worth::Cell(cell)) => comparison.holds(literal.compare(cell, names)),
-                Ok(worth) => match (worth, literal) {
-                    (Worth::Number(found), Literal::Number(number)) => comparison.holds(found.order(*number)),
-                    _ => false,
-                },
-                Err(_) => false,
-            },
+            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::pattern_cost).sum(),
+            Self::Not(inner) => inner.pattern_cost(),
+            Self::Is(_, _, Literal::Pattern(pattern)) => pattern.cost(),
+            Self::Compare(..) | Self::Is(..) => 0,
+        }
+    }
+
+    /// Whether a row is shown; adds to `cost` what it took to know that, in looks at a row.
+    pub(super) fn holds(&self, row: &RowView<'_>, names: &Names, cost: &mut usize) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.holds(row, names, cost)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(row, names, cost)),
+            Self::Not(inner) => !inner.holds(row, names, cost),
+            Self::Compare(comparison, a, b) => {
+                *cost += 1;
+                match (a.of(row), b.of(row)) {
+                    (Ok(Worth::Cell(a)), Ok(Worth::Cell(b))) => comparison.holds(Some(a.order(b, names))),
+                    _ => match (a.number(row), b.number(row)) {
+                        (Ok(a), Ok(b)) => comparison.holds(a.order(b)),
+                        _ => false,
+                    },
+                }
+            }
+            Self::Is(formula, comparison, literal) => {
+                *cost += 1;
+                match formula.of(row) {
+                    Ok(Worth::Cell(cell)) => comparison.holds(literal.compare(cell, names, cost)),
+                    Ok(worth) => match (worth, literal) {
+                        (Worth::Number(found), Literal::Number(number)) => comparison.holds(found.order(*number)),
+                        _ => false,
+                    },
+                    Err(_) => false,
+                }
+            }
         }
     }
 }
 
 impl Literal {
-    /// How a cell compares with it: the cell's side first.
-    fn compare(&self, cell: Cell, names: &Names) -> Option<Ordering> {
+    /// How a cell compares with it: the cell's side first. A text takes about four looks to be written.
+    fn compare(&self, cell: Cell, names: &Names, cost: &mut usize) -> Option<Ordering> {
         match (self, cell) {
             (Self::Net(net), Cell::Ip(ip)) if net.holds(ip) => Some(Ordering::Equal),
             (Self::Net(net), Cell::Net(found)) if found.bits >= net.bits && net.holds(found.ip) => {
@@ -281,8 +299,15 @@ impl Literal {
             (Self::Number(number), Cell::Moment(found)) => {
                 Number::Fraction(found.micros() as f64 / 1_000_000.0).order(*number)
             }
-            (Self::Text(text), cell) => Some(cell.text(names).as_str().cmp(text)),
-            (Self::Pattern(pattern), cell) => pattern.fits(&cell.text(names)).then_some(Ordering::Equal),
+            (Self::Text(text), cell) => {
+                *cost += 4;
+                Some(cell.text(names).as_str().cmp(text))
+            }
+            (Self::Pattern(pattern), cell) => {
+                let text = cell.text(names);
+                *cost += 4 + pattern.cost() * text.len();
+                pattern.fits(&text).then_some(Ordering::Equal)
+            }
             _ => None,
         }
     }

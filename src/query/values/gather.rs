@@ -8,8 +8,9 @@ use hashbrown::HashTable;
 
 use super::answer::Values;
 use super::cell::{Cell, Names, ended_flags};
-use super::formula::{Formula, Number, RowView, TRUNCATED, Worth};
+use super::formula::{Condition, Formula, Number, RowView, TRUNCATED, Worth};
 use super::sets::{Added, Member, Sets};
+use super::sorting::Sorting;
 use super::{Aggregate, End, Measure, Order, ValuesQuestion};
 use crate::base::Time;
 use crate::base::lru::HashKey;
@@ -17,12 +18,11 @@ use crate::flow::Fields;
 use crate::query::distinct::Distinct;
 use crate::query::hash::FoldKey;
 use crate::query::question::Limits;
+use crate::query::run::STEP_LOOKS;
 use crate::query::sessions::Chosen;
 
 /// Octets that an entity of a ranking takes: what [`Limits::groups`] counts.
 const OCTETS_PER_GROUP: usize = 80;
-/// Rows that one step of the end looks at.
-const ROWS_PER_STEP: usize = 8_192;
 
 const SYN: u8 = 0x02;
 const FIN: u8 = 0x01;
@@ -53,10 +53,12 @@ pub(in crate::query) struct Gather {
 }
 
 /// Rows on their way into order.
-#[derive(Debug, Default)]
-struct Ending {
-    next: usize,
-    shown: Vec<u32>,
+#[derive(Debug)]
+enum Ending {
+    /// Which are shown; where to go on.
+    Choosing { next: usize, shown: Vec<u32> },
+    /// What each row is sorted by first, worked out once; none where that is its keys.
+    Sorting { total: u64, ranks: Option<Vec<Option<Worth>>>, sorting: Sorting },
 }
 
 /// The part of an update that falls into one stretch of time.
@@ -305,23 +307,28 @@ impl Gather {
                 self.find_or_insert(&[]);
             }
             self.count_distinct();
-            self.ending = Some(Ending::default());
+            self.ending = Some(Ending::Choosing { next: 0, shown: Vec::new() });
             return None;
         };
-        if ending.next < self.rows {
-            let until = self.rows.min(ending.next + ROWS_PER_STEP);
-            for at in ending.next as u32..until as u32 {
-                let row = self.view(at);
-                if self.question.having.as_ref().is_none_or(|having| having.holds(&row, &self.names)) {
-                    ending.shown.push(at);
+        let (total, order) = match &mut ending {
+            Ending::Choosing { next, shown } => {
+                if self.choose(next, shown) {
+                    self.ending = Some(ending);
+                } else {
+                    self.ending = Some(self.sort(std::mem::take(shown)));
                 }
+                return None;
             }
-            ending.next = until;
-            self.ending = Some(ending);
-            return None;
-        }
-        let total = ending.shown.len() as u64;
-        let order = self.ordered(ending.shown);
+            Ending::Sorting { total, ranks, sorting } => match sorting.step(|a, b| self.order_of_rows(ranks, a, b)) {
+                Some(order) => (*total, order),
+                None => {
+                    self.ending = Some(ending);
+                    return None;
+                }
+            },
+        };
+        let offset = usize::try_from(self.question.offset).unwrap_or(usize::MAX);
+        let order = order.into_iter().skip(offset).collect();
         let sets = std::mem::replace(&mut self.sets, Sets::new(self.key)).into_sorted();
         Some(Values {
             columns: std::mem::take(&mut self.question.columns),
@@ -353,21 +360,43 @@ impl Gather {
         }
     }
 
-    /// The rows to be shown, in order.
-    fn ordered(&self, shown: Vec<u32>) -> Vec<u32> {
-        let Some((first, rest)) = self.question.order.split_first() else {
-            return self.cut(shown, |a, b| self.order_of_keys(*a, *b), |at| at);
+    /// Looks which rows are shown, for as long as a step may take; says whether there are more.
+    fn choose(&self, next: &mut usize, shown: &mut Vec<u32>) -> bool {
+        let mut spent = 0;
+        while *next < self.rows && spent < STEP_LOOKS {
+            let at = *next as u32;
+            *next += 1;
+            spent += 1;
+            let holds = |having: &Condition| having.holds(&self.view(at), &self.names, &mut spent);
+            if self.question.having.as_ref().is_none_or(holds) {
+                shown.push(at);
+            }
+        }
+        *next < self.rows
+    }
+
+    fn sort(&self, shown: Vec<u32>) -> Ending {
+        let rank = |first: &Order| (0..self.rows as u32).map(|at| first.by.of(&self.view(at)).ok()).collect();
+        let ranks = self.question.order.first().map(rank);
+        let amount = |amount: u64| usize::try_from(amount).unwrap_or(usize::MAX);
+        let most = self.question.limit.map_or(usize::MAX, amount).saturating_add(amount(self.question.offset));
+        Ending::Sorting { total: shown.len() as u64, ranks, sorting: Sorting::new(shown, most) }
+    }
+
+    /// What rows are sorted by first is at hand; the rest is worked out only where that is the same.
+    fn order_of_rows(&self, ranks: &Option<Vec<Option<Worth>>>, a: u32, b: u32) -> Ordering {
+        let (Some(ranks), Some((first, rest))) = (ranks, self.question.order.split_first()) else {
+            return self.order_of_keys(a, b);
         };
-        // What rows are sorted by first is worked out once; the rest only where that is the same.
-        let ranked = shown.into_iter().map(|at| (first.by.of(&self.view(at)).ok(), at)).collect();
-        let compare = |&(a, a_at): &(Option<Worth>, u32), &(b, b_at): &(Option<Worth>, u32)| {
-            let (a_row, b_row) = (self.view(a_at), self.view(b_at));
-            let others =
-                rest.iter().map(|order| self.order_of(order, order.by.of(&a_row).ok(), order.by.of(&b_row).ok()));
-            let mut all = std::iter::once(self.order_of(first, a, b)).chain(others);
-            all.find(|ordering| ordering.is_ne()).unwrap_or_else(|| self.order_of_keys(a_at, b_at))
-        };
-        self.cut(ranked, compare, |(_, at)| at)
+        let rank = |at: u32| ranks.get(at as usize).copied().flatten();
+        let ordering = self.order_of(first, rank(a), rank(b));
+        if ordering.is_ne() {
+            return ordering;
+        }
+        let (a_row, b_row) = (self.view(a), self.view(b));
+        let mut others =
+            rest.iter().map(|order| self.order_of(order, order.by.of(&a_row).ok(), order.by.of(&b_row).ok()));
+        others.find(|ordering| ordering.is_ne()).unwrap_or_else(|| self.order_of_keys(a, b))
     }
 
     fn order_of(&self, order: &Order, a: Option<Worth>, b: Option<Worth>) -> Ordering {
@@ -383,19 +412,6 @@ impl Gather {
         let (a, b) = (self.view(a), self.view(b));
         let pairs = a.keys.iter().zip(b.keys).map(|(a, b)| a.order(*b, &self.names));
         pairs.reduce(Ordering::then).unwrap_or(Ordering::Equal)
-    }
-
-    /// Sorts what will be shown, and nothing beyond it.
-    fn cut<T>(&self, mut order: Vec<T>, compare: impl Fn(&T, &T) -> Ordering, row: impl Fn(T) -> u32) -> Vec<u32> {
-        let offset = usize::try_from(self.question.offset).unwrap_or(usize::MAX);
-        let limit = self.question.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let until = offset.saturating_add(limit);
-        if until < order.len() {
-            order.select_nth_unstable_by(until, &compare);
-            order.truncate(until);
-        }
-        order.sort_unstable_by(&compare);
-        order.into_iter().skip(offset).map(row).collect()
     }
 }
 

@@ -22,6 +22,7 @@ mod formula;
 mod gather;
 pub(super) mod rolled;
 mod sets;
+mod sorting;
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! General rankings that a ranking of the rollups answers: sums of octets and packets, by nothing, application, a pair of hosts
-//! or one host, maybe by days. Others need the history. A session of a host with itself counts once here and twice there.
+//! or one host, maybe by days, or where a coarse answer is good enough by any stretch of time. Others need the history. A session of a host with itself counts once here and twice there.
 
 use super::gather::Gather;
-use super::{Aggregate, Cell, End, Key, Measure, Values, ValuesQuestion};
+use super::{Aggregate, Cell, End, Key, Measure, ValuesQuestion};
 use crate::base::Time;
 use crate::base::lru::HashKey;
 use crate::query::key::GroupKey;
@@ -13,7 +13,11 @@ use crate::query::words::{CountBy, GroupBy};
 const DAY: u64 = 86_400;
 
 /// The ranking to ask the rollups for, if there is one.
-pub(in crate::query) fn ranking(question: &ValuesQuestion, (from, to): (Time, Time)) -> Option<TableQuestion> {
+pub(in crate::query) fn ranking(
+    question: &ValuesQuestion,
+    (from, to): (Time, Time),
+    is_coarse: bool,
+) -> Option<TableQuestion> {
     let counts =
         |aggregate: &Aggregate| matches!(aggregate, Aggregate::Sum(Measure::Bytes(None) | Measure::Packets(None)));
     if question.aggregates.is_empty() || !question.aggregates.iter().all(counts) || question.turned.is_some() {
@@ -25,7 +29,7 @@ pub(in crate::query) fn ranking(question: &ValuesQuestion, (from, to): (Time, Ti
         (false, [Key::Ip(End::Client), Key::Ip(End::Server)] | [Key::Ip(End::Server), Key::Ip(End::Client)]) => {
             GroupBy::IpPair
         }
-        (true, [Key::Ip(End::Source)]) => GroupBy::Ip,
+        (true, [Key::Ip(End::Source | End::Dest)]) => GroupBy::Ip,
         _ => return None,
     };
     // Series are of what is ranked by alone.
@@ -33,7 +37,7 @@ pub(in crate::query) fn ranking(question: &ValuesQuestion, (from, to): (Time, Ti
         None => 0,
         Some(_) if question.aggregates.len() > 1 => return None,
         // Of a long range the rollups have whole days, and spread them evenly over what is narrower.
-        Some(width) if !width.as_secs().is_multiple_of(DAY) => return None,
+        Some(width) if !is_coarse && !width.as_secs().is_multiple_of(DAY) => return None,
         Some(width) => usize::try_from(to.since(from).as_micros() / width.as_micros().max(1)).ok()?,
     };
     let rows = if buckets == 0 { MAX_ROWS } else { MAX_ROWS.min(Limits::default().cells / buckets.max(1)) };
@@ -48,8 +52,8 @@ pub(in crate::query) fn ranking(question: &ValuesQuestion, (from, to): (Time, Ti
     })
 }
 
-/// The general ranking that such a ranking is.
-pub(in crate::query) fn values_of(question: ValuesQuestion, from: Time, table: &Table) -> Values {
+/// The general ranking that such a ranking is, but for its end.
+pub(in crate::query) fn gathered(question: ValuesQuestion, from: Time, table: &Table) -> Gather {
     let width = question.bucket();
     let (keys, aggregates) = (question.keys.clone(), question.aggregates.clone());
     let is_whole = keys.iter().all(|key| matches!(key, Key::Time(_)));
@@ -70,11 +74,7 @@ pub(in crate::query) fn values_of(question: ValuesQuestion, from: Time, table: &
             gather.put(&cells(from + width * number), &[u128::from(*amount)]);
         }
     }
-    loop {
-        if let Some(values) = gather.end() {
-            return values;
-        }
-    }
+    gather
 }
 
 fn cell(key: Key, known: GroupKey, until: Time) -> Cell {
@@ -83,7 +83,7 @@ fn cell(key: Key, known: GroupKey, until: Time) -> Cell {
         (Key::Application, GroupKey::Application(number)) => Cell::Application(number),
         (Key::Ip(End::Client), GroupKey::IpPair(client, _)) => Cell::Ip(client),
         (Key::Ip(End::Server), GroupKey::IpPair(_, server)) => Cell::Ip(server),
-        (Key::Ip(End::Source), GroupKey::Ip(ip)) => Cell::Ip(ip),
+        (Key::Ip(End::Source | End::Dest), GroupKey::Ip(ip)) => Cell::Ip(ip),
         _ => Cell::Unknown,
     }
 }

@@ -34,6 +34,12 @@ impl Walk {
         self.dimension
     }
 
+    /// How long its longest window is; none where there is no window.
+    #[must_use]
+    pub fn widest(&self) -> Option<Width> {
+        self.stored.iter().chain(self.newest.iter().map(|(window, _)| window)).map(|window| window.width).max()
+    }
+
     /// Adds records that were in no window when the walk began.
     pub fn join(&mut self, live: &Live) {
         let mut parts = std::mem::take(&mut self.newest);

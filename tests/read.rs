@@ -191,8 +191,14 @@ fn a_capture_stored_twice_counts_twice_only_where_that_is_wished() {
     let once: u64 = packets(&once).expect("TCP");
 
     let (code, said, told) = stored(&[copy]);
-    assert_eq!((code, said.as_str()), (Some(1), ""), "{told}");
-    assert!(told.contains("b.pcap: not stored") && told.contains("as ") && told.contains("a.pcap"), "{told}");
+    assert_eq!((code, packets(&said)), (Some(0), Some(once)), "it is there, and the table is of what is there: {told}");
+    assert!(
+        told.contains("b.pcap: already in")
+            && told.contains("nothing to do")
+            && told.contains("as ")
+            && told.contains("a.pcap"),
+        "{told}"
+    );
     assert!(told.contains("--again"), "{told}");
 
     let (code, said, told) = stored(&["--again", copy]);
@@ -200,10 +206,37 @@ fn a_capture_stored_twice_counts_twice_only_where_that_is_wished() {
 
     let filtered = [&["read", "--data", data, other], &table[..]].concat();
     assert_eq!(weir(&filtered).0, Some(0));
-    let (code, _, told) = weir(&filtered);
-    assert!(code == Some(1) && told.contains("--again"), "with a filter too: {told}");
+    let (code, said, told) = weir(&filtered);
+    assert_eq!((code, said.as_str()), (Some(0), ""), "{told}");
+    assert!(told.contains("already in") && !told.contains("stored in"), "with a filter too: {told}");
     let (code, _, told) = weir(&["read", "--again", other]);
     assert!(code == Some(2) && told.contains("--data"), "{told}");
+}
+
+#[test]
+fn what_is_read_into_a_folder_is_tagged_by_its_traffic_groups() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let (capture, data) = (scratch.path().join("a.pcap"), scratch.path().join("kept"));
+    made(&capture, "3000");
+    let mut weir = common::Weir::start_in(&data, None, &["--interface", "lo"]);
+    weir.set_up();
+    let group = r#"{"tg": {"name": "office", "blocks": ["10.0.0.0/8"]}}"#;
+    let made = ["-X", "POST", "-H", "Content-Type: application/json", "-d", group];
+    let (status, said) = weir.curl("/flowtraq/api/v3/trafficgroups/cid0/tg", &made);
+    assert_eq!(status, 200, "{said}");
+    let id: u64 = said.split("tg").nth(1).and_then(|rest| rest.split('"').next()?.parse().ok()).expect("its number");
+    weir.stop();
+    drop(weir);
+
+    let [capture, data] = [&capture, &data].map(|path| path.to_str().expect("a name"));
+    // Looked at alone, and looked at while it is stored.
+    let filter = format!("TGRP=={id}");
+    let (code, filtered, told) = self::weir(&["read", "--json", "--data", data, "--filter", &filter, capture]);
+    let sessions = serde_json::from_str::<serde_json::Value>(&filtered).expect("JSON")["sessions"].as_u64();
+    assert!(code == Some(0) && sessions > Some(0), "{filtered} {told}");
+    let (code, table, told) = self::weir(&["read", "--again", "--data", data, "--group-by", "TG", capture]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(table.lines().skip(1).any(|line| line.starts_with(&format!("{id} "))), "{table}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use super::{Exit, chain, clock, complain, say, setting};
 use crate::base::clock::Clock;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
+use crate::enrich::Enricher;
 use crate::filter::Filter;
 use crate::flow::{Meter, Source, Tally};
 use crate::io::capture_file::{CaptureError, Reader};
@@ -82,8 +83,9 @@ fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
             folder.note_at_once();
             Some(folder.keeper()?)
         }
-        Some(_) => Some(Keeper::scratch()?),
-        None if wants_answers => Some(Keeper::scratch()?),
+        // What is looked at is what will be stored: tagged as in the folder.
+        Some(folder) => Some(Keeper::scratch(folder.enricher())?),
+        None if wants_answers => Some(Keeper::scratch(Enricher::new(HashKey::random()))?),
         None => None,
     };
     let is_inner = options.tunnels.as_deref().map_or(config.capture.inner_tunnels, |word| word == "inner");
@@ -95,6 +97,7 @@ fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
         folder,
     };
     let mut exit = Exit::Success;
+    let mut stored_before = false;
     for file in &options.files {
         let before = reading.tally.frames();
         match reading.file(file) {
@@ -102,6 +105,11 @@ fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
                 complain(&format!("weir: {}: there are no frames in it", file.display()));
             }
             Ok(()) => {}
+            // What was asked for is the case, so a script may store the same folder of captures again and again.
+            Err(Refusal::Stored { what, is_whole: true }) => {
+                stored_before = true;
+                complain(&format!("weir: {}: {what}", file.display()));
+            }
             Err(error) => {
                 complain(&format!("weir: {}: {}", file.display(), chain(&error)));
                 // What stands before the cut counts.
@@ -112,7 +120,10 @@ fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
         }
     }
     let is_durable = reading.finish();
-    if reading.tally.frames() == 0 && !options.json {
+    let is_empty = reading.tally.frames() == 0;
+    // A table with `--data` is of all that the folder holds.
+    let has_table = table.is_some() && stored_before && filter.is_none();
+    if is_empty && !options.json && !has_table {
         // Empty tables would only hide what was said.
         return Ok((String::new(), exit));
     }
@@ -121,7 +132,7 @@ fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
         (Some(filter), Some(keeper)) => keeper.count(filter)?,
         _ => reading.meter.counters().created,
     };
-    if let Some(mut folder) = reading.folder.take() {
+    if let Some(mut folder) = reading.folder.take().filter(|_| !is_empty) {
         let stored = match (&filter, &reading.keeper) {
             (Some(filter), Some(keeper)) => folder.store_matching(filter, keeper, sessions)?,
             (_, keeper) => folder.finish(is_durable, keeper.as_ref().and_then(Keeper::oldest), sessions)?,
@@ -313,8 +324,13 @@ enum Refusal {
     Capture(CaptureError),
     /// Its link type says nothing to anybody.
     Link(u32),
-    /// It was stored before: the data folder, and when.
-    Stored(String),
+    /// It was stored before.
+    Stored {
+        /// Where, when, and what can be done.
+        what: String,
+        /// It is there as a whole, so nothing is left to do.
+        is_whole: bool,
+    },
     /// It cannot be noted as stored.
     Note(std::io::Error),
 }
@@ -331,9 +347,7 @@ impl fmt::Display for Refusal {
             Self::Open(error) => error.fmt(f),
             Self::Capture(error) => error.fmt(f),
             Self::Link(number) => write!(f, "link type {number} is unknown: none of its frames can be read"),
-            Self::Stored(when) => {
-                write!(f, "not stored in {when}; --again stores it all the same, and counts it twice")
-            }
+            Self::Stored { what, .. } => f.write_str(what),
             Self::Note(error) => write!(f, "cannot be stored: {error}"),
         }
     }
@@ -345,7 +359,7 @@ impl std::error::Error for Refusal {
             // Displayed above; only what is behind it remains.
             Self::Open(error) => error.source(),
             Self::Capture(error) => error.source(),
-            Self::Link(_) | Self::Stored(_) => None,
+            Self::Link(_) | Self::Stored { .. } => None,
             Self::Note(error) => error.source(),
         }
     }

@@ -247,7 +247,7 @@ fn greeting(options: &cli::Run, world: &World, tls: &Tls, code: Option<&SetupCod
     let capture = world.capture.borrow();
     let mut text = format!("weir {}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12} {value}\n"));
-    line("data", &format!("{} (history up to {} MiB)", options.data.display(), config.storage.budget >> 20));
+    line("data", &format!("{} (history up to {})", options.data.display(), octets(config.storage.budget)));
     line("capture", &captured(&capture, &config.capture.interfaces));
     let book = world.book.borrow();
     if let Some(broken) = book.broken() {
@@ -268,6 +268,12 @@ fn greeting(options: &cli::Run, world: &World, tls: &Tls, code: Option<&SetupCod
         line("serving", &format!("https://{address}/"));
     }
     text
+}
+
+/// As the README has them: `2 GiB`; in MiB where they are no whole GiB.
+fn octets(octets: u64) -> String {
+    let is_gib = octets > 0 && octets.is_multiple_of(1 << 30);
+    if is_gib { format!("{} GiB", octets >> 30) } else { format!("{} MiB", octets >> 20) }
 }
 
 /// What is captured, in one line: the trouble where nothing can be; interfaces that are not there yet are told apart.
@@ -300,4 +306,15 @@ fn addresses(listen: &[SocketAddr]) -> BTreeSet<SocketAddr> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_shown_as_the_documentation_has_them() {
+        let shown = [2 << 30, (2 << 30) + (1 << 20), 512 << 20, 1 << 20].map(octets);
+        assert_eq!(shown, ["2 GiB", "2049 MiB", "512 MiB", "1 MiB"]);
+    }
 }

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command as Clap, value_parser};
 
+use crate::config::board::BOARDS;
+
 /// Folder that holds everything weir keeps, where `--data` does not say otherwise.
 pub const DEFAULT_DATA: &str = "weir-data";
 /// Most sessions that `weir read` holds at once; as for `flow.sessions` of the config.
@@ -186,7 +188,11 @@ fn program() -> Clap {
                     .action(ArgAction::Append)
                     .help("Capture here; may be repeated [config: capture.interfaces, else all that are up]"),
             )
-            .arg(option("board", "NAME").help("Board profile that sets the capacities [config: board, else base]"))
+            .arg(
+                option("board", "NAME")
+                    .value_parser(PossibleValuesParser::new(BOARDS.iter().map(|(name, _)| *name)))
+                    .help("Board profile that sets the capacities [config: board, else base]"),
+            )
             .arg(log.clone())
             .arg(option("replay", "FILE").value_parser(value_parser!(PathBuf)).conflicts_with("interface").help(
                 "Feed this capture file in a loop, shifted to now, in place of an interface: for trying things out",
@@ -305,6 +311,16 @@ mod tests {
                 assert_eq!(parsed(&format!("read a.pcap --{option} {number}")).is_ok(), good, "{option} {number}");
             }
         }
+    }
+
+    #[test]
+    fn help_names_every_board_and_no_other_is_taken() {
+        let help = parsed("run --help").unwrap_err().text;
+        for (name, _) in BOARDS {
+            assert!(help.contains(name), "{help}");
+            assert!(parsed(&format!("run --board {name}")).is_ok());
+        }
+        assert!(parsed("run --board toaster").is_err_and(|stop| stop.wrong && stop.text.contains("base")));
     }
 
     #[test]

@@ -87,6 +87,24 @@ impl GroupBy {
         }
     }
 
+    /// Whether a record counts for both its ends.
+    #[must_use]
+    pub const fn has_two_ends(self) -> bool {
+        matches!(
+            self,
+            Self::Ip
+                | Self::Cidr
+                | Self::Asn
+                | Self::Country
+                | Self::Mac
+                | Self::Group
+                | Self::If
+                | Self::ExporterIf
+                | Self::Vlan
+                | Self::Qos
+        )
+    }
+
     /// Whether `unique` may name it: all but the pairs of addresses, interfaces, VLANs and ASs.
     #[must_use]
     pub const fn countable(self) -> bool {

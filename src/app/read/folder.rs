@@ -3,14 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::setting;
 use super::super::stored::{self, Capture, Captures, Identity};
+use super::super::{geo, setting};
 use super::{Keeper, Refusal, Stop, failure, grouped};
+use crate::base::lru::HashKey;
 use crate::base::{Time, time};
 use crate::cli;
 use crate::config::Config;
+use crate::enrich::Enricher;
 use crate::filter::Filter;
 use crate::io::disk::{Lock, OsDisk};
+use crate::objects::Objects;
 
 /// A locked data folder.
 #[derive(Debug)]
@@ -50,9 +53,18 @@ impl Folder {
         &self.config
     }
 
+    /// What `weir run` would know here of addresses: countries and AS from the files of the folder, its traffic groups.
+    pub fn enricher(&self) -> Enricher {
+        let mut enricher = Enricher::new(HashKey::random());
+        geo::take(&mut enricher, geo::read(&*self.disk));
+        let objects = Objects::load(setting::open_state(&self.path));
+        enricher.set_groups(objects.groups.rules(&self.config.filter.internal));
+        enricher
+    }
+
     /// Its history.
     pub fn keeper(&self) -> Result<Keeper, Stop> {
-        Keeper::open(Arc::clone(&self.disk), &self.config)
+        Keeper::open(Arc::clone(&self.disk), setting::store_settings(&self.config), self.enricher())
     }
 
     /// From now on captures are noted when they are admitted.
@@ -64,7 +76,13 @@ impl Folder {
     pub fn admit(&mut self, file: &Path, identity: Option<Identity>) -> Result<(), Refusal> {
         let known = identity.as_ref().filter(|_| !self.again).and_then(|identity| self.captures.find(identity));
         if let Some(known) = known {
-            return Err(Refusal::Stored(format!("{}: {known}", self.path.display())));
+            let (is_whole, folder) = (known.span.is_some(), self.path.display());
+            let what = if is_whole {
+                format!("already in {folder}, nothing to do: {known}; --again stores it again, and counts it twice")
+            } else {
+                format!("not stored in {folder}: {known}; --again stores it all the same, and counts that part twice")
+            };
+            return Err(Refusal::Stored { what, is_whole });
         }
         let name = file.display().to_string();
         self.captures.add(Capture { name, identity, stored: time::now(), span: None });

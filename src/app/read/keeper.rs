@@ -6,12 +6,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::{chain, geo, setting};
+use super::super::chain;
 use super::{Stop, failure, print};
 use crate::app::Exit;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
-use crate::config::Config;
 use crate::enrich::Enricher;
 use crate::filter::Filter;
 use crate::flow::{FlowRecord, Meter};
@@ -36,30 +35,32 @@ pub struct Keeper {
 
 impl Keeper {
     /// A store in a data folder.
-    pub fn open(disk: Arc<OsDisk>, config: &Config) -> Result<Self, Stop> {
-        Self::on(disk, setting::store_settings(config), None)
+    pub fn open(disk: Arc<OsDisk>, settings: store::Settings, enricher: Enricher) -> Result<Self, Stop> {
+        Self::on(disk, settings, enricher, None)
     }
 
     /// A store in a folder that is removed in the end.
-    pub fn scratch() -> Result<Self, Stop> {
+    pub fn scratch(enricher: Enricher) -> Result<Self, Stop> {
         let name = format!("weir-read-{}-{}", std::process::id(), time::now().micros());
         let path = std::env::temp_dir().join(name);
         let wrong = |error| failure(format!("{}: {error}", path.display()));
         let scratch = Scratch::new(path.clone()).map_err(wrong)?;
         let disk = Arc::new(OsDisk::open(&path).map_err(wrong)?);
         let settings = store::Settings { budget_bytes: u64::MAX, ..store::Settings::default() };
-        Self::on(disk, settings, Some(scratch))
+        Self::on(disk, settings, enricher, Some(scratch))
     }
 
-    fn on(disk: Arc<OsDisk>, settings: store::Settings, scratch: Option<Scratch>) -> Result<Self, Stop> {
-        let key = HashKey::random();
-        let mut enricher = Enricher::new(key);
-        geo::take(&mut enricher, geo::read(&*disk));
+    fn on(
+        disk: Arc<OsDisk>,
+        settings: store::Settings,
+        enricher: Enricher,
+        scratch: Option<Scratch>,
+    ) -> Result<Self, Stop> {
         let (store, recovery) = Store::open(disk, settings, Time::ZERO).map_err(|error| failure(chain(&error)))?;
         for damage in recovery.damaged {
             log::warn!("store: {damage}");
         }
-        Ok(Self { store, enricher, now: Time::ZERO, key, _scratch: scratch })
+        Ok(Self { store, enricher, now: Time::ZERO, key: HashKey::random(), _scratch: scratch })
     }
 
     /// Stores these, with what is known of their addresses.

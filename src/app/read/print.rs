@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use crate::query::{CountBy, Table, TableQuestion};
 
-/// A ranking as text: entity, rank, bytes, packets.
+/// A ranking as text: entity, rank, bytes, packets. The heading says where the rows add up to more than there was.
 pub fn table(question: &TableQuestion, table: &Table) -> String {
+    let twice = if question.group_by.has_two_ends() { " (each packet at both its ends)" } else { "" };
     let head = [
-        question.group_by.title().to_owned(),
+        format!("{}{twice}", question.group_by.title()),
         question.count_by.title_with(question.direction, question.unique),
         "BYTES".to_owned(),
         "PACKETS".to_owned(),
@@ -56,6 +57,20 @@ pub fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::GroupBy;
+
+    #[test]
+    fn the_heading_says_where_a_packet_counts_twice() {
+        for (group_by, heading) in [
+            (GroupBy::Ip, "ADDRESS (each packet at both its ends)  BYTES  PACKETS\n"),
+            (GroupBy::Country, "COUNTRY (each packet at both its ends)  BYTES  PACKETS\n"),
+            (GroupBy::IpPair, "ADDRESS PAIR  BYTES  PACKETS\n"),
+            (GroupBy::Application, "APPLICATION  BYTES  PACKETS\n"),
+        ] {
+            let question = TableQuestion { group_by, ..TableQuestion::default() };
+            assert_eq!(table(&question, &Table::default()), heading);
+        }
+    }
 
     #[test]
     fn digits_come_in_threes() {

@@ -10,6 +10,8 @@ mod world;
 use serde_json::{Value, json};
 use tiny_http::Method;
 use weir::dialect::Peer;
+use weir::flow::Source;
+use weir::wire::{self, LinkType, Tunnels};
 
 use world::{Box_, Got, at};
 
@@ -111,6 +113,69 @@ fn errors_have_a_code_details_and_property_paths() {
             made.call(at(0), Method::Post, &format!("{SESSIONS}/search"), &[], bad.as_bytes(), Peer::Local { uid: 0 });
         assert_eq!(got.status, 400, "{bad}");
     }
+}
+
+/// A DNS answer passes: `name` has the address 192.0.2.80 for 300 s.
+fn observe_dns_answer(made: &Box_, name: &str) {
+    let mut dns = vec![0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+    for label in name.split('.') {
+        dns.push(label.len() as u8);
+        dns.extend(label.bytes());
+    }
+    dns.extend([0, 0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 80]);
+    let length = |header: usize| ((header + dns.len()) as u16).to_be_bytes();
+    let mut frame = vec![2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 2, 0x08, 0x00];
+    frame.extend([&[0x45, 0], &length(28)[..], &[0, 1, 0, 0, 64, 17, 0, 0, 192, 0, 2, 53, 10, 0, 0, 9]].concat());
+    frame.extend([&[0, 53, 0xc3, 0x50], &length(8)[..], &[0, 0]].concat());
+    frame.extend(dns);
+    let packet = wire::parse(LinkType::ETHERNET, &frame, frame.len() as u32, Tunnels::Outer).unwrap();
+    made.world.meter.borrow_mut().observe(at(20), &packet, Source { if_index: 2, mtu: 1500 });
+}
+
+#[test]
+fn hosts_have_the_names_that_dns_gave_them() {
+    let made = Box_::with_sessions();
+    let name = |hosts: &Value| {
+        let items = hosts["items"].as_array().unwrap();
+        let host = items.iter().find(|host| host["addresses"][0] == "192.0.2.80").unwrap();
+        (host["common_name"].as_str().unwrap().to_owned(), host["id"].as_str().unwrap().to_owned())
+    };
+    let (unnamed, id) = name(&get(&made, HOSTS));
+    assert_eq!(unnamed, "192.0.2.80");
+    observe_dns_answer(&made, "host.example");
+    let hosts = get(&made, HOSTS);
+    assert_eq!(name(&hosts), ("host.example".to_owned(), id.clone()), "and is the same host");
+    assert_eq!(get(&made, &format!("{HOSTS}/{id}"))["common_name"], "host.example");
+    assert_eq!(column(&search(&made, HOSTS, &json!({ "keywords": "host.exam" })), "id"), [json!(id)]);
+    assert!(column(&hosts, "common_name").contains(&json!("10.0.0.1")), "others keep their address");
+}
+
+#[test]
+fn a_collection_that_caps_says_so_in_its_schema_its_answer_and_its_error() {
+    let made = Box_::with_sessions();
+    let hosts = get(&made, &format!("{HOSTS}/schema"));
+    assert_eq!(hosts["answer"]["properties"]["items"]["maxItems"], 10_000);
+    let answer = get(&made, HOSTS);
+    assert_eq!(answer["capped"], false);
+    let properties = hosts["answer"]["properties"]["items"]["items"]["properties"].as_object().unwrap().clone();
+    let shown: Vec<_> = answer["items"][0].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(properties.keys().cloned().collect::<Vec<_>>(), shown, "the schema is of what is answered");
+
+    let sessions = get(&made, &format!("{SESSIONS}/schema"));
+    assert_eq!(sessions["answer"]["properties"]["items"]["maxItems"], Value::Null, "all of them are streamed");
+    assert_eq!(sessions["parameters"]["if"]["required"], json!(["sortkey"]));
+    let most = sessions["parameters"]["then"]["properties"]["limit"]["maximum"].as_u64().unwrap();
+    for (limit, status) in [(most - 1, 200), (most, 200), (most + 1, 400)] {
+        let got = call(&made, Method::Get, &format!("{SESSIONS}?sortkey=start&limit={limit}"), &Value::Null);
+        assert_eq!(got.status, status, "{limit}");
+        assert!(status == 200 || got.body.contains(&most.to_string()), "the error names the cap: {}", got.body);
+    }
+    let item = &get(&made, SESSIONS)["items"][0];
+    for name in item.as_object().unwrap().keys() {
+        assert!(sessions["answer"]["properties"]["items"]["items"]["properties"][name].is_object(), "{name}");
+    }
+    let none = call(&made, Method::Get, "/role-store/api/v1/roles/schema", &Value::Null);
+    assert_eq!(none.status, 404);
 }
 
 // "Sorting"

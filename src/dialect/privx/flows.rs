@@ -6,9 +6,13 @@
 //! that it can be found again. Times of a search: `start_time` and `end_time` (dates), or `period` (a duration back from now).
 //!
 //! Hosts are a ranking of the addresses by bytes, at most 10,000, of the last day where no time is given.
+//!
+//! Decision: sorted sessions stay capped. The sessions of a second pass over the history are not those of the first, because
+//! sessions go on meanwhile, and a store of all of them for each sorted listing does not fit the memory of a small box.
 
 use std::collections::{BinaryHeap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tiny_http::Method;
@@ -17,15 +21,15 @@ use super::failure::{Error, Fault};
 use super::items::{Page, Search, uuid};
 use super::objects::{Place, body};
 use crate::api::{Api, Asked, Outcome};
-use crate::base::Time;
+use crate::base::{Ip, Time};
 use crate::dialect::native::rows::{put, session};
 use crate::dialect::router::drive;
 use crate::dialect::{Answer, Chunk, Chunks, Request, carriers, parameters, reply};
 use crate::filter::Filter;
 use crate::flow::FlowRecord;
-use crate::query::{Answer as Answered, Row, Step};
+use crate::query::{Answer as Answered, GroupKey, Row, Step};
 use crate::schema::registry::{MOST_ROWS, find};
-use crate::schema::{Format, Operation, format};
+use crate::schema::{Format, Kind, Operation, format};
 
 /// Most sessions that can be sorted: offset and limit together.
 const MOST_SORTED: u64 = 1_000;
@@ -110,18 +114,64 @@ impl Collection {
     /// The operation that a method at a place needs.
     pub(super) fn operation(self, method: &Method, place: &Place) -> Result<&'static Operation, Error> {
         match (method, place) {
-            (Method::Get, Place::All | Place::One(_)) | (Method::Post, Place::Search) => find(match self {
-                Self::Hosts => "table",
-                Self::Sessions => "sessions",
-            })
-            .ok_or(Error::NotFound),
+            (Method::Get, Place::All | Place::One(_) | Place::Schema) | (Method::Post, Place::Search) => {
+                find(match self {
+                    Self::Hosts => "table",
+                    Self::Sessions => "sessions",
+                })
+                .ok_or(Error::NotFound)
+            }
             _ => Err(Error::Method),
         }
+    }
+
+    /// What its parameters and its answer look like. No secret, as the documentation is none.
+    fn schema(self) -> Value {
+        let (item, most) = match self {
+            Self::Hosts => (host_schema(), Some(MOST_ROWS)),
+            Self::Sessions => (session_schema(), None),
+        };
+        let keys: Vec<&str> = match self {
+            Self::Hosts => HOST.to_vec(),
+            Self::Sessions => SORT_KEYS.iter().map(|(name, _)| *name).collect(),
+        };
+        let mut parameters = json!({
+            "type": "object",
+            "properties": {
+                "offset": { "type": "integer", "minimum": 0 },
+                "limit": { "type": "integer", "minimum": 1, "description": "Without it, all of them." },
+                "sortkey": { "enum": keys }, "sortdir": { "enum": ["ASC", "DESC"] },
+                "start_time": { "type": "string", "format": "date-time" }, "end_time": { "type": "string", "format": "date-time" },
+                "period": { "type": "string", "format": "duration" },
+            },
+        });
+        if self == Self::Sessions {
+            parameters["if"] = json!({ "required": ["sortkey"] });
+            parameters["then"] = json!({
+                "required": ["limit"], "properties": { "limit": { "maximum": MOST_SORTED }, "offset": { "maximum": MOST_SORTED - 1 } },
+                "description": format!("offset and limit together: {MOST_SORTED} at most"),
+            });
+        }
+        let mut items = json!({ "type": "array", "items": item });
+        if let Some(most) = most {
+            items["maxItems"] = json!(most);
+        }
+        let mut answer = json!({ "type": "object", "properties": {
+            "items": items, "count": { "type": "integer", "minimum": 0 }, "honesty": { "type": "object" },
+        } });
+        if most.is_some() {
+            answer["properties"]["capped"] =
+                json!({ "type": "boolean", "description": "There were more than maxItems." });
+        }
+        json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "parameters": parameters, "answer": answer })
     }
 
     /// Answers a request for this collection.
     pub(super) fn call(self, api: &Rc<Api>, now: Time, request: &Request, place: Place) -> Result<Answer, Error> {
         let operation = self.operation(&request.method, &place)?;
+        if place == Place::Schema {
+            return Ok(Answer::Reply(reply::json(200, &self.schema())));
+        }
         let (page, rest) = Page::read(parameters::pairs(&request.query))?;
         // The times may stand in the query too, for GET has no body.
         let mut criteria: Map<String, Value> = rest.into_iter().map(|(name, value)| (name, json!(value))).collect();
@@ -301,7 +351,9 @@ impl Sort {
         match last.and_then(|last| usize::try_from(last).ok()) {
             Some(most) => Ok(Some(Self { key: *key, descending: page.descending, most })),
             None => {
-                let why = format!("sorted sessions need a limit; with the offset, {MOST_SORTED} at most");
+                let why = format!(
+                    "sorted sessions need a limit, with the offset {MOST_SORTED} at most; without sortkey there is no such limit"
+                );
                 Err(Error::Invalid(vec![Fault::invalid("limit", &why)]))
             }
         }
@@ -447,7 +499,8 @@ fn hosts(now: Time, mut asked: Box<Asked>, page: Page, search: Search, place: Pl
             return Answer::Busy(Box::new(move |now| hosts(now, asked, page, search, place)));
         }
     };
-    let all = table.rows.iter().enumerate().filter_map(|(at, row)| host(at, row));
+    let all = table.rows.iter().enumerate().filter_map(|(at, row)| host(at, row, |ip| asked.host_name(now, ip)));
+    let capped = table.rows.iter().any(|row| row.key.is_none());
     if let Place::One(id) = place {
         let found = all.into_iter().find(|host| host["id"] == id.as_str());
         return Answer::Reply(found.map_or_else(|| Error::NotFound.reply(), |host| reply::json(200, &host)));
@@ -456,18 +509,41 @@ fn hosts(now: Time, mut asked: Box<Asked>, page: Page, search: Search, place: Pl
     let count = found.len();
     let honesty: Value = serde_json::from_str(&asked.honesty()).unwrap_or_default();
     Answer::Reply(match page.of(found, &HOST) {
-        Ok(items) => reply::json(200, &json!({ "items": items, "count": count, "honesty": honesty })),
+        Ok(items) => reply::json(200, &json!({ "items": items, "count": count, "capped": capped, "honesty": honesty })),
         Err(error) => error.reply(),
     })
 }
 
 /// A row of the ranking as a host; the row of all others is none.
-fn host(at: usize, row: &Row) -> Option<Value> {
-    let address = row.key?.to_string();
+fn host(at: usize, row: &Row, name: impl FnOnce(Ip) -> Option<Arc<str>>) -> Option<Value> {
+    let key = row.key?;
+    let address = key.to_string();
+    let name = if let GroupKey::Ip(ip) = key { name(ip) } else { None };
     Some(json!({
-        "id": uuid("hosts", &address), "common_name": address, "addresses": [address],
+        "id": uuid("hosts", &address), "common_name": name.as_deref().unwrap_or(&address), "addresses": [address],
         "bytes": row.bytes, "packets": row.packets, "rank": at + 1,
     }))
+}
+
+fn host_schema() -> Value {
+    json!({ "type": "object", "properties": {
+        "id": { "type": "string", "format": "uuid" },
+        "common_name": { "type": "string", "description": "The name that DNS answers gave it, else its address." },
+        "addresses": { "type": "array", "items": { "type": "string" }, "maxItems": 1 },
+        "bytes": { "type": "integer" }, "packets": { "type": "integer" }, "rank": { "type": "integer", "minimum": 1 },
+    } })
+}
+
+/// The native one, but for the identifier.
+fn session_schema() -> Value {
+    let native = find("sessions").map(|operation| operation.result.kind);
+    let item = match native {
+        Some(Kind::Array { items, .. }) => items.to_json_schema(),
+        _ => json!({ "type": "object" }),
+    };
+    let mut item = item;
+    item["properties"]["id"] = json!({ "type": "string", "format": "uuid" });
+    item
 }
 
 #[cfg(test)]

@@ -14,11 +14,16 @@
 //! | `/flow-store/api/v1/traffic-groups` | traffic groups (ours) | all |
 //! | `/<service>/api/v1/status` | how the service does | read |
 //!
-//! `POST <collection>/search` finds objects by criteria. `/auth/api/v1/oauth/..` is OAuth 2.0 (see [`oauth`]).
+//! `POST <collection>/search` finds objects by criteria. `GET <collection>/schema` (ours) gives JSON Schemas of the parameters and
+//! the answer of the collections that are made of the flows: there a cap is to be found. `/auth/api/v1/oauth/..` is OAuth 2.0 (see [`oauth`]).
 //!
 //! # Where the guide leaves a choice
 //!
-//! - No `limit` gives every object. Of hosts, which are a ranking of the flows, there are at most 10,000.
+//! - No `limit` gives every object, and sessions are streamed. Two caps: of hosts, which are a ranking of the flows, there are the
+//!   10,000 with the most traffic (`capped` in the answer says that there were more), and sessions that are sorted need a limit of
+//!   at most 1,000 with the offset, because all of them must be seen before the first can be told. The error and the schema say so.
+//! - A host's `common_name` is the name that DNS answers gave it, while these hold, else its address. Callers who may not see all
+//!   flows get the address.
 //! - A search without a body, or with an empty one, finds everything. A criterion that objects do not have is an error: a
 //!   misspelt one must not find everything.
 //! - `PUT` takes the whole object as it was read, or the properties that change. What cannot be changed may be there if it is
@@ -143,13 +148,15 @@ impl Route {
         let place = |name: &str| match rest.strip_prefix(name)? {
             "" => Some(Place::All),
             "/search" => Some(Place::Search),
+            "/schema" => Some(Place::Schema),
             id => {
                 let id = id.strip_prefix('/').filter(|id| !id.is_empty() && !id.contains('/'))?;
                 Some(Place::One(id.to_ascii_lowercase()))
             }
         };
         let of_service = COLLECTIONS.iter().filter(|collection| collection.service == service);
-        let mut objects = of_service.filter_map(|c| Some(Self::Objects(c, place(c.name)?)));
+        let mut objects =
+            of_service.filter_map(|c| Some(Self::Objects(c, place(c.name).filter(|place| *place != Place::Schema)?)));
         objects.next().or_else(|| {
             flows::Collection::ALL
                 .into_iter()

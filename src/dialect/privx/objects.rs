@@ -45,6 +45,8 @@ pub(super) enum Place {
     All,
     /// `search`.
     Search,
+    /// `schema`, of the collections that are made of the flows.
+    Schema,
     /// An identifier.
     One(String),
 }

@@ -38,6 +38,36 @@ const TICKS_TO_PING: u32 = 10;
 /// How long a client may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
 const TICKS_TO_END: u32 = (SILENCE.as_secs() / TICK.as_secs()) as u32;
+
+/// How long a client has said nothing.
+#[derive(Debug, Default)]
+struct Quiet {
+    ticks: u32,
+}
+
+/// What is to be done about a client that says nothing.
+#[derive(Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    Ping,
+    End,
+}
+
+impl Quiet {
+    const fn heard(&mut self) {
+        self.ticks = 0;
+    }
+
+    /// Another [`TICK`] without a word.
+    const fn tick(&mut self) -> Due {
+        self.ticks += 1;
+        match self.ticks {
+            TICKS_TO_END.. => Due::End,
+            ticks if ticks.is_multiple_of(TICKS_TO_PING) => Due::Ping,
+            _ => Due::Nothing,
+        }
+    }
+}
 /// Octets read at a time, and held while a message is not complete.
 const READ: usize = 4 * 1024;
 
@@ -103,7 +133,7 @@ pub(super) async fn converse(
         seat,
         web: WebSocketStream::from_partially_read(stream, leftover, Role::Server, Some(config)).await,
         write_time,
-        silent_ticks: 0,
+        quiet: Quiet::default(),
     };
     loop {
         match socket.say(time::now()) {
@@ -134,8 +164,7 @@ struct Talk<'a> {
     seat: &'a SeatGuard,
     web: WebSocketStream<Stream>,
     write_time: Duration,
-    /// Ticks since the client was heard.
-    silent_ticks: u32,
+    quiet: Quiet,
 }
 
 impl Talk<'_> {
@@ -144,18 +173,18 @@ impl Talk<'_> {
         match heard {
             Heard::Gone => return Ok(false),
             Heard::Nothing => {
-                self.silent_ticks += 1;
-                if self.silent_ticks >= TICKS_TO_END {
-                    self.close(CloseCode::Away, "nothing was heard for a minute").await?;
-                    return Ok(false);
-                }
-                if self.silent_ticks.is_multiple_of(TICKS_TO_PING) {
-                    self.send(Message::Ping(Bytes::new())).await?;
+                match self.quiet.tick() {
+                    Due::Nothing => {}
+                    Due::Ping => self.send(Message::Ping(Bytes::new())).await?,
+                    Due::End => {
+                        self.close(CloseCode::Away, "nothing was heard for a minute").await?;
+                        return Ok(false);
+                    }
                 }
                 return Ok(true);
             }
             Heard::Message(message) => {
-                self.silent_ticks = 0;
+                self.quiet.heard();
                 match message {
                     Message::Text(text) => socket.receive(time::now(), &text),
                     Message::Binary(_) => {
@@ -265,4 +294,45 @@ async fn write_all(seat: &SeatGuard, stream: &mut Stream, mut bytes: &[u8]) -> R
         }
     }
     poll_fn(with(seat, |cx| Pin::new(&mut *stream).poll_flush(cx))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seconds at which something was due, with a word heard after the ticks that `heard` names.
+    fn due(heard: &[u32]) -> Vec<(u64, Due)> {
+        let mut quiet = Quiet::default();
+        let mut all = Vec::new();
+        for tick in 1..=40 {
+            let due = quiet.tick();
+            let is_end = due == Due::End;
+            if due != Due::Nothing {
+                all.push((u64::from(tick) * TICK.as_secs(), due));
+            }
+            if is_end {
+                break;
+            }
+            if heard.contains(&tick) {
+                quiet.heard();
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn who_is_silent_is_pinged_every_twenty_seconds_and_left_after_a_minute() {
+        assert_eq!(due(&[]), [(20, Due::Ping), (40, Due::Ping), (60, Due::End)]);
+    }
+
+    #[test]
+    fn a_word_before_the_ping_or_the_end_begins_the_time_anew() {
+        // A tick below, at and above the ping.
+        assert_eq!(due(&[9])[..2], [(38, Due::Ping), (58, Due::Ping)]);
+        assert_eq!(due(&[10])[..2], [(20, Due::Ping), (40, Due::Ping)]);
+        assert_eq!(due(&[11])[..2], [(20, Due::Ping), (42, Due::Ping)]);
+        // A tick below the end; at it, it is over.
+        assert_eq!(due(&[29])[2], (78, Due::Ping));
+        assert_eq!(due(&[30])[2], (60, Due::End));
+    }
 }

@@ -1,5 +1,6 @@
 // A WebSocket client for the tests: reads steps as JSON from its first argument, prints what came of them as JSON.
 //   {"send": TEXT|OBJECT}  {"until": {"id": .., "type": ..}}  {"ping": true}  {"wait": MS}  {"binary": true}  {"get": URL}  {"fill": OCTETS}
+// Pings of the server come out as seconds since the socket was opened.
 // Options in the second argument: {url, headers}.
 import https from "node:https";
 import { createRequire } from "node:module";
@@ -7,11 +8,13 @@ const require = createRequire(process.argv[2] + "/");
 const WebSocket = require("ws");
 const steps = JSON.parse(process.argv[3]);
 const { url, headers } = JSON.parse(process.argv[4]);
-const out = { messages: [], pongs: 0, closed: null, refused: null, got: [] };
+const out = { messages: [], pings: [], pongs: 0, closed: null, refused: null, got: [] };
 const socket = new WebSocket(url, { rejectUnauthorized: false, headers, perMessageDeflate: false });
 let wake = () => {};
 const next = (ms) => new Promise((done) => { wake = done; setTimeout(done, ms); });
 socket.on("message", (data) => { out.messages.push(JSON.parse(data.toString())); wake(); });
+let opened = 0;
+socket.on("ping", () => { out.pings.push((Date.now() - opened) / 1000); });
 socket.on("pong", () => { out.pongs++; wake(); });
 socket.on("close", (code, reason) => { out.closed = { code, reason: reason.toString() }; wake(); });
 socket.on("unexpected-response", (_, answer) => { out.refused = answer.statusCode; finish(); });
@@ -22,6 +25,7 @@ const get = (url) => new Promise((done) => https.get(url, { rejectUnauthorized: 
   let body = ""; answer.on("data", (d) => (body += d)); answer.on("end", () => done(body));
 }));
 socket.on("open", async () => {
+  opened = Date.now();
   for (const step of steps) {
     const end = Date.now() + 10000;
     if ("send" in step) socket.send(typeof step.send === "string" ? step.send : JSON.stringify(step.send));

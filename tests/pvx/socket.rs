@@ -5,8 +5,12 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use weir::base::Connection;
+use weir::dialect::{Answer, Peer, Request, Say, Service, Socket};
+
 use crate::common;
 use crate::guide::{key, login, weir};
+use crate::world::{Box_, at};
 
 /// Where `tests/run` puts clients from npm.
 fn node() -> Option<PathBuf> {
@@ -135,6 +139,91 @@ fn messages_that_are_none_are_answered_and_what_is_no_text_ends_it() {
         assert_eq!(!of_id(&talked, "fill").is_empty(), is_taken, "{}", talked["closed"]);
         assert_eq!(talked["closed"]["code"] == 1009, !is_taken, "{}", talked["closed"]);
     }
+}
+
+#[test]
+fn who_is_silent_for_twenty_seconds_is_pinged_and_who_speaks_is_not() {
+    let Some(node) = node() else { return common::skip("guide: socket pings", "wscat is not installed") };
+    let speaking = std::thread::spawn({
+        let node = node.clone();
+        let steps = json!([{ "wait": 12_000 }, { "send": { "id": "a", "call": "echo" } }, { "wait": 13_000 }]);
+        move || talk(&node, "/api/ws", &json!({}), &steps)
+    });
+    let silent = talk(&node, "/api/ws", &json!({}), &json!([{ "wait": 25_000 }]));
+    let pings: Vec<f64> = silent["pings"].as_array().unwrap().iter().map(|at| at.as_f64().unwrap()).collect();
+    assert!(pings.len() == 1 && (19.0..24.5).contains(&pings[0]), "{pings:?}");
+    assert_eq!(silent["closed"], Value::Null, "its answer keeps it");
+    let spoke = speaking.join().unwrap();
+    assert_eq!((&spoke["pings"], &spoke["closed"]), (&json!([]), &Value::Null), "{spoke}");
+}
+
+/// An open socket of a box in this process, as root on it.
+fn socket_of(made: &Box_) -> Box<dyn Socket> {
+    let request = Request {
+        method: tiny_http::Method::Get,
+        path: "/api/ws".to_owned(),
+        query: String::new(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        peer: Peer::Local { uid: 0 },
+        connection: Connection::begin(),
+    };
+    match made.router.call(at(0), request) {
+        Answer::Upgrade(socket) => socket,
+        _ => panic!("no socket"),
+    }
+}
+
+fn ask(socket: &mut dyn Socket, id: usize) {
+    let message = json!({ "id": id, "call": "query", "args": { "expr": "traffic BY client.ip SINCE @now - 3600" } });
+    socket.receive(at(0), &message.to_string());
+}
+
+/// What it says until it has nothing more to say.
+fn said(socket: &mut dyn Socket) -> Vec<Value> {
+    let mut messages = Vec::new();
+    for _ in 0..100_000 {
+        match socket.say(at(0)) {
+            Say::Text(text) => messages.push(serde_json::from_str(&text).unwrap()),
+            Say::Busy => {}
+            Say::Nothing => return messages,
+            _ => panic!("nothing here is hashed, saved or closed"),
+        }
+    }
+    panic!("no end");
+}
+
+#[test]
+fn a_socket_answers_sixteen_calls_at_a_time_and_no_more() {
+    const MOST: usize = 16;
+    for calls in [MOST - 1, MOST, MOST + 1] {
+        let made = Box_::with_sessions();
+        let mut socket = socket_of(&made);
+        // All of them come before the first is worked on.
+        (0..calls).for_each(|id| ask(&mut *socket, id));
+        let messages = said(&mut *socket);
+        let (answered, busy): (Vec<_>, Vec<_>) = messages.iter().partition(|message| message["type"] == "result");
+        assert_eq!(answered.len(), calls.min(MOST), "{messages:?}");
+        assert_eq!(busy.len(), calls.saturating_sub(MOST), "{messages:?}");
+        for error in busy {
+            assert_eq!((&error["id"], &error["error"], &error["count"]), (&json!(MOST), &json!("BUSY"), &json!(MOST)));
+        }
+        ask(&mut *socket, 99);
+        assert_eq!(said(&mut *socket)[0]["type"], "result", "there is room again");
+    }
+}
+
+#[test]
+fn a_cancelled_call_makes_room() {
+    let made = Box_::with_sessions();
+    let mut socket = socket_of(&made);
+    (0..16).for_each(|id| ask(&mut *socket, id));
+    socket.receive(at(0), &json!({ "id": "c", "call": "cancel", "args": { "id": 3 } }).to_string());
+    ask(&mut *socket, 16);
+    let messages = said(&mut *socket);
+    let of = |id: usize| messages.iter().find(|message| message["id"] == id).unwrap();
+    assert_eq!((of(3)["error"].as_str(), of(16)["type"].as_str()), (Some("CANCELLED"), Some("result")));
+    assert!(messages.iter().all(|message| message["error"] != "BUSY"), "{messages:?}");
 }
 
 #[test]

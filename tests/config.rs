@@ -87,7 +87,8 @@ impl Box_ {
 
     /// Over the local socket: it stays where nobody listens any more.
     fn local(&self, method: &str, path: &str) -> Value {
-        let (socket, url) = (self.data.path().join("weir.sock"), format!("http://weir/api2/json/config{path}"));
+        let socket = self.data.path().join("weir.sock");
+        let url = format!("http://weir/api2/json/config{path}").replace("/config/..", "");
         let text = common::must("curl", &["-s", "-X", method, "--unix-socket", socket.to_str().unwrap(), &url]);
         serde_json::from_str::<Value>(&text).unwrap()["data"].clone()
     }
@@ -258,6 +259,38 @@ fn a_crash_while_a_change_is_tried_out_rolls_it_back() {
     assert!(told.contains("weir ended while it was tried out") && told.contains("http.listen"), "{told}");
     made = made.again("TERM");
     assert_eq!(made.get("/pending"), json!({}), "told once");
+}
+
+#[test]
+fn a_new_password_of_the_administrator_rolls_back_unless_it_opens_the_box() {
+    if !can_run(&["curl"]) {
+        return;
+    }
+    const NEW: &str = "another long test passphrase";
+    let mut made = Box_::start();
+    let set = |made: &Box_, confirm: &str| {
+        let form = format!("userid=admin@weir&password={NEW}{confirm}");
+        let (status, told) = made.weir.curl("/api2/json/access/password", &["-X", "PUT", "-d", &form]);
+        assert_eq!(status, 200, "{told}");
+    };
+    let opens = |made: &Box_, password: &str| {
+        let user = format!("admin:{password}");
+        made.weir.curl("/api2/json/version", &["-u", &user]).0 == 200
+    };
+    let told = |made: &Box_| made.local("GET", "/../access/pending");
+    set(&made, "&confirm=1s");
+    common::eventually("the old password is back", || opens(&made, PASSWORD).then_some(()));
+    assert!(told(&made)["rolled_back"].as_str().unwrap().contains("nobody showed in time"), "{}", told(&made));
+    set(&made, "");
+    let info = made.local("GET", "/../info")["basicinfo"]["CONFIG"].clone();
+    assert!(info.as_str().unwrap().contains("a change of user admin by admin is tried out until "), "{info}");
+    made = made.again("KILL");
+    assert!(opens(&made, PASSWORD) && told(&made)["rolled_back"].as_str().unwrap().contains("weir ended"));
+    set(&made, "");
+    assert!(opens(&made, NEW));
+    assert_eq!(told(&made), json!({ "rolled_back": told(&made)["rolled_back"] }), "nothing waits any more");
+    made = made.again("KILL");
+    assert!(opens(&made, NEW));
 }
 
 #[test]

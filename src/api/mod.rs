@@ -243,7 +243,8 @@ impl Api {
             return self.verified(now, (from, connection), None, operation, parameters);
         }
         let api = Rc::clone(self);
-        self.identified(now, from, credential, move |now, identity| {
+        let shows = access::trial::can_show(operation.name).then_some(connection);
+        self.identified(now, (from, shows), credential, move |now, identity| {
             if operation.changes && identity.means.lacks_csrf() {
                 let refusal = api.world.auth.borrow_mut().forged(now, from, &identity.user);
                 return Failure::Refused(refusal).into();
@@ -269,14 +270,16 @@ impl Api {
         self.world.auth.borrow_mut().owner_of(now, caller.from, &caller.credential)
     }
 
-    /// Finds out who calls, then goes on.
+    /// Finds out who calls, then goes on. Over a connection that is named it shows that they get in.
     fn identified(
         self: &Rc<Self>,
         now: Time,
-        from: From,
+        (from, connection): (From, Option<Connection>),
         credential: Credential,
         then: impl FnOnce(Time, Identity) -> Outcome + 'static,
     ) -> Outcome {
+        let api = Rc::clone(self);
+        let then = move |now, identity| access::trial::shown(&api, now, (from, connection), identity, then);
         let credential = match (credential, from) {
             (Credential::Network, From::Address(ip)) => {
                 let config = self.world.config.borrow();
@@ -431,6 +434,7 @@ static HANDLERS: &[&[(&str, Handler)]] = &[
     access::HANDLERS,
     access::users::HANDLERS,
     access::rights::HANDLERS,
+    access::trial::HANDLERS,
     access::given::HANDLERS,
     access::logins::HANDLERS,
     access::oauth::HANDLERS,

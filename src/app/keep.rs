@@ -9,6 +9,7 @@ use futures_lite::future::yield_now;
 
 use super::clock;
 use crate::api::World;
+use crate::auth::Saving;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
 use crate::export::Names;
@@ -119,6 +120,7 @@ impl Keeper {
             {
                 log::error!("audit: what was written could not be made durable: {error}");
             }
+            self.expire_trial().await;
             let job = self.world.rollup_store.borrow_mut().as_mut().and_then(|store| store.take_flush(time::now()));
             if let Some(job) = job
                 && let Some(result) = self.offloaded(move || job.run()).await
@@ -132,6 +134,17 @@ impl Keeper {
             }
             Timer::after(LONGEST_SLEEP).await;
         }
+    }
+
+    /// Takes back a change of the users that nobody confirmed in time. It is taken back also where the note of it in the file
+    /// cannot be removed: the file says nothing else.
+    async fn expire_trial(&self) {
+        let over = self.world.auth.borrow_mut().expire_trial(time::now());
+        let Some((ticket, job)) = over.map(Saving::into_parts) else { return };
+        if let Some(Err(error)) = self.offloaded(job).await {
+            log::warn!("users: the note of what was tried out: {error}");
+        }
+        self.world.auth.borrow_mut().saved(time::now(), ticket, Ok(())).ok();
     }
 
     /// Counts into the rollups what the history holds and they do not: what was not durable at a crash, or all of it

@@ -34,6 +34,7 @@ mod sessions;
 mod setup;
 pub mod signer;
 pub mod throttle;
+mod trial;
 pub mod users;
 mod verifying;
 
@@ -61,12 +62,13 @@ pub use setup::SetupCode;
 use setup::SetupGate;
 use signer::{Signer, TICKET_AGE};
 use throttle::Throttle;
+pub use trial::{By, Confirm, Trial};
 use users::Users;
 use verifying::{Turn, Verifying};
 
 use crate::base::disk::{Disk, File, replace};
 use crate::base::lru::HashKey;
-use crate::base::{Lru, Time};
+use crate::base::{Connection, Lru, Time};
 
 /// A random UUID of version 4.
 ///
@@ -237,7 +239,10 @@ impl Auth {
     /// # Errors
     /// That the operating system gives no random numbers.
     pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> io::Result<(Self, Option<SetupCode>)> {
-        let users = Users::load(&*disk);
+        let mut users = Users::load(&*disk);
+        if let Ok(users) = &mut users {
+            close_interrupted_trial(&*disk, users);
+        }
         if let Err(why) = &users {
             log::error!("users: {why}; only the local socket is served until 'weir setup' makes a new list");
         }
@@ -350,29 +355,91 @@ impl Auth {
         Ok(self.saving(users, Some(from)))
     }
 
-    /// Begins to change the users: `edit` works on a copy, which is in force when [`Auth::saved`] says so. `author` is who
-    /// changes them. Changes that are begun before others are written build on those.
+    /// Begins to change the users: `edit` works on a copy, which is in force when [`Auth::saved`] says so. Changes that are
+    /// begun before others are written build on those. What endangers an administrator's way in is tried out.
     ///
     /// # Errors
     /// What `edit` says; that nobody would be left who may do everything, or that the author would take that right away
     /// from themselves.
     pub fn change<T, E: std::convert::From<Refusal>>(
         &mut self,
-        author: &str,
+        by: &By<'_>,
         edit: impl FnOnce(&mut Users) -> Result<T, E>,
     ) -> Result<(T, Saving), E> {
-        let Ok(before) = &self.users else { return Err(Refusal::UsersUnreadable.into()) };
-        let before = self.pending.as_ref().unwrap_or(before);
+        let before = self.latest()?;
         let mut users = before.clone();
         let made = edit(&mut users)?;
-        if before.is_administrator(author) && !users.is_administrator(author) {
+        if before.is_administrator(by.user) && !users.is_administrator(by.user) {
             return Err(Refusal::Rule("Nobody can take away their own administrator's rights".to_owned()).into());
         }
         if before.has_administrator() && !users.has_administrator() {
             let rule = "The last administrator cannot be removed, disabled or given an end".to_owned();
             return Err(Refusal::Rule(rule).into());
         }
+        trial::judge(before, &mut users, by, self.steady(by.now));
         Ok((made, self.saving(users, None)))
+    }
+
+    /// The users as they will be when all that is being written is.
+    fn latest(&self) -> Result<&Users, Refusal> {
+        self.pending.as_ref().map_or_else(|| self.users(), Ok)
+    }
+
+    /// The change of the users that is tried out.
+    #[must_use]
+    pub fn trial(&self) -> Option<&Trial> {
+        self.users.as_ref().ok()?.trial.as_deref()
+    }
+
+    /// The last change of the users that was not confirmed, in one line.
+    #[must_use]
+    pub fn rolled_back(&self) -> Option<&str> {
+        self.users.as_ref().ok()?.rolled_back.as_deref()
+    }
+
+    /// Whether a call shows that its author, or an administrator, gets in still, and so confirms what is tried out.
+    #[must_use]
+    pub fn is_shown_by(&self, identity: &Identity, from: From, connection: Connection) -> bool {
+        let trial = self.latest().ok().and_then(|users| users.trial.as_ref());
+        trial.is_some_and(|trial| trial.is_shown_by(identity, from, connection))
+    }
+
+    /// Begins to keep what is tried out. Gives what it was, and the ids of users who are gone for good with it.
+    pub fn confirm(&mut self) -> Option<(String, Vec<String>, Saving)> {
+        let mut users = self.latest().ok()?.clone();
+        let trial = users.trial.take()?;
+        let gone = trial.removed(&users).map(str::to_owned).collect();
+        Some((trial.to_string(), gone, self.saving(users, None)))
+    }
+
+    /// Begins to take back what is tried out; the file says so already.
+    pub fn roll_back(&mut self, why: &str) -> Option<(String, Saving)> {
+        let users = self.latest().ok()?;
+        let what = users.trial.as_ref()?.to_string();
+        let mut users = users.without_trial();
+        let line = format!("{what} was rolled back: {why}");
+        log::warn!("users: {line}");
+        users.rolled_back = Some(line);
+        Some((what, self.saving(users, None)))
+    }
+
+    /// The same where its time is over.
+    pub fn expire_trial(&mut self, now: Time) -> Option<Saving> {
+        let steady = self.steady(now);
+        let trial = self.latest().ok()?.trial.as_ref().filter(|trial| trial.is_over(steady))?;
+        let author = trial.author.clone();
+        let (what, saving) = self.roll_back("nobody showed in time that they get in still")?;
+        let (before, after) = (&serde_json::json!("tried out"), &serde_json::json!("rolled back"));
+        let (from, operation) = (From::Local(self.settings.own_uid), "access.pending");
+        self.audit.change(now, &Change { user: &author, means: "", from, operation, target: &what, before, after });
+        Some(saving)
+    }
+
+    /// Whether the removal of the user of that id may still be taken back.
+    #[must_use]
+    pub fn may_come_back(&self, id: &str) -> bool {
+        let users = self.users.as_ref().ok();
+        users.is_some_and(|users| users.trial.as_ref().is_some_and(|trial| trial.removed(users).any(|gone| gone == id)))
     }
 
     fn saving(&mut self, users: Users, set_up: Option<From>) -> Saving {
@@ -491,5 +558,14 @@ impl Auth {
         self.refused += 1;
         self.audit.refused(now, from, user, "", &why);
         why
+    }
+}
+
+/// A change that the end of the last run cut short while it was tried out has rolled back by that.
+fn close_interrupted_trial(disk: &dyn Disk, users: &mut Users) {
+    let Some(line) = &users.rolled_back else { return };
+    log::warn!("users: {line}");
+    if let Err(error) = replace(disk, Path::new(users::FILE), users.to_text().as_bytes()) {
+        log::warn!("users: the note of what was tried out: {error}");
     }
 }

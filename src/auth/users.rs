@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::issued::Issued;
 use super::privileges::{self, NO_ACCESS, Privileges, built_in};
 use super::rights::{Grants, Rights};
+use super::trial::Trial;
 use crate::base::disk::{Disk, read_all};
 use crate::base::{self, Time};
 use crate::filter::Filter;
@@ -117,7 +118,12 @@ pub struct Users {
     pub partitions: BTreeMap<u32, Partition>,
     /// What users were given to come in with and keep for long.
     pub issued: Issued,
-    changes: u64,
+    /// A change that is in force and not in the file yet.
+    pub(super) trial: Option<Box<Trial>>,
+    /// The last one that was not confirmed, in one line.
+    pub(super) rolled_back: Option<String>,
+    /// How many there were.
+    pub(super) changes: u64,
 }
 
 impl Users {
@@ -273,12 +279,21 @@ impl Users {
         self.end_signed(name, now);
         self.acl.retain(|entry| entry.user != name || entry.token.is_some());
         self.grant(name, privileges::ADMINISTRATOR);
+        // Whoever is here has lost their way already: nothing of this may go back.
+        self.trial = None;
         Ok(())
     }
 
-    /// The file's content.
+    /// The file's content: without what is tried out, but for a note of it.
     #[must_use]
     pub fn to_text(&self) -> String {
+        if let Some(trial) = &self.trial {
+            return self.without_trial().to_text_with(Some(&trial.to_string()));
+        }
+        self.to_text_with(None)
+    }
+
+    fn to_text_with(&self, tried: Option<&str>) -> String {
         let users = self.by_name.iter().map(|(name, user)| (name.clone(), user.to_json()));
         let roles = self.roles.iter().map(|(name, p)| (name.clone(), json!(p.names().collect::<Vec<_>>())));
         let partitions = self.partitions.iter().map(|(cid, partition)| {
@@ -294,6 +309,7 @@ impl Users {
         });
         if let Value::Object(file) = &mut file {
             file.extend(self.issued.to_json());
+            file.extend(tried.map(|what| ("tried".to_owned(), json!(what))));
         }
         format!("{file:#}\n")
     }
@@ -306,6 +322,9 @@ impl Users {
             FORMAT => users.read(&file)?,
             format => return Err(format!("has format {format}, newer than this program's {FORMAT}")),
         }
+        let tried = file["tried"].as_str();
+        users.rolled_back = tried
+            .map(|what| format!("{what} was rolled back: weir ended before somebody showed that they get in still"));
         Ok(users)
     }
 

@@ -11,6 +11,7 @@ mod dialects;
 mod filters;
 mod https;
 mod oauth;
+mod trial;
 mod world;
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use crate::api::{Call, Failure, Handler, Outcome};
 use crate::auth::names::{OTHER_REALMS, REALM};
 use crate::auth::privileges::Privileges;
 use crate::auth::rights::normal_path;
-use crate::auth::{Auth, Credential, Ended, Identity, Refusal, SessionKind, revoke_ticket};
+use crate::auth::{Auth, Confirm, Credential, Ended, Identity, Refusal, SessionKind, revoke_ticket};
 use crate::base::Time;
 
 pub(in crate::api) static HANDLERS: &[(&str, Handler)] = &[
@@ -29,7 +29,7 @@ fn sessionkey(call: &Call) -> Outcome {
     let (user, password) = (call.text("username").to_owned(), call.text("password").to_owned());
     let kind = if call.text("form") == "session" { SessionKind::Uuid } else { SessionKind::Key };
     let (maker, author) = (Rc::clone(api), call.author());
-    api.identified(now, from, Credential::Password { user, password }, move |now, identity| {
+    api.identified(now, (from, Some(call.connection)), Credential::Password { user, password }, move |now, identity| {
         let made = maker.world().auth.borrow_mut().create_key(now, from, &identity, kind);
         match made {
             Ok(key) => {
@@ -74,7 +74,7 @@ fn ticket(call: &Call) -> Outcome {
             return make(now, identity);
         }
     }
-    api.identified(now, from, Credential::Password { user, password }, make)
+    api.identified(now, (from, Some(call.connection)), Credential::Password { user, password }, make)
 }
 
 /// `domains`
@@ -159,7 +159,7 @@ fn end(call: &Call, id: &str) -> Outcome {
         None => change_then(
             call.api,
             now,
-            author,
+            (author, Confirm::ByDefault),
             |users| {
                 users.issued.logins.remove(&id);
                 Ok(Edited::new(format!("session {id}"), json!("alive"), Value::Null))

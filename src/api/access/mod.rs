@@ -17,6 +17,7 @@ pub(super) mod logins;
 pub(super) mod oauth;
 pub(super) mod records;
 pub(super) mod rights;
+pub(super) mod trial;
 pub(super) mod users;
 
 use std::rc::Rc;
@@ -25,7 +26,7 @@ use serde_json::Value;
 
 use super::{Api, Author, Call, Failure, Handler, Hashed, Outcome};
 use crate::auth::users::Users;
-use crate::auth::{Identity, Refusal, Saving, names, password};
+use crate::auth::{By, Confirm, Identity, Refusal, Saving, names, password};
 use crate::base::Time;
 use crate::schema::registry::USER_MODIFY;
 use crate::schema::{Access, Fault, Problem};
@@ -104,18 +105,24 @@ impl Edited {
 
 /// Edits the users, has that written, logs it, and answers what the edit says.
 fn change(call: &Call, edit: impl FnOnce(&mut Users) -> Result<Edited, Failure>) -> Outcome {
-    change_then(call.api, call.now, call.author(), edit, |_, _, result| Outcome::Done(result))
+    match trial::confirm(call) {
+        Ok(confirm) => {
+            change_then(call.api, call.now, (call.author(), confirm), edit, |_, _, result| Outcome::Done(result))
+        }
+        Err(failure) => failure.into(),
+    }
 }
 
 /// The same, and goes on with what the edit says.
 fn change_then(
     api: &Rc<Api>,
     now: Time,
-    author: Author,
+    (author, confirm): (Author, Confirm),
     edit: impl FnOnce(&mut Users) -> Result<Edited, Failure>,
     then: impl FnOnce(&Rc<Api>, Time, Value) -> Outcome + 'static,
 ) -> Outcome {
-    let begun = api.world.auth.borrow_mut().change(&author.user, edit);
+    let by = By { user: &author.user, from: author.from, now, confirm };
+    let begun = api.world.auth.borrow_mut().change(&by, edit);
     match begun {
         Ok((edited, saving)) => save(api, saving, move |api, now| {
             if !edited.target.is_empty() {

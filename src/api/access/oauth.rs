@@ -9,7 +9,7 @@ use crate::api::{Api, Author, Call, Failure, Handler, Outcome};
 use crate::auth::issued::{Client, GRANTS, MOST_CLIENTS, Secret};
 use crate::auth::oauth::{AuthorizeRequest, GrantError, Turn, begin_login, next_turn, random_text};
 use crate::auth::users::Users;
-use crate::auth::{Credential, names, random_uuid};
+use crate::auth::{Confirm, Credential, names, random_uuid};
 use crate::base::Time;
 
 pub(in crate::api) static HANDLERS: &[(&str, Handler)] = &[
@@ -143,16 +143,21 @@ fn authorize(call: &Call) -> Outcome {
 fn login(call: &Call) -> Outcome {
     let (user, password) = (call.text("username").to_owned(), call.text("password").to_owned());
     let (maker, author, token) = (Rc::clone(call.api), call.author(), call.text("token").to_owned());
-    call.api.identified(call.now, call.from, Credential::Password { user, password }, move |now, identity| {
-        let made = maker.world().auth.borrow_mut().create_code(now, &identity, &token);
-        match made {
-            Ok(given) => {
-                author.of(&identity).changed(now, "authorization code", &Value::Null, &json!("made"));
-                Outcome::Done(json!({ "code": given.code, "state": given.state, "redirect_uri": given.redirect }))
+    call.api.identified(
+        call.now,
+        (call.from, Some(call.connection)),
+        Credential::Password { user, password },
+        move |now, identity| {
+            let made = maker.world().auth.borrow_mut().create_code(now, &identity, &token);
+            match made {
+                Ok(given) => {
+                    author.of(&identity).changed(now, "authorization code", &Value::Null, &json!("made"));
+                    Outcome::Done(json!({ "code": given.code, "state": given.state, "redirect_uri": given.redirect }))
+                }
+                Err(error) => Failure::Grant(error).into(),
             }
-            Err(error) => Failure::Grant(error).into(),
-        }
-    })
+        },
+    )
 }
 
 /// `oauth.token`
@@ -176,10 +181,15 @@ fn token(call: &Call) -> Outcome {
         "password" => {
             let (user, password) = (call.text("username").to_owned(), call.text("password").to_owned());
             let maker = Rc::clone(api);
-            let outcome = api.identified(now, from, Credential::Password { user, password }, move |now, identity| {
-                let author = Author { user: Rc::clone(&identity.user), ..author };
-                new_login(&maker, now, author, id, None)
-            });
+            let outcome = api.identified(
+                now,
+                (from, Some(call.connection)),
+                Credential::Password { user, password },
+                move |now, identity| {
+                    let author = Author { user: Rc::clone(&identity.user), ..author };
+                    new_login(&maker, now, author, id, None)
+                },
+            );
             in_words_of_oauth(outcome)
         }
         "client_credentials" => {
@@ -220,7 +230,7 @@ fn go_on(api: &Rc<Api>, now: Time, author: Author, client: String, turn: Result<
                 let (target, before, after) = (String::new(), Value::Null, Value::Null);
                 Ok(Edited { target, before, after, result: json!(login) })
             };
-            in_words_of_oauth(change_then(api, now, author, edit, give))
+            in_words_of_oauth(change_then(api, now, (author, Confirm::ByDefault), edit, give))
         }
         Ok(Turn::Reused { login }) => {
             let edit = |users: &mut Users| {
@@ -228,7 +238,7 @@ fn go_on(api: &Rc<Api>, now: Time, author: Author, client: String, turn: Result<
                 Ok(Edited::new(format!("login {login}: its token or code was used twice"), was, Value::Null))
             };
             let then = |_: &Rc<Api>, _, _| refused("invalid_grant", "It was used before: the login has ended");
-            in_words_of_oauth(change_then(api, now, author, edit, then))
+            in_words_of_oauth(change_then(api, now, (author, Confirm::ByDefault), edit, then))
         }
         Err(error) => Failure::Grant(error).into(),
     }
@@ -247,7 +257,7 @@ fn new_login(api: &Rc<Api>, now: Time, author: Author, client: String, code: Opt
         }
         give(api, now, login)
     };
-    in_words_of_oauth(change_then(api, now, author, edit, then))
+    in_words_of_oauth(change_then(api, now, (author, Confirm::ByDefault), edit, then))
 }
 
 /// The tokens of a login.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::trial::confirm;
 use super::{
     Edited, bare_name, change, change_then, fault, filter, hashed, look, manages, no_random, no_such_user, sees, texts,
     when,
@@ -64,7 +65,10 @@ fn create(call: &Call) -> Outcome {
         Ok(changes) => changes,
         Err(failure) => return failure.into(),
     };
-    let author = call.author();
+    let author = match confirm(call) {
+        Ok(confirm) => (call.author(), confirm),
+        Err(failure) => return failure.into(),
+    };
     let edit = move |users: &mut Users, now: Time, hash: String| {
         if users.find(&name).is_some() {
             return Err(Failure::Conflict(format!("The user '{name}' exists already")));
@@ -128,8 +132,15 @@ fn delete(call: &Call) -> Outcome {
         Ok(Edited { result: json!(id), ..Edited::new(format!("user {name}"), before, Value::Null) })
     };
     // Not before the user is gone for good: the change may be refused still.
-    change_then(call.api, call.now, call.author(), edit, |api, _, id| {
-        api.world().objects.borrow_mut().forget(id.as_str().unwrap_or_default());
+    let author = match confirm(call) {
+        Ok(confirm) => (call.author(), confirm),
+        Err(failure) => return failure.into(),
+    };
+    change_then(call.api, call.now, author, edit, |api, _, id| {
+        let id = id.as_str().unwrap_or_default();
+        if !api.world().auth.borrow().may_come_back(id) {
+            api.world().objects.borrow_mut().forget(id);
+        }
         Outcome::Done(Value::Null)
     })
 }
@@ -230,6 +241,10 @@ fn set_password(call: &Call) -> Outcome {
     if !identity.means.in_person() {
         return author.refused(now, Refusal::Forbidden).into();
     }
+    let confirm = match confirm(call) {
+        Ok(confirm) => confirm,
+        Err(failure) => return failure.into(),
+    };
     let allowed = match api.world().auth.borrow().users() {
         Ok(users) => manages(&identity, users, &name),
         Err(refusal) => Err(Failure::Refused(refusal)),
@@ -254,14 +269,16 @@ fn set_password(call: &Call) -> Outcome {
                 users.end_signed(&name, now);
                 Ok(Edited::new(format!("password of {name}"), json!("***"), json!("***")))
             };
-            change_then(api, now, author, edit, |_, _, result| Outcome::Done(result))
+            change_then(api, now, (author, confirm), edit, |_, _, result| Outcome::Done(result))
         })
     };
     match shown {
         Some(password) => {
             let user = call.identity.map_or_else(String::new, |identity| identity.user.to_string());
             let maker = std::rc::Rc::clone(api);
-            api.identified(now, from, Credential::Password { user, password }, move |_, _| store(&maker))
+            api.identified(now, (from, Some(call.connection)), Credential::Password { user, password }, move |_, _| {
+                store(&maker)
+            })
         }
         None if needs_own => fault("confirmation-password", "the password that you have is needed").into(),
         None => store(api),

@@ -265,16 +265,22 @@ pub(super) fn allowed(call: &Call) -> Result<(), Failure> {
 
 /// How long a change waits for its confirmation; none where it does not.
 pub(super) fn period(call: &Call, is_risky: bool) -> Result<Option<Duration>, Failure> {
+    let from_afar = matches!(call.from, From::Address(_));
+    let otherwise = (is_risky && from_afar).then_some(Duration::from_secs(CONFIRM_SECONDS));
+    Ok(waiting(call)?.unwrap_or(otherwise))
+}
+
+/// What `confirm` says: nothing; not to wait; or how long.
+pub(in crate::api) fn waiting(call: &Call) -> Result<Option<Option<Duration>>, Failure> {
     let (least, most) = CONFIRM_BOUNDS;
     let Some(text) = call.parameters["confirm"].as_str().map(str::trim).filter(|text| !text.is_empty()) else {
-        let from_afar = matches!(call.from, From::Address(_));
-        return Ok((is_risky && from_afar).then_some(Duration::from_secs(CONFIRM_SECONDS)));
+        return Ok(None);
     };
     let plain = || text.parse().ok().map(Duration::from_secs);
     let period = plain().or_else(|| format::relative_time(text)).or_else(|| format::duration(text));
     match period {
-        Some(Duration::ZERO) => Ok(None),
-        Some(period) if (least..=most).contains(&period.as_secs()) => Ok(Some(period)),
+        Some(Duration::ZERO) => Ok(Some(None)),
+        Some(period) if (least..=most).contains(&period.as_secs()) => Ok(Some(Some(period))),
         _ => {
             let message = format!("must be 0, or a time from {least} s to {most} s such as 90, 5m, 1h30m or PT5M");
             let fault = Fault { path: "confirm".to_owned(), problem: Problem::Other(message) };

@@ -236,6 +236,11 @@ pub(super) fn condition(world: &World) -> String {
     let book = world.book.borrow();
     let trial = book.trial().map(ToString::to_string);
     let broken = book.broken().map(ToString::to_string);
-    let lines: Vec<String> = broken.into_iter().chain(trial).collect();
+    let auth = world.auth.borrow();
+    let users = auth.trial().map(|trial| {
+        let until = trial.since + trial.period;
+        format!("{trial} is tried out until {until}, else it rolls back: the next login over a new connection keeps it")
+    });
+    let lines: Vec<String> = broken.into_iter().chain(trial).chain(users).collect();
     if lines.is_empty() { "OK".to_owned() } else { lines.join("; ") }
 }

@@ -179,6 +179,32 @@ const HAS_ROLES: Property = Property::optional("roles", ROLES);
 const FILTER: Property = Property::optional("filter", LIMIT);
 const IN_PARTITION: Property = Property::optional("partition", PARTITION);
 
+const WHAT_CONFIRM_DOES: &str = "Rolls the change back after that time unless somebody shows that they get in still: '5m', '90', '1h30m', 'PT5M'; '0' \
+     to keep it at once. Without it, changes from the network that endanger an administrator's way in wait for 5 minutes. \
+     Any call over a new connection confirms, by who made the change or by an administrator; where the caller's own password is \
+     new, by the caller, with it.";
+const CONFIRM: Property = Property::optional("confirm", Schema::text(32, WHAT_CONFIRM_DOES));
+
+const TRIED: Schema = Schema::object(
+    &[
+        Property::optional(
+            "pending",
+            Schema::object(
+                &[
+                    Property::required("what", Schema::text(65_536, "What it is.")),
+                    Property::required("author", Schema::text(64, "Who made it.")),
+                    Property::required("since", WHEN),
+                    Property::required("until", WHEN),
+                    Property::required("seconds", Schema::number(0.0, 86_400.0, "How long it waits in all.")),
+                ],
+                "It rolls back unless somebody shows in time that they get in still.",
+            ),
+        ),
+        Property::optional("rolled_back", Schema::text(65_536, "The last one that was rolled back.")),
+    ],
+    "The change, or nothing; and the last one that was not confirmed.",
+);
+
 const CAPABILITIES: Schema =
     Schema::map(&Schema::map(&Schema::integer(0, 1, "1 where it may."), "Privileges."), "Privileges by path.");
 
@@ -351,6 +377,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
                     HAS_ROLES,
                     FILTER,
                     IN_PARTITION,
+                    CONFIRM,
                 ],
                 "The user. Without a password nobody comes in with one; without roles the user may do nothing.",
             ),
@@ -384,6 +411,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
                     HAS_ROLES,
                     FILTER,
                     IN_PARTITION,
+                    CONFIRM,
                     Property::optional("append", Schema::boolean("Add to the roles instead of replacing them.")),
                 ],
                 "What changes.",
@@ -397,7 +425,31 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Verb::Delete,
         "/access/users/{userid}",
         "Removes a user and all that is theirs.",
-        (Schema::object(&[USER], "Which user."), Schema::null()),
+        (Schema::object(&[USER, CONFIRM], "Which user."), Schema::null()),
+        Access::Privilege(USER_MODIFY),
+    ),
+    operation(
+        "access.pending",
+        Verb::Get,
+        "/access/pending",
+        "The change of users and rights that is tried out, if there is one.",
+        (NOTHING, TRIED),
+        Access::Privilege(USER_MODIFY),
+    ),
+    operation(
+        "access.confirm",
+        Verb::Create,
+        "/access/confirm",
+        "Keeps the change of users and rights that is tried out; only over a connection that began after it was made.",
+        (NOTHING, TRIED),
+        Access::Privilege(USER_MODIFY),
+    ),
+    operation(
+        "access.cancel",
+        Verb::Delete,
+        "/access/pending",
+        "Takes back the change of users and rights that is tried out.",
+        (NOTHING, TRIED),
         Access::Privilege(USER_MODIFY),
     ),
     operation(
@@ -409,6 +461,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
             Schema::object(
                 &[
                     USER,
+                    CONFIRM,
                     Property::required("password", NEW_PASSWORD),
                     Property::optional(
                         "confirmation-password",
@@ -528,7 +581,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Verb::Create,
         "/access/roles",
         "Makes a role.",
-        (Schema::object(&[ROLE, Property::optional("privs", PRIVS)], "The role."), Schema::null()),
+        (Schema::object(&[ROLE, Property::optional("privs", PRIVS), CONFIRM], "The role."), Schema::null()),
         Access::Privilege(PERMISSIONS_MODIFY),
     ),
     operation(
@@ -540,6 +593,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
             Schema::object(
                 &[
                     ROLE,
+                    CONFIRM,
                     Property::optional("privs", PRIVS),
                     Property::optional("append", Schema::boolean("Add to the privileges instead of replacing them."))
                         .requires(&["privs"]),
@@ -555,7 +609,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Verb::Delete,
         "/access/roles/{roleid}",
         "Removes a role that nobody has any more.",
-        (Schema::object(&[ROLE], "Which role."), Schema::null()),
+        (Schema::object(&[ROLE, CONFIRM], "Which role."), Schema::null()),
         Access::Privilege(PERMISSIONS_MODIFY),
     ),
     operation(
@@ -576,6 +630,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
                 &[
                     Property::required("path", Schema::text(256, "Where, such as '/' or '/flows'.").at_least(1)),
                     Property::required("roles", ROLES),
+                    CONFIRM,
                     Property::optional("users", Schema::array(&USER_ID, 64, "To which users.")),
                     Property::optional(
                         "tokens",

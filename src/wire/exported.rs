@@ -6,6 +6,8 @@
 
 use crate::base::{Ip, Mac, Time};
 
+use super::ipfix::{ElementId, Record, Type};
+
 /// An export protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -25,6 +27,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
     /// Every protocol.
     pub const ALL: &'static [Self] =
         &[Self::NetFlow1, Self::NetFlow5, Self::NetFlow7, Self::NetFlow9, Self::Ipfix, Self::SFlow5];
@@ -39,6 +44,19 @@ impl Protocol {
             Self::NetFlow9 => "netflow9",
             Self::Ipfix => "ipfix",
             Self::SFlow5 => "sflow5",
+        }
+    }
+
+    /// Position in [`Protocol::ALL`]: for arrays of counters.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::NetFlow1 => 0,
+            Self::NetFlow5 => 1,
+            Self::NetFlow7 => 2,
+            Self::NetFlow9 => 3,
+            Self::Ipfix => 4,
+            Self::SFlow5 => 5,
         }
     }
 
@@ -118,12 +136,14 @@ pub struct Flow<'a> {
     pub host: Option<&'a str>,
     /// Round trip of the TCP handshake in microseconds; 0 where not said.
     pub rtt_micros: u32,
+    /// `firewallEvent`: 1 created, 2 deleted, 3 denied, 4 alert, 5 update; 0 where not said.
+    pub firewall_event: u8,
     /// Observation domain, source ID, engine or sub-agent of the datagram.
     pub domain: u32,
 }
 
 /// What a sampler is tied to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SamplerKey {
     /// All that the observation domain exports.
     Domain,
@@ -136,8 +156,10 @@ pub enum SamplerKey {
 }
 
 /// One thing that a datagram told.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Told<'a> {
+    /// A record as it is on the wire, before what is made of it; only where the decoder was asked for it.
+    Record(&'a Record<'a>),
     /// A flow.
     Flow(&'a Flow<'a>),
     /// An interface: of options data, or of sFlow counters.
@@ -157,6 +179,15 @@ pub enum Told<'a> {
         key: SamplerKey,
         /// One packet in this many; at least 1.
         rate: u32,
+    },
+    /// A vendor's element, described by the exporter itself (RFC 5610).
+    Element {
+        /// Its number.
+        id: ElementId,
+        /// What it holds.
+        kind: Type,
+        /// Its name.
+        name: &'a str,
     },
     /// The name of a vendor's application number.
     Application {

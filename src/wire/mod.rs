@@ -17,18 +17,22 @@
 pub mod dns;
 mod ethernet;
 pub mod exported;
+pub mod exporter;
 pub mod hostname;
 pub mod http1;
 mod ip;
+pub mod ipfix;
 mod known;
 pub mod link;
 mod llc;
 mod mpls;
 #[cfg(test)]
 mod mutate;
+pub mod netflow5;
 pub mod packet;
 mod ppp;
 pub mod protocol;
+pub mod sequence;
 pub mod sflow;
 mod span;
 pub mod tls;

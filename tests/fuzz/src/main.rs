@@ -19,6 +19,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("pvx_arguments", weir::dialect::pvx::arguments::fuzz_arguments),
     ("varint", |bytes| _ = weir::base::Cursor::new(bytes).varint().ok()),
     ("journal", weir::store::fuzz_journal),
+    ("exports", weir::wire::exporter::fuzz_exports),
     ("packet", weir::wire::fuzz_packet),
     ("segment", weir::store::fuzz_segment),
     ("dns", weir::wire::dns::fuzz_dns),

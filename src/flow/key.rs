@@ -62,8 +62,20 @@ impl Key {
 
     /// The key of `packet`, with [`Key::ports`] of it or, for a later fragment, of the datagram's first one.
     #[inline]
-    pub(super) fn of(packet: &Packet<'_>, (src_port, dst_port): (u16, u16)) -> Oriented {
-        let (a, b) = (words(packet.src), words(packet.dst));
+    pub(super) fn of(packet: &Packet<'_>, ports: (u16, u16)) -> Oriented {
+        Self::between((packet.src, ports.0), (packet.dst, ports.1), packet.protocol, (packet.vlan, packet.inner_vlan))
+    }
+
+    /// The key of what the first end sends to the second. The last two numbers, of 12 bits each, are the VLANs of a packet; an
+    /// exported flow, whose VLAN may differ by direction, has what tells it from others there.
+    #[inline]
+    pub(super) fn between(
+        (src, src_port): (Ip, u16),
+        (dst, dst_port): (Ip, u16),
+        protocol: u8,
+        (vlan, inner_vlan): (u16, u16),
+    ) -> Oriented {
+        let (a, b) = (words(src), words(dst));
         let sender_is_high = (b.0, b.1, dst_port) < (a.0, a.1, src_port);
         // Exchanged by mask: the direction of the next packet is anyone's guess, the branch predictor's too.
         let mask = u64::from(sender_is_high).wrapping_neg();
@@ -71,9 +83,7 @@ impl Key {
         let (src, dst) = (u64::from(src_port), u64::from(dst_port));
         let x = (src ^ dst) & mask;
         let ports = (src ^ x) | (dst ^ x) << 16;
-        let rest = u64::from(packet.vlan & 0xfff) << 32
-            | u64::from(packet.inner_vlan & 0xfff) << 44
-            | u64::from(packet.protocol) << 56;
+        let rest = u64::from(vlan & 0xfff) << 32 | u64::from(inner_vlan & 0xfff) << 44 | u64::from(protocol) << 56;
         Oriented { key: Self([a.0 ^ x0, a.1 ^ x1, b.0 ^ x0, b.1 ^ x1, ports | rest]), sender_is_high }
     }
 
@@ -81,6 +91,31 @@ impl Key {
     #[inline]
     pub(super) const fn protocol(&self) -> u8 {
         (self.0[4] >> 56) as u8
+    }
+
+    /// The same ends with other numbers where a packet has its VLANs.
+    #[inline]
+    pub(super) const fn with(self, vlan: u16, inner_vlan: u16) -> Self {
+        let [l0, l1, h0, h1, rest] = self.0;
+        let kept = rest & 0xff00_0000_ffff_ffff;
+        Self([l0, l1, h0, h1, kept | ((vlan & 0xfff) as u64) << 32 | ((inner_vlan & 0xfff) as u64) << 44])
+    }
+
+    /// The first of those two numbers.
+    #[inline]
+    pub(super) const fn first_number(&self) -> u16 {
+        (self.0[4] >> 32) as u16 & 0xfff
+    }
+
+    /// Ports of the lower and the higher end.
+    #[inline]
+    pub(super) const fn end_ports(&self) -> [u16; 2] {
+        [self.0[4] as u16, (self.0[4] >> 16) as u16]
+    }
+
+    /// The five words, for other maps than the table.
+    pub(super) const fn words(&self) -> [u64; 5] {
+        self.0
     }
 
     /// The key as a record carries it, given which end is the client.

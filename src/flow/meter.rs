@@ -451,7 +451,7 @@ impl Meter {
         if self.table[slot].is_open() {
             let record = self.record_of(&self.table[slot], end);
             if let Some(walk) = &mut self.walk {
-                walk.reported(&self.table, slot, &record);
+                walk.reported(&self.table, slot, std::slice::from_ref(&record));
             }
             self.records.push(record);
             self.counters.updates += 1;

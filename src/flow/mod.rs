@@ -23,6 +23,7 @@ mod clock;
 mod fragments;
 mod hello;
 pub mod hosts;
+pub mod intake;
 mod key;
 pub mod meter;
 mod names;
@@ -36,6 +37,7 @@ mod testing;
 mod walk;
 
 pub use hosts::Hosts;
+pub use intake::{Intake, IntakeConfig, IntakeCounters};
 pub use meter::{Meter, MeterConfig, MeterCounters, Source};
 pub use record::{Counters, End, Fields, FlowKey, FlowRecord, Origin, Side};
 pub use tally::Tally;

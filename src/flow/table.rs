@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 
 use super::key::{Key, KeyHash};
 use super::session::{Link, NONE, Session, State};
+use super::walk::Slots;
 use crate::base::lru::HashKey;
 
 /// Microseconds within which last packets are not told apart: 2^20, about a second, so that the test is a shift.
@@ -20,13 +21,13 @@ pub(super) const GRAIN: u32 = 20;
 
 /// Head and tail of a list of slots.
 #[derive(Debug, Clone, Copy)]
-struct List {
-    head: u32,
-    tail: u32,
+pub(super) struct List {
+    pub(super) head: u32,
+    pub(super) tail: u32,
 }
 
 impl List {
-    const EMPTY: Self = Self { head: NONE, tail: NONE };
+    pub(super) const EMPTY: Self = Self { head: NONE, tail: NONE };
 }
 
 /// The table. Slots are `u32`; using one after [`Table::remove`] is a mistake.
@@ -159,11 +160,6 @@ impl Table {
         self.at(self.open.head)
     }
 
-    /// The session that has had something to report for the shortest time.
-    pub(super) fn newest_open(&self) -> Option<&Session> {
-        self.at(self.open.tail).map(|(_, session)| session)
-    }
-
     /// All sessions with something to report, the longest open first.
     #[cfg(test)]
     pub(super) fn all_open(&self) -> impl Iterator<Item = &Session> {
@@ -177,6 +173,28 @@ impl Table {
 
     fn at(&self, slot: u32) -> Option<(u32, &Session)> {
         self.slots.get(slot as usize).map(|session| (slot, session))
+    }
+}
+
+impl Slots for Table {
+    fn slots(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    fn first_open(&self) -> u32 {
+        self.open.head
+    }
+
+    fn newest_opened(&self) -> u64 {
+        self.at(self.open.tail).map_or(0, |(_, session)| session.first)
+    }
+
+    fn opened(&self, slot: u32) -> u64 {
+        self[slot].first
+    }
+
+    fn next_open(&self, slot: u32) -> u32 {
+        self[slot].open.next
     }
 }
 
@@ -203,7 +221,8 @@ fn open(session: &mut Session) -> &mut Link {
     &mut session.open
 }
 
-fn link_last(slots: &mut [Session], list: &mut List, link: fn(&mut Session) -> &mut Link, slot: u32) {
+/// Puts a slot at the end of a list that it is not in.
+pub(super) fn link_last<T>(slots: &mut [T], list: &mut List, link: fn(&mut T) -> &mut Link, slot: u32) {
     *link(&mut slots[slot as usize]) = Link { previous: list.tail, next: NONE };
     match slots.get_mut(list.tail as usize) {
         Some(last) => link(last).next = slot,
@@ -212,7 +231,8 @@ fn link_last(slots: &mut [Session], list: &mut List, link: fn(&mut Session) -> &
     list.tail = slot;
 }
 
-fn unlink(slots: &mut [Session], list: &mut List, link: fn(&mut Session) -> &mut Link, slot: u32) {
+/// Takes a slot out of the list that it is in.
+pub(super) fn unlink<T>(slots: &mut [T], list: &mut List, link: fn(&mut T) -> &mut Link, slot: u32) {
     let Link { previous, next } = *link(&mut slots[slot as usize]);
     match slots.get_mut(previous as usize) {
         Some(before) => link(before).next = next,

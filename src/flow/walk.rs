@@ -8,7 +8,20 @@
 
 use super::FlowRecord;
 use super::session::NONE;
-use super::table::Table;
+
+/// What is walked over: sessions in slots, those with something to report in the order in which that began.
+pub(super) trait Slots {
+    /// How many slots there are at most.
+    fn slots(&self) -> usize;
+    /// The session that has had something to report for the longest; [`NONE`] where none has.
+    fn first_open(&self) -> u32;
+    /// When the newest one of them began to have something to report; 0 where none has.
+    fn newest_opened(&self) -> u64;
+    /// When this one did.
+    fn opened(&self, slot: u32) -> u64;
+    /// The one that began next after it.
+    fn next_open(&self, slot: u32) -> u32;
+}
 
 /// See the module doc.
 #[derive(Debug)]
@@ -22,20 +35,18 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn new(table: &Table) -> Self {
-        let newest = table.newest_open().map_or(0, |session| session.first);
-        let next = table.oldest_open().map_or(NONE, |(slot, _)| slot);
-        Self { until: newest, next, met: vec![0; table.capacity().div_ceil(64)], early: Vec::new() }
+    pub(super) fn new(table: &impl Slots) -> Self {
+        let met = vec![0; table.slots().div_ceil(64)];
+        Self { until: table.newest_opened(), next: table.first_open(), met, early: Vec::new() }
     }
 
-    /// A session is about to be closed: its update is `record`.
-    pub(super) fn reported(&mut self, table: &Table, slot: u32, record: &FlowRecord) {
-        let session = &table[slot];
+    /// A session is about to be closed: its updates are `records`.
+    pub(super) fn reported(&mut self, table: &impl Slots, slot: u32, records: &[FlowRecord]) {
         if self.next == slot {
-            self.next = session.open.next;
+            self.next = table.next_open(slot);
         }
-        if session.first <= self.until && self.meet(slot) {
-            self.early.push(record.clone());
+        if table.opened(slot) <= self.until && self.meet(slot) {
+            self.early.extend_from_slice(records);
         }
     }
 
@@ -45,10 +56,10 @@ impl Walk {
     }
 
     /// The next session that was not met yet; none at the end.
-    pub(super) fn next(&mut self, table: &Table) -> Option<u32> {
-        while self.next != NONE && table[self.next].first <= self.until {
+    pub(super) fn next(&mut self, table: &impl Slots) -> Option<u32> {
+        while self.next != NONE && table.opened(self.next) <= self.until {
             let slot = self.next;
-            self.next = table[slot].open.next;
+            self.next = table.next_open(slot);
             if self.meet(slot) {
                 return Some(slot);
             }

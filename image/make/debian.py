@@ -8,6 +8,7 @@ import lzma
 import os
 import re
 import subprocess
+import sys
 from functools import cached_property
 from pathlib import Path
 
@@ -161,3 +162,9 @@ class Kernel:
             if path.endswith(".xz"):
                 content = lzma.decompress(content)
             yield Path(path).name.removesuffix(".xz"), content
+
+
+if __name__ == "__main__":
+    # CACHE ARCH SUITE PACKAGE: prints the folder with the package's files, for scripts.
+    cache, arch, suite, package = sys.argv[1:]
+    print(Cache(Path(cache), arch).unpacked(suite, package)[1])

@@ -16,7 +16,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 9 | [`app`] (and `main.rs`): arguments to exit code, the composition root |
-//! | 8 | [`http`], [`cli`]: the faces; [`system`]: what PID 1 does on an image |
+//! | 8 | [`http`], [`cli`], [`console`]: the faces; [`system`]: what PID 1 does on an image |
 //! | 7 | [`dialect`]: other systems' words for our operations |
 //! | 6 | [`api`]: the one path of a call |
 //! | 5 | [`query`], [`auth`], [`config`], [`export`], [`objects`], [`update`]: services that do not see each other |
@@ -32,6 +32,7 @@ pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod dialect;
 pub mod enrich;
 pub mod export;

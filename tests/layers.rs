@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("http", 8),
     ("system", 8),
     ("cli", 8),
+    ("console", 8),
     ("dialect", 7),
     ("api", 6),
     ("query", 5),
@@ -32,7 +33,14 @@ const FLOORS: &[(&str, u8)] = &[
 ];
 
 /// Arrows within a floor that are agreed: what filters and enriches reads the record that flows.
-const SIDEWAYS: &[(&str, &str)] = &[("filter", "flow"), ("enrich", "flow"), ("filter", "enrich"), ("cli", "http")];
+const SIDEWAYS: &[(&str, &str)] = &[
+    ("filter", "flow"),
+    ("enrich", "flow"),
+    ("filter", "enrich"),
+    ("cli", "http"),
+    ("console", "http"),
+    ("console", "cli"),
+];
 
 fn floor(module: &str) -> Option<u8> {
     FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)

@@ -16,9 +16,11 @@ mod stored;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::call::CallFailure;
 use crate::cli::{self, Command};
+use crate::console;
 
 /// How the program ended; converted to the process's exit code in one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,16 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
                 Exit::Failure
             }
         },
+        Ok(Command::Console(options)) => {
+            let options = console::Options { data: options.data, idle: Duration::from_secs(options.idle) };
+            match console::run(&options) {
+                Ok(()) => Exit::Success,
+                Err(error) => {
+                    complain(&format!("weir: the terminal: {error}"));
+                    Exit::Failure
+                }
+            }
+        }
         Ok(Command::Call(what)) => match cli::call::run(&what) {
             Ok(result) => say(&result),
             Err(failure) => {

@@ -44,12 +44,16 @@ pub fn print(words: &[String]) -> String {
 /// What could stand in place of the last word; the program's name is not among the words.
 #[must_use]
 pub fn candidates(words: &[String]) -> Vec<Candidate> {
+    candidates_of(words, &data(words))
+}
+
+/// The same, with names from the weir of that data folder.
+#[must_use]
+pub fn candidates_of(words: &[String], data: &str) -> Vec<Candidate> {
     let Some((typed, before)) = words.split_last() else { return Vec::new() };
     let found = match before {
         [] => commands(),
-        [command] if WORDS.contains(&command.as_str()) && !typed.starts_with('-') => {
-            paths(command, typed, &data(words))
-        }
+        [command] if WORDS.contains(&command.as_str()) && !typed.starts_with('-') => paths(command, typed, data),
         [command, path, ..] if WORDS.contains(&command.as_str()) => call_options(command, path, before),
         [command, ..] => plain_options(command, before),
     };

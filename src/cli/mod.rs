@@ -18,6 +18,8 @@ use crate::config::board::BOARDS;
 
 /// Folder that holds everything weir keeps, where `--data` does not say otherwise.
 pub const DEFAULT_DATA: &str = "weir-data";
+/// Seconds without a line after which the console logs out.
+const DEFAULT_IDLE: u64 = 600;
 /// Most sessions that `weir read` holds at once; as for `flow.sessions` of the config.
 const MAX_FLOWS: i64 = 16 << 20;
 
@@ -30,6 +32,8 @@ pub enum Command {
     Read(Read),
     /// Set the administrator's password.
     Setup(Setup),
+    /// A login and a prompt at this terminal.
+    Console(Console),
     /// Call an operation of a running weir.
     Call(Box<call::Call>),
     /// Print this and be done.
@@ -91,6 +95,15 @@ pub struct Setup {
     pub password_stdin: bool,
 }
 
+/// `weir console`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Console {
+    /// Data folder.
+    pub data: PathBuf,
+    /// Seconds without a line until whoever is logged in is logged out; 0 is never.
+    pub idle: u64,
+}
+
 /// What parsing says when there is no command to run: help that was asked for, or what is wrong.
 #[derive(Debug)]
 pub struct Stop {
@@ -134,6 +147,9 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
             log: one(m, "log"),
         })),
         Some(("setup", m)) => Ok(Command::Setup(Setup { data: data(m), password_stdin: m.get_flag("password-stdin") })),
+        Some(("console", m)) => {
+            Ok(Command::Console(Console { data: data(m), idle: one(m, "idle").unwrap_or(DEFAULT_IDLE) }))
+        }
         Some(("completion", m)) => {
             Ok(Command::Print(complete::script(&one::<String>(m, "SHELL").unwrap_or_default()).to_owned()))
         }
@@ -247,6 +263,14 @@ fn program() -> Clap {
         .about("Set the administrator's password (user admin), whether weir runs or not")
         .arg(data().help(format!("The folder that `weir run` uses [default: {DEFAULT_DATA}]")))
         .arg(flag("password-stdin").help("Read the password from standard input instead of asking for it"));
+    let console = Clap::new("console")
+        .about("Administer the box at this terminal: what an image runs at its serial line")
+        .arg(data().help(format!("The folder that `weir run` uses [default: {DEFAULT_DATA}]")))
+        .arg(
+            option("idle", "SECONDS")
+                .value_parser(value_parser!(u64).range(0..=86_400))
+                .help(format!("Log out whoever types nothing for so long; 0 is never [default: {DEFAULT_IDLE}]")),
+        );
     let completion = Clap::new("completion").about("Print a script that completes weir's words in a shell").arg(
         Arg::new("SHELL").required(true).value_parser(PossibleValuesParser::new(complete::SHELLS)).help("The shell"),
     );
@@ -260,7 +284,7 @@ fn program() -> Clap {
         .max_term_width(100)
         .subcommands([run, read, setup])
         .subcommands(call::commands())
-        .subcommands([completion, complete])
+        .subcommands([console, completion, complete])
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {

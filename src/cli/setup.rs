@@ -155,6 +155,16 @@ fn asked_for() -> Result<String, SetupError> {
     if first == second { Ok(first) } else { Err(SetupError::Differ) }
 }
 
+/// Asks at the terminal for something that is not shown as it is typed.
+///
+/// # Errors
+/// [`SetupError::GivenUp`], or what the terminal says.
+pub fn hidden(question: &str) -> Result<String, SetupError> {
+    let stdin = io::stdin();
+    let _quiet = Quiet::begin(&stdin).map_err(|error| SetupError::Io("the terminal", error.into()))?;
+    ask(&stdin, question)
+}
+
 fn ask(stdin: &io::Stdin, question: &str) -> Result<String, SetupError> {
     let mut screen = io::stderr();
     let failed = |e| SetupError::Io("the terminal", e);

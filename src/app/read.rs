@@ -3,6 +3,7 @@
 //! Counting needs no store. A table, a filter or `--data` do: sessions go through a store of their own, in the data folder or
 //! in a scratch folder that is removed in the end, and questions are answered from it as `weir run` would.
 
+mod exports;
 mod folder;
 mod keeper;
 mod print;
@@ -42,7 +43,8 @@ pub fn main(options: &cli::Read) -> Exit {
     crate::io::logger::start(
         options.log.as_deref().and_then(|word| word.parse().ok()).unwrap_or(log::LevelFilter::Warn),
     );
-    match read(options) {
+    let end = if options.exports { exports::read(options) } else { read(options) };
+    match end {
         Ok((text, exit)) => match say(&text) {
             Exit::Success => exit,
             failed => failed,
@@ -188,22 +190,11 @@ struct Reading {
 
 impl Reading {
     fn file(&mut self, path: &Path) -> Result<(), Refusal> {
-        let mut identity = None;
-        let (input, length): (Box<dyn Read>, u64) = if path == Path::new("-") {
-            (Box::new(std::io::stdin()), 0)
-        } else {
-            let file = File::open(path).map_err(Refusal::Open)?;
-            if self.folder.is_some() {
-                identity = Identity::of(&file).map_err(Refusal::Open)?;
-            }
-            let length = file.metadata().map_or(0, |meta| meta.len());
-            (Box::new(file), length)
+        let (mut reader, bar, file) = open(path)?;
+        let identity = match (&self.folder, &file) {
+            (Some(_), Some(file)) => Identity::of(file).map_err(Refusal::Open)?,
+            _ => None,
         };
-        let bar = progress_bar(path, length);
-        let mut reader = Reader::open(bar.wrap_read(input))?;
-        if let Some(link) = reader.file_link().filter(|link| !LinkType(*link).is_known()) {
-            return Err(Refusal::Link(link));
-        }
         if let Some(folder) = &mut self.folder {
             folder.admit(path, identity)?;
         }
@@ -315,6 +306,24 @@ impl Reading {
         }
         Ok(text)
     }
+}
+
+/// Opens a capture: its frames, a bar that shows how far they were read, and the file where it is one.
+fn open(path: &Path) -> Result<(Reader, ProgressBar, Option<File>), Refusal> {
+    let (input, length, file): (Box<dyn Read>, u64, _) = if path == Path::new("-") {
+        (Box::new(std::io::stdin()), 0, None)
+    } else {
+        let file = File::open(path).map_err(Refusal::Open)?;
+        let length = file.metadata().map_or(0, |meta| meta.len());
+        let other = file.try_clone().map_err(Refusal::Open)?;
+        (Box::new(file), length, Some(other))
+    };
+    let bar = progress_bar(path, length);
+    let reader = Reader::open(bar.wrap_read(input))?;
+    if let Some(link) = reader.file_link().filter(|link| !LinkType(*link).is_known()) {
+        return Err(Refusal::Link(link));
+    }
+    Ok((reader, bar, file))
 }
 
 /// Why a file cannot be read to its end.

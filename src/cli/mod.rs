@@ -64,6 +64,10 @@ pub struct Read {
     pub files: Vec<PathBuf>,
     /// Print one JSON object.
     pub json: bool,
+    /// Decode the datagrams of exporters instead of counting sessions.
+    pub exports: bool,
+    /// Print their records, one JSON object a line.
+    pub records: bool,
     /// Also store the sessions here.
     pub data: Option<PathBuf>,
     /// Store captures there that were stored before.
@@ -135,6 +139,8 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
         Some(("read", m)) => Ok(Command::Read(Read {
             files: many(m, "FILE"),
             json: m.get_flag("json"),
+            exports: m.get_flag("exports"),
+            records: m.get_flag("records"),
             data: one(m, "data"),
             again: m.get_flag("again"),
             filter: one(m, "filter"),
@@ -223,6 +229,17 @@ fn program() -> Clap {
                 .help("Capture files; - is standard input"),
         )
         .arg(flag("json").help("Print one JSON object"))
+        .arg(
+            flag("exports")
+                .help("Decode the NetFlow, IPFIX and sFlow datagrams in them, as the collector does, instead of counting sessions")
+                .conflicts_with_all(["data", "filter", "group-by", "count-by", "rows", "tunnels", "flows"]),
+        )
+        .arg(
+            flag("records")
+                .requires("exports")
+                .conflicts_with("json")
+                .help("Print every record as a line of JSON: its fields by IANA's names, and the flow it tells of"),
+        )
         .arg(data().help("Also store the sessions here, for `weir run --data DIR` to serve"))
         .arg(flag("again").requires("data").help("Store captures that were stored there before, and count them again"))
         .arg(option("filter", "EXPR").help("Keep the sessions that match, such as 'SRVPORT==443 && BYTES>10000'"))

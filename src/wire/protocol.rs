@@ -3,8 +3,10 @@
 pub(super) const HOP_BY_HOP: u8 = 0;
 pub(super) const ICMP: u8 = 1;
 pub(super) const IPV4: u8 = 4;
-pub(super) const TCP: u8 = 6;
-pub(super) const UDP: u8 = 17;
+/// TCP.
+pub const TCP: u8 = 6;
+/// UDP.
+pub const UDP: u8 = 17;
 pub(super) const DCCP: u8 = 33;
 pub(super) const IPV6: u8 = 41;
 pub(super) const ROUTING: u8 = 43;

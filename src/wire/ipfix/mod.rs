@@ -201,10 +201,10 @@ fn header(datagram: &[u8], counters: &mut Counters) -> Result<Header, Refusal> {
     if header.sets.1 < IPFIX_HEADER {
         return Err(Refusal::Header);
     }
-    // Too long a claim: what is there is read. Too short a one: what is behind is not ours.
+    // The datagram is as long as it is: some exporters miscount, and the sets have lengths of their own.
     if header.sets.1 != datagram.len() {
         counters.refuse(Refusal::Length);
-        header.sets.1 = header.sets.1.min(datagram.len());
+        header.sets.1 = datagram.len();
     }
     Ok(header)
 }

@@ -33,7 +33,8 @@ use super::key::GroupKey;
 use super::question::{Answer, Honesty, Question, Row, Source, Step, Table, TableQuestion, What};
 use super::run::MAX_GAPS;
 use super::table::scaled;
-use super::values::{self, Gather, ValuesQuestion};
+use super::values::rolled::Turning;
+use super::values::{self, ValuesQuestion};
 use super::words::{CountBy, Direction, GroupBy};
 
 /// More time than this is read from the rollups although the history has it.
@@ -74,8 +75,8 @@ pub enum Prefer {
 enum Work {
     Rows(Box<Merger>),
     Series(Box<Series>),
-    /// A general ranking, whose rows are chosen and sorted.
-    Ending(Box<Gather>),
+    /// The ranking becomes a general one.
+    Turning(Box<Turning>),
 }
 
 /// The rows that will be shown, and their series in the making.
@@ -179,15 +180,16 @@ impl Rolled {
             self.honesty.live = extra.records();
             self.walk.join(&extra);
         }
-        if let Work::Ending(gather) = &mut self.work {
-            return gather.end().map_or(Step::Busy, |values| Step::Done(Answer::Values(Box::new(values))));
+        if let Work::Turning(turning) = &mut self.work {
+            return turning.step().map_or(Step::Busy, |values| Step::Done(Answer::Values(Box::new(values))));
         }
         for _ in 0..PIECE {
             let Some((window, part)) = kept.part(&self.walk, self.next) else {
                 return match (self.end_of_walk(), self.values.take()) {
                     (Step::Done(Answer::Table(table)), Some(values)) => {
-                        let gather = values::rolled::gathered(*values, self.range.0, &table);
-                        self.work = Work::Ending(Box::new(gather));
+                        let left_out = values::rolled::left_out(&values, &table);
+                        self.honesty.rank_error = self.honesty.rank_error.max(left_out);
+                        self.work = Work::Turning(Box::new(Turning::new(*values, self.range.0, table)));
                         Step::Busy
                     }
                     (step, values) => {
@@ -233,7 +235,7 @@ impl Rolled {
                     _ => honesty.more_gaps += 1,
                 }
             }
-            (_, Part::Nothing) | (Work::Series(_), Part::Lost) | (Work::Ending(_), _) => {}
+            (_, Part::Nothing) | (Work::Series(_), Part::Lost) | (Work::Turning(_), _) => {}
         }
     }
 
@@ -255,7 +257,7 @@ impl Rolled {
                 let series = std::mem::take(series);
                 Step::Done(Answer::Table(series.finish(&mut self.honesty)))
             }
-            Work::Ending(_) => Step::Busy,
+            Work::Turning(_) => Step::Busy,
         }
     }
 

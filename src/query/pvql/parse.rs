@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 
 use super::lex::{self, Token};
 use super::syntax::{Expr, Named, Node, Query, Sort, Top};
-use super::{MAX_DEPTH, MAX_LENGTH, MAX_OPERATORS, PvqlError, Variable, Why};
+use super::{MAX_DEPTH, MAX_LENGTH, MAX_OPERATORS, MAX_PATTERNS, PvqlError, Variable, Why};
 use crate::filter::Comparator;
 use crate::query::values::Arithmetic;
+
+/// Functions that make a pattern.
+const PATTERNS: [&str; 4] = ["glob", "iglob", "re", "ire"];
 
 /// Words that are no names.
 const KEYWORDS: &[&str] = &[
@@ -27,7 +30,7 @@ pub(super) fn parse(text: &str, variables: &BTreeMap<String, Variable>) -> Resul
         ));
     }
     let tokens = lex::tokens(text)?;
-    Parser { text, tokens, next: 0, depth: 0, operators: 0, variables }.query()
+    Parser { text, tokens, next: 0, depth: 0, operators: 0, patterns: 0, variables }.query()
 }
 
 struct Parser<'a> {
@@ -36,6 +39,8 @@ struct Parser<'a> {
     next: usize,
     depth: usize,
     operators: usize,
+    /// Patterns so far.
+    patterns: usize,
     variables: &'a BTreeMap<String, Variable>,
 }
 
@@ -342,6 +347,12 @@ impl Parser<'_> {
     }
 
     fn call(&mut self, name: String, at: usize) -> Parsed<Node> {
+        if PATTERNS.iter().any(|pattern| name.eq_ignore_ascii_case(pattern)) {
+            self.patterns += 1;
+            if self.patterns > MAX_PATTERNS {
+                return Err(PvqlError::new(at, Why::TooLong, format!("expected at most {MAX_PATTERNS} patterns")));
+            }
+        }
         let mut arguments = Vec::new();
         if self.sign(")") {
             return Ok(Expr::Call(name, arguments).at(at));

@@ -588,11 +588,19 @@ fn a_live_session_costs_what_its_name_costs_the_pattern() {
 }
 
 #[test]
-fn the_patterns_of_having_are_bounded_together() {
-    let having = |count: usize| {
-        let parts = vec!["server.hostname IN glob(\"*.x\")"; count].join(" OR ");
+fn patterns_are_bounded_in_number_and_those_of_having_in_what_they_cost_together() {
+    let having = |one: &str, count: usize| {
+        let parts = vec![format!("server.hostname IN {one}"); count].join(" OR ");
         planned(&format!("traffic BY server.hostname HAVING {parts}"))
     };
-    assert!(having(MOST_PATTERN_COST - 1).is_ok() && having(MOST_PATTERN_COST).is_ok());
-    assert_eq!(having(MOST_PATTERN_COST + 1).unwrap_err().why, Why::TooLong);
+    let small = "glob(\"*.x\")";
+    assert!(having(small, MAX_PATTERNS - 1).is_ok() && having(small, MAX_PATTERNS).is_ok());
+    assert_eq!(having(small, MAX_PATTERNS + 1).unwrap_err().why, Why::TooLong);
+    let large = "re(\"(abcdefgh|x){10}\")";
+    let cost = crate::filter::Pattern::regex("(abcdefgh|x){10}", false).unwrap().cost();
+    assert!(cost > 1 && having(large, MOST_PATTERN_COST / cost).is_ok());
+    assert_eq!(having(large, MOST_PATTERN_COST / cost + 1).unwrap_err().why, Why::TooLong);
+    // Zones are compared with them while the query is planned.
+    let zones = vec!["client.zone IN glob(\"/L*\")"; MAX_PATTERNS + 1].join(" OR ");
+    assert_eq!(planned(&format!("traffic WHERE {zones}")).unwrap_err().why, Why::TooLong);
 }

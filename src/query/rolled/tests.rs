@@ -440,3 +440,23 @@ fn fields_said_to_be_rolled_are_those_that_the_rollups_can_answer() {
         assert_eq!(answered, is_rolled(&name), "{name}");
     }
 }
+
+#[test]
+fn many_rows_by_time_fit_and_what_is_left_out_is_within_the_stated_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut box_ = Box_::new(folder.path());
+    let range = (DAY, DAY + 24 * HOUR);
+    let answer = |box_: &mut Box_, expr: &str| {
+        let question = coarse(expr, range).expect(expr);
+        let Box_ { whole, rollups, kept, now, .. } = box_;
+        let mut rolled = Rolled::new(&question, Prefer::Coarse, *now, whole, rollups, kept).expect(expr);
+        loop {
+            if let Step::Done(Answer::Values(values)) = rolled.step(kept) {
+                return (values, rolled.honesty().clone());
+            }
+        }
+    };
+    let (values, honesty) = answer(&mut box_, "traffic BY source.ip, time(300) TOP ALL");
+    assert!(values.len() > 1_000 && values.dropped() == 0, "{} rows", values.len());
+    assert!(honesty.rank_error > 0, "hosts that do not fit are told of");
+}

@@ -1,14 +1,19 @@
 //! General rankings that a ranking of the rollups answers: sums of octets and packets, by nothing, application, a pair of hosts
 //! or one host, maybe by days, or where a coarse answer is good enough by any stretch of time. Others need the history. A session of a host with itself counts once here and twice there.
 
+use std::time::Duration;
+
 use super::gather::Gather;
-use super::{Aggregate, Cell, End, Key, Measure, ValuesQuestion};
+use super::{Aggregate, Cell, End, Key, Measure, Values, ValuesQuestion};
 use crate::base::Time;
 use crate::base::lru::HashKey;
 use crate::query::key::GroupKey;
-use crate::query::question::{Limits, MAX_BUCKETS, MAX_ROWS, Table, TableQuestion};
+use crate::query::question::{Limits, MAX_BUCKETS, MAX_ROWS, Row, Table, TableQuestion};
+use crate::query::run::STEP_LOOKS;
 use crate::query::words::{CountBy, GroupBy};
 
+/// Rows by time that surely fit into the general ranking.
+const MOST_PARTS: usize = 16_384;
 /// Seconds of the widest windows.
 const DAY: u64 = 86_400;
 
@@ -40,7 +45,7 @@ pub(in crate::query) fn ranking(
         Some(width) if !is_coarse && !width.as_secs().is_multiple_of(DAY) => return None,
         Some(width) => usize::try_from(to.since(from).as_micros() / width.as_micros().max(1)).ok()?,
     };
-    let rows = if buckets == 0 { MAX_ROWS } else { MAX_ROWS.min(Limits::default().cells / buckets.max(1)) };
+    let rows = if buckets == 0 { MAX_ROWS } else { MAX_ROWS.min(MOST_PARTS / buckets.max(1)) };
     let is_packets = question.aggregates == [Aggregate::Sum(Measure::Packets(None))];
     let count_by = if is_packets { CountBy::Packets } else { CountBy::Bytes };
     (buckets <= MAX_BUCKETS && rows > 0).then(|| TableQuestion {
@@ -52,29 +57,70 @@ pub(in crate::query) fn ranking(
     })
 }
 
-/// The general ranking that such a ranking is, but for its end.
-pub(in crate::query) fn gathered(question: ValuesQuestion, from: Time, table: &Table) -> Gather {
-    let width = question.bucket();
-    let (keys, aggregates) = (question.keys.clone(), question.aggregates.clone());
-    let is_whole = keys.iter().all(|key| matches!(key, Key::Time(_)));
-    let mut gather = Gather::new(question, from, &Limits::default(), HashKey::random());
-    for row in &table.rows {
+/// Such a ranking on its way to the general ranking that it is.
+#[derive(Debug)]
+pub(in crate::query) struct Turning {
+    gather: Gather,
+    rows: std::vec::IntoIter<Row>,
+    keys: Vec<Key>,
+    aggregates: Vec<Aggregate>,
+    width: Option<Duration>,
+    from: Time,
+}
+
+impl Turning {
+    pub(in crate::query) fn new(question: ValuesQuestion, from: Time, table: Table) -> Self {
+        Self {
+            rows: table.rows.into_iter(),
+            keys: question.keys.clone(),
+            aggregates: question.aggregates.clone(),
+            width: question.bucket(),
+            from,
+            gather: Gather::new(question, from, &Limits::default(), HashKey::random()),
+        }
+    }
+
+    /// Does a step; the answer, once it is there.
+    pub(in crate::query) fn step(&mut self) -> Option<Values> {
+        if self.rows.as_slice().is_empty() {
+            return self.gather.end();
+        }
+        let mut spent = 0;
+        while spent < STEP_LOOKS
+            && let Some(row) = self.rows.next()
+        {
+            spent += 2 * (1 + row.series.len());
+            self.add(&row);
+        }
+        None
+    }
+
+    fn add(&mut self, row: &Row) {
+        let is_whole = self.keys.iter().all(|key| matches!(key, Key::Time(_)));
         // What the rows leave out is in no row; where there is one row alone, it is in that.
-        let Some(known) = row.key.or(is_whole.then_some(GroupKey::Application(0))) else { continue };
-        let cells = |until: Time| keys.iter().map(|key| cell(*key, known, until)).collect::<Vec<_>>();
-        let Some(width) = width else {
-            let sums = aggregates.iter().map(|aggregate| match aggregate {
+        let Some(known) = row.key.or(is_whole.then_some(GroupKey::Application(0))) else { return };
+        let cells = |until: Time| self.keys.iter().map(|key| cell(*key, known, until)).collect::<Vec<_>>();
+        let Some(width) = self.width else {
+            let sums = self.aggregates.iter().map(|aggregate| match aggregate {
                 Aggregate::Sum(Measure::Packets(_)) => u128::from(row.packets),
                 _ => u128::from(row.bytes),
             });
-            gather.put(&cells(from), &sums.collect::<Vec<_>>());
-            continue;
+            self.gather.put(&cells(self.from), &sums.collect::<Vec<_>>());
+            return;
         };
         for (number, amount) in (1..).zip(&row.series).filter(|(_, amount)| **amount > 0) {
-            gather.put(&cells(from + width * number), &[u128::from(*amount)]);
+            self.gather.put(&cells(self.from + width * number), &[u128::from(*amount)]);
         }
     }
-    gather
+}
+
+/// What the rows that are left out may have at most: as much as the least that is shown. 0 where all are shown.
+pub(in crate::query) fn left_out(question: &ValuesQuestion, table: &Table) -> u64 {
+    let is_whole = question.keys.iter().all(|key| matches!(key, Key::Time(_)));
+    match table.rows.as_slice() {
+        [.., least, rest] if rest.key.is_none() && !is_whole => least.rank.min(rest.rank),
+        _ => 0,
+    }
 }
 
 fn cell(key: Key, known: GroupKey, until: Time) -> Cell {

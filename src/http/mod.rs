@@ -1,9 +1,10 @@
 //! Floor 8: HTTP/1.1 connections (RFC 9112).
 //!
 //! ```text
-//!   listener -> serve -> [TLS handshake, paced by gate] -> stream -> connection -> dialect::Service
-//!                 |                                                   (head, chunked)      |
-//!               seats: who is connected, ceilings, deadlines            reply <------------+
+//!   listener -> serve -> [TLS handshake, paced by gate] -> talk: stream -> connection -> dialect::Service
+//!                 |                                          |         (head, chunked)      |
+//!               seats: who is connected, ceilings, <----- guard          reply <------------+
+//!                      deadlines
 //! ```
 //!
 //! What it guarantees: a [`Service`](crate::dialect::Service) sees only whole requests with exactly one meaning; what two
@@ -12,7 +13,7 @@
 //! body that the service allowed; writing, one piece of the body, however slow the reader is. Every wait has a deadline.
 //!
 //! The logic ([`head`], [`chunked`], [`connection`], [`reply`], [`seats`]) takes bytes and times and is tested without I/O; only
-//! [`serve`], [`gate`] and [`client`] are async.
+//! [`serve`], [`talk`], [`socket`], [`guard`], [`gate`] and [`client`] are async.
 //!
 //! # Decisions
 //!
@@ -29,6 +30,7 @@ pub mod chunked;
 pub mod client;
 pub mod connection;
 pub mod gate;
+mod guard;
 mod hashing;
 pub mod head;
 pub mod limits;
@@ -39,6 +41,7 @@ pub mod seats;
 pub mod serve;
 mod socket;
 mod stream;
+mod talk;
 
 pub use gate::Gate;
 pub use limits::Limits;

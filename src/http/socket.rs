@@ -23,9 +23,9 @@ use base64::engine::general_purpose::STANDARD;
 use futures_lite::future::yield_now;
 use futures_lite::{AsyncWrite, Stream as _};
 
+use super::guard::{End, SeatGuard, with};
 use super::reply;
 use super::seats::Phase;
-use super::serve::{End, SeatGuard, with};
 use super::stream::Stream;
 use crate::base::time;
 use crate::dialect::message::header;

@@ -18,7 +18,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::call::CallFailure;
+use crate::cli::send::CallFailure;
 use crate::cli::{self, Command};
 use crate::console;
 

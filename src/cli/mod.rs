@@ -3,6 +3,7 @@
 pub mod call;
 pub mod complete;
 pub mod output;
+pub mod send;
 pub mod setup;
 pub mod tree;
 pub mod usage;

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where its world is not as it should be")]
 
 #[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
 mod common;
 
 use std::path::{Path, PathBuf};

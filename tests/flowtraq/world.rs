@@ -140,18 +140,8 @@ impl Box_ {
         let headers = fields.iter().map(|(name, value)| header(name, value).unwrap()).collect();
         let (path, query, body) = (path.to_owned(), query.to_owned(), body.to_vec());
         assert!(body.len() <= self.router.body_limit(&method, &path), "HTTP would refuse the body");
-        let mut answer = self
-            .router
-            .call(now, Request { method, path, query, headers, body, peer, connection: Connection::begin() });
-        loop {
-            answer = match answer {
-                Answer::Reply(reply) | Answer::Later { reply, .. } => return got(now, reply),
-                Answer::Busy(step) => step(now),
-                Answer::Hash { work, resume, .. } => resume(now, work()),
-                Answer::Upgrade(_) => panic!("nothing here asks for that"),
-                Answer::Save { work, resume } => resume(now, work()),
-            };
-        }
+        let request = Request { method, path, query, headers, body, peer, connection: Connection::begin() };
+        got(now, replied(now, self.router.call(now, request)).0)
     }
 
     /// A call whose hashing finds the queue full.
@@ -178,13 +168,23 @@ fn tcp(remote: &str) -> Peer {
     Peer::Tcp { remote: remote.parse().unwrap(), local, tls: true }
 }
 
-fn got(now: Time, reply: Reply) -> Got {
-    let field = |name: &str| {
-        reply.headers.iter().find(|h| h.field.as_str().as_str().eq_ignore_ascii_case(name)).map(|h| h.value.to_string())
-    };
-    let (retry_after, location) = (field("Retry-After"), field("Location"));
-    let streamed = matches!(reply.body, Body::Stream(_));
-    let body = match reply.body {
+/// The reply that an answer comes to, and how long the client is made to wait for it.
+pub fn replied(now: Time, mut answer: Answer) -> (Reply, Duration) {
+    loop {
+        answer = match answer {
+            Answer::Reply(reply) => return (reply, Duration::ZERO),
+            Answer::Later { wait, reply } => return (reply, wait),
+            Answer::Busy(step) => step(now),
+            Answer::Hash { work, resume, .. } => resume(now, work()),
+            Answer::Upgrade(_) => panic!("nothing here asks for that"),
+            Answer::Save { work, resume } => resume(now, work()),
+        };
+    }
+}
+
+/// A body as text; no piece of it is large.
+pub fn text_of(now: Time, body: Body) -> String {
+    let bytes = match body {
         Body::Empty => Vec::new(),
         Body::Full(bytes) => bytes,
         Body::Stream(mut pieces) => {
@@ -202,7 +202,16 @@ fn got(now: Time, reply: Reply) -> Got {
             }
         }
     };
-    Got { status: reply.status.0, body: String::from_utf8(body).unwrap(), retry_after, location, streamed }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn got(now: Time, reply: Reply) -> Got {
+    let field = |name: &str| {
+        reply.headers.iter().find(|h| h.field.as_str().as_str().eq_ignore_ascii_case(name)).map(|h| h.value.to_string())
+    };
+    let (retry_after, location) = (field("Retry-After"), field("Location"));
+    let streamed = matches!(reply.body, Body::Stream(_));
+    Got { status: reply.status.0, body: text_of(now, reply.body), retry_after, location, streamed }
 }
 
 /// A number of packets and bytes each way.

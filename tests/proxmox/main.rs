@@ -17,11 +17,11 @@ use tiny_http::Method;
 use weir::base::{Connection, Time};
 use weir::dialect::message::header;
 use weir::dialect::native::DELAY;
-use weir::dialect::{Answer, Body, Chunk, Peer, Reply, Request, Service};
+use weir::dialect::{Peer, Reply, Request, Service};
 use weir::schema::registry::{self, LONGEST_FILTER};
 use weir::schema::{Verb, verify};
 
-use world::{Box_, NOW, PASSWORD, at};
+use world::{Box_, NOW, PASSWORD, at, replied, text_of};
 
 /// What came back.
 struct Got {
@@ -61,41 +61,15 @@ fn call(made: &Box_, now: Time, peer: Peer, method: Method, target: &str, fields
     let (path, query, body) = (path.to_owned(), query.to_owned(), body.as_bytes().to_vec());
     assert!(body.len() <= made.router.body_limit(&method, &path), "HTTP would refuse the body");
     let connection = Connection::begin();
-    let mut answer = made.router.call(now, Request { method, path, query, headers, body, peer, connection });
-    loop {
-        answer = match answer {
-            Answer::Reply(reply) => return got(now, reply, Duration::ZERO),
-            Answer::Later { wait, reply } => return got(now, reply, wait),
-            Answer::Busy(step) => step(now),
-            Answer::Upgrade(_) => panic!("nothing here asks for that"),
-            Answer::Hash { work, resume, .. } => resume(now, work()),
-            Answer::Save { work, resume } => resume(now, work()),
-        };
-    }
+    let answer = made.router.call(now, Request { method, path, query, headers, body, peer, connection });
+    let (reply, waited) = replied(now, answer);
+    got(now, reply, waited)
 }
 
 fn got(now: Time, reply: Reply, waited: Duration) -> Got {
-    let bytes = match reply.body {
-        Body::Empty => Vec::new(),
-        Body::Full(bytes) => bytes,
-        Body::Stream(mut pieces) => {
-            let mut bytes = Vec::new();
-            loop {
-                match pieces.next_chunk(now) {
-                    Chunk::Data(piece) => {
-                        assert!(piece.len() <= 64 * 1024, "a piece of {} octets", piece.len());
-                        bytes.extend(piece);
-                    }
-                    Chunk::Busy => {}
-                    Chunk::End => break bytes,
-                    Chunk::Failed(why) => panic!("{why}"),
-                }
-            }
-        }
-    };
     let reason = reply.reason.unwrap_or_else(|| reply.status.default_reason_phrase().to_owned());
     let headers = reply.headers.iter().map(|h| (h.field.to_string(), h.value.to_string())).collect();
-    Got { status: reply.status.0, reason, headers, text: String::from_utf8(bytes).unwrap(), waited }
+    Got { status: reply.status.0, reason, headers, text: text_of(now, reply.body), waited }
 }
 
 /// As the administrator, over the local socket.

@@ -42,6 +42,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(60);
 /// Messages sent before others have the thread.
 const AT_ONCE: u32 = 32;
+/// How long after so many datagrams the next one waits: a collector's buffer of the usual 200 KiB must hold what comes at once.
+const BREATH: Duration = Duration::from_millis(1);
 /// How long the end of the program may wait for collectors.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Bytes that the kernel takes for a collector at most.
@@ -207,7 +209,7 @@ async fn over_udp(outlet: &RefCell<Outlet>, address: SocketAddr) -> io::Result<N
         }
         sent = sent.wrapping_add(1);
         if sent.is_multiple_of(AT_ONCE) {
-            yield_now().await;
+            Timer::after(BREATH).await;
         }
     }
 }

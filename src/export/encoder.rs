@@ -23,8 +23,9 @@ const FIRST_TEMPLATE: u16 = 256;
 const PROCESS: u16 = 320;
 const APPLICATION: u16 = 321;
 const ELEMENT: u16 = 322;
-/// Octets of an application's name in NetFlow v9, which has no variable lengths.
-const NAME9: u16 = 24;
+/// Octets of an application's name, filled up with zeros: collectors that know such names (nfdump 1.7.1) expect it so in IPFIX
+/// too.
+const NAME: u16 = 24;
 /// After this much uptime, 32 bits of milliseconds are counted from another moment.
 const LONGEST_UPTIME: Duration = Duration::from_secs(20 * 86_400);
 /// How long before such a moment the device is said to have been booted.
@@ -422,27 +423,24 @@ impl Encoder {
         if !self.applications.insert(number) {
             return;
         }
-        let id = item::application_id(number).to_be_bytes();
+        let mut named = item::application_id(number).to_be_bytes().to_vec();
+        named.extend(item::cut(name, NAME.into()).bytes());
+        named.resize(4 + usize::from(NAME), 0);
         match self.format.protocol {
             collector::Protocol::Ipfix => {
                 if is_first {
-                    self.add_options_template(APPLICATION, 1, &[(95, 4), (96, VARIABLE)]);
+                    self.add_options_template(APPLICATION, 1, &[(95, 4), (96, NAME)]);
                 }
-                let mut record = id.to_vec();
-                item::put_name(name, &mut record);
-                self.add_record(APPLICATION, &record);
+                self.add_record(APPLICATION, &named);
             }
             collector::Protocol::NetFlow9 => {
                 if is_first {
                     // Template, octets of scope, octets of fields; scope 1 is the system.
                     let mut template = Vec::new();
-                    put_all(&mut template, &[APPLICATION, 4, 8, 1, 4, 95, 4, 96, NAME9]);
+                    put_all(&mut template, &[APPLICATION, 4, 8, 1, 4, 95, 4, 96, NAME]);
                     self.add_record(self.options_set(), &template);
                 }
-                let mut record = self.format.domain.to_be_bytes().to_vec();
-                record.extend(id);
-                record.extend(item::cut(name, NAME9.into()).bytes());
-                record.resize(8 + usize::from(NAME9), 0);
+                let record = [&self.format.domain.to_be_bytes()[..], &named].concat();
                 self.add_record(APPLICATION, &record);
             }
         }

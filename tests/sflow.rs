@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use common::{shared, skip};
 use serde_json::Value;
-use weir::base::lru::HashKey;
+use weir::base::Time;
 use weir::io::capture_file::Reader;
-use weir::wire::exported::{Flow, Told};
-use weir::wire::sflow::{Counters, Decoder, looks_like};
+use weir::wire::exported::{Flow, Protocol, Told};
+use weir::wire::exporter::{Decoder, Limits, Refusal, protocol};
+use weir::wire::sflow::Counters;
 use weir::wire::{LinkType, Tunnels, parse};
 
 /// What a case tells: flows, and interfaces with their speeds.
@@ -23,6 +24,8 @@ struct Understood {
     interfaces: Vec<(u32, String, u64)>,
     counters: Counters,
     skipped: usize,
+    malformed: u64,
+    datagrams: u64,
 }
 
 fn cases() -> Vec<PathBuf> {
@@ -37,13 +40,13 @@ fn cases() -> Vec<PathBuf> {
 }
 
 fn understand(case: &Path) -> Understood {
-    let mut decoder = Decoder::new(Tunnels::Outer, HashKey(1, 2));
+    let mut decoder = Decoder::new(Limits::default());
     let mut found = Understood::default();
     let mut reader = Reader::open(File::open(case.join("in.pcap")).unwrap()).unwrap();
     while let Some(frame) = reader.next().unwrap() {
         let packet = parse(LinkType(frame.link), frame.bytes, frame.wire_len, Tunnels::Outer).unwrap();
         // One case holds NetFlow of the same switch too.
-        if !looks_like(packet.payload) {
+        if protocol(packet.payload) != Some(Protocol::SFlow5) {
             continue;
         }
         let mut sink = |told: Told<'_>| match told {
@@ -53,10 +56,13 @@ fn understand(case: &Path) -> Understood {
             Told::Interface { index, name, speed, .. } => found.interfaces.push((index, name.to_owned(), speed)),
             other => panic!("{other:?}"),
         };
-        decoder.decode(packet.payload, &mut sink).unwrap();
+        decoder.decode(packet.payload, Time::from_secs(1), &mut sink).unwrap();
     }
-    found.counters = *decoder.counters();
-    found.skipped = decoder.skipped().count();
+    let sflow = decoder.sflow().unwrap();
+    found.counters = *sflow.counters();
+    found.skipped = sflow.skipped().count();
+    found.malformed = decoder.counters().refused(Refusal::Sample);
+    found.datagrams = decoder.counters().of(Protocol::SFlow5).datagrams;
     found
 }
 
@@ -112,7 +118,7 @@ fn sampled_packets_are_those_that_sfacctd_prints() {
     let mut compared = 0;
     for case in &cases {
         let found = understand(case);
-        assert_eq!((found.counters.malformed, found.skipped), (0, 0), "{}", case.display());
+        assert_eq!((found.malformed, found.skipped), (0, 0), "{}", case.display());
         let Ok(text) = fs::read_to_string(case.join("peer-sfacctd.json")) else { continue };
         let (theirs, ours) = (of_peer(&text), of_ours(&found.flows));
         assert_eq!(
@@ -155,7 +161,7 @@ fn interfaces_and_samples_are_those_that_tcpdump_and_telegraf_print() {
     }
     assert_eq!(found.interfaces, expected);
     assert_eq!(found.counters.counter_samples as usize, text.matches("counter sample (").count());
-    assert_eq!(found.counters.datagrams as usize, text.matches("sFlowv5").count());
+    assert_eq!(found.datagrams as usize, text.matches("sFlowv5").count());
 
     let found = understand(case("telegraf-sflow_v5_example"));
     assert_eq!(found.interfaces, [(3, "eno1".to_owned(), 1_000_000_000)]);

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use crate::base::Time;
 
+use super::Tunnels;
 use super::exported::{Protocol, Told};
 use super::ipfix::{self, Domain, ElementId};
 use super::netflow5;
 use super::sequence::Sequence;
+use super::sflow;
 
 /// Bounds of what one exporter can make us keep. The defaults take 64 exporters with 64 templates each to less than 4 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,12 +96,19 @@ refusals! {
     // Datagrams.
     /// No version that we know.
     Version = "version",
+    /// sFlow version 2, 3 or 4: the agent can be told to send version 5.
+    OldSFlow = "old_sflow",
     /// It ends within its header.
     Header = "header",
     /// The length in its header is not its length; what both hold was read.
     Length = "length",
     /// Its header counts more records than it holds.
     Count = "count",
+
+    /// The address of an sFlow agent is neither IPv4 nor IPv6.
+    AgentAddress = "agent_address",
+    /// An sFlow sample, or a record in one, is cut or contradicts its length; what stands before it counts.
+    Sample = "sample",
 
     // Sets.
     /// A length below 4, or beyond the datagram: nothing behind it can be found.
@@ -211,6 +220,8 @@ pub struct Decoder {
     counters: Counters,
     engines: netflow5::Engines,
     machine: ipfix::Machine,
+    /// Once a datagram of it came.
+    sflow: Option<Box<sflow::Decoder>>,
 }
 
 impl Decoder {
@@ -240,9 +251,15 @@ impl Decoder {
             Some(protocol @ (Protocol::NetFlow9 | Protocol::Ipfix)) => {
                 self.machine.decode(datagram, how, &mut self.counters, sink).map(|()| protocol)
             }
-            Some(Protocol::SFlow5) | None => {
-                self.counters.refuse(Refusal::Version);
-                Err(Refusal::Version)
+            Some(protocol @ Protocol::SFlow5) => {
+                let decoder = self.sflow.get_or_insert_with(|| Box::new(sflow::Decoder::new(Tunnels::Outer)));
+                decoder.decode(datagram, now, &mut self.counters, sink).map(|_| protocol)
+            }
+            None => {
+                let is_old = matches!(datagram, [0, 0, 0, 2..=4, ..]);
+                let refusal = if is_old { Refusal::OldSFlow } else { Refusal::Version };
+                self.counters.refuse(refusal);
+                Err(refusal)
             }
         }
     }
@@ -261,7 +278,13 @@ impl Decoder {
             templates: domain.templates().len(),
             sequence: domain.sequence,
         });
-        self.engines.streams().chain(domains)
+        self.engines.streams().chain(domains).chain(self.sflow.iter().flat_map(|sflow| sflow.streams()))
+    }
+
+    /// What there is of sFlow alone, once a datagram of it came.
+    #[must_use]
+    pub fn sflow(&self) -> Option<&sflow::Decoder> {
+        self.sflow.as_deref()
     }
 
     /// The domains of NetFlow v9 and IPFIX.

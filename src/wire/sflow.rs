@@ -15,73 +15,37 @@
 //!
 //! # Sequence numbers
 //!
-//! Datagrams are numbered by each sub-agent, samples by each data source, flow and counter samples apart. A number ahead of what is
-//! due is a gap, a little behind is one that came late, anything else a restart. `drops` (packets that the agent should have sampled and could
-//! not) and `sample_pool` run on forever: what they grow by is summed up.
+//! Datagrams are numbered by each sub-agent, flow samples by each data source ([`Sequence`] says what is a gap and what a restart). `drops`
+//! (packets that the agent should have sampled and could not) and `sample_pool` run on forever: what they grow by is summed up.
 //!
-//! Versions 2 and 4 are refused by name ([`Refusal`]): their agents can all be told to send 5.
+//! Older versions are refused by name ([`Refusal::OldSFlow`]): their agents can all be told to send 5.
 
 mod records;
-mod sequence;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::exported::{Flow, Told};
+use super::exported::{Flow, Protocol, Told};
+use super::exporter::{self, Refusal, Stream};
+use super::sequence::{Seen, Sequence};
 use super::{Packet, Tunnels, Unparsed};
 use crate::base::cursor::Truncated;
 use crate::base::lru::{HashKey, Lru};
-use crate::base::{Cursor, Ip, Mac};
+use crate::base::{Cursor, Ip, Mac, Time};
 use records::{Records, flow_records, interface_records};
-use sequence::{Seen, Sequence};
 
-/// Sub-agents of one address whose datagrams are followed; 64 octets each, as they come.
+/// Sub-agents of one address whose datagrams are followed; 160 octets each, as they come.
 const SUB_AGENTS: usize = 16;
-/// Data sources of one address whose samples are followed; 64 octets each, as they come.
+/// Data sources of one address whose samples are followed; 160 octets each, as they come.
 const SOURCES: usize = 512;
 /// Kinds of samples and records that are skipped and told apart.
 const SKIPPED: usize = 64;
 
 /// The interface number that stands for the agent itself.
 const INTERNAL: u32 = 0x3fff_ffff;
-
-macro_rules! refusals {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// Why a datagram was refused as a whole.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Refusal {
-            $($(#[doc = $doc])+ $variant,)+
-        }
-
-        impl Refusal {
-            /// Every reason, in the order of the counters.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// A stable word for answers and logs.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)+
-                }
-            }
-        }
-    };
-}
-
-refusals! {
-    /// It ends inside its header.
-    HeaderCut = "sflow_header_cut",
-    /// Version 2: the agent can be told to send version 5.
-    Version2 = "sflow_version_2",
-    /// Version 4: the agent can be told to send version 5.
-    Version4 = "sflow_version_4",
-    /// No version there is.
-    Version = "sflow_version",
-    /// The agent's address is neither IPv4 nor IPv6.
-    AgentAddress = "sflow_agent_address",
-}
 
 /// The head of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,14 +65,6 @@ pub struct Header {
 /// What a decoder has seen since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Datagrams of version 5.
-    pub datagrams: u64,
-    /// Datagrams that never came, by their numbers.
-    pub lost_datagrams: u64,
-    /// Datagrams that came after later ones.
-    pub late_datagrams: u64,
-    /// Sub-agents that began to count anew.
-    pub restarts: u64,
     /// Flow samples, compact and expanded.
     pub flow_samples: u64,
     /// Counter samples, compact and expanded.
@@ -125,11 +81,9 @@ pub struct Counters {
     pub without_ip: u64,
     /// Sampled packets that the agent discarded.
     pub discarded: u64,
-    /// Samples and records cut or contradicting their lengths; what stands before still counts.
-    pub malformed: u64,
 }
 
-/// The `n`th kind of a company (`enterprise * 4096 + format`, 0 is sFlow's own), and whether of samples or of the records in them.
+/// A kind that we do not read, as `enterprise * 4096 + format` (enterprise 0 is sFlow's own), of samples or of the records in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Skipped {
     /// A kind of sample.
@@ -140,6 +94,18 @@ pub enum Skipped {
     CounterRecord(u32),
 }
 
+/// What was skipped, and `enterprise:format`.
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, number) = match self {
+            Self::Sample(number) => ("sample", number),
+            Self::FlowRecord(number) => ("flow record", number),
+            Self::CounterRecord(number) => ("counter record", number),
+        };
+        write!(f, "{what} {}:{}", number >> 12, number & 0xfff)
+    }
+}
+
 /// Decodes what one address sends; see the module doc.
 #[derive(Debug)]
 pub struct Decoder {
@@ -147,7 +113,6 @@ pub struct Decoder {
     datagrams: Lru<(Ip, u32), Sequence>,
     sources: Lru<(u32, u64), Source>,
     counters: Counters,
-    refused: [u64; Refusal::ALL.len()],
     unparsed: [u64; Unparsed::COUNT],
     skipped: BTreeMap<Skipped, u64>,
     skipped_others: u64,
@@ -177,51 +142,63 @@ struct FlowSample {
 impl Decoder {
     /// A decoder that has seen nothing. `tunnels` says which IP header of a sampled packet makes the flow.
     #[must_use]
-    pub fn new(tunnels: Tunnels, secret: HashKey) -> Self {
+    pub fn new(tunnels: Tunnels) -> Self {
+        let secret = HashKey::random();
         Self {
             tunnels,
             datagrams: Lru::new(SUB_AGENTS, secret),
             sources: Lru::new(SOURCES, secret),
             counters: Counters::default(),
-            refused: [0; Refusal::ALL.len()],
             unparsed: [0; Unparsed::COUNT],
             skipped: BTreeMap::new(),
             skipped_others: 0,
         }
     }
 
-    /// Reads a datagram.
+    /// Reads a datagram that came at `now`; `common` are the counters of the exporter.
     ///
     /// # Errors
     /// Why it was refused as a whole; nothing was told then, and it is counted.
-    pub fn decode(&mut self, datagram: &[u8], sink: &mut impl FnMut(Told<'_>)) -> Result<Header, Refusal> {
+    pub fn decode(
+        &mut self,
+        datagram: &[u8],
+        now: Time,
+        common: &mut exporter::Counters,
+        sink: &mut impl FnMut(Told<'_>),
+    ) -> Result<Header, Refusal> {
         let mut cursor = Cursor::new(datagram);
-        let header = read_header(&mut cursor).inspect_err(|refusal| {
-            if let Some(count) = self.refused.get_mut(*refusal as usize) {
-                *count += 1;
-            }
-        })?;
-        self.counters.datagrams += 1;
-        self.count_datagram(&header);
+        let header = read_header(&mut cursor).inspect_err(|refusal| common.refuse(*refusal))?;
+        self.count_datagram(now, &header);
+        let before = self.counters;
         for _ in 0..header.samples {
-            if self.sample(&mut cursor, &header, sink).is_err() {
+            if self.sample(&mut cursor, &header, common, sink).is_err() {
                 // Without its length nothing says where the next one begins.
-                self.counters.malformed += 1;
+                common.refuse(Refusal::Sample);
                 break;
             }
         }
+        let tally = common.tally(Protocol::SFlow5);
+        tally.datagrams += 1;
+        let samples = |counters: &Counters| counters.flow_samples + counters.counter_samples;
+        tally.records += samples(&self.counters) - samples(&before);
+        tally.flows += self.counters.flows - before.flows;
         Ok(header)
+    }
+
+    /// The sub-agents, with the sequences of their datagrams.
+    pub fn streams(&self) -> impl Iterator<Item = Stream> + '_ {
+        self.datagrams.iter().map(|(&(_, domain), &sequence)| Stream {
+            protocol: Protocol::SFlow5,
+            domain,
+            templates: 0,
+            sequence,
+        })
     }
 
     /// What was seen since the start.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
-    }
-
-    /// Datagrams refused as a whole, by reason, of those that occurred.
-    pub fn refused(&self) -> impl Iterator<Item = (Refusal, u64)> {
-        Refusal::ALL.iter().copied().zip(self.refused).filter(|(_, count)| *count > 0)
     }
 
     /// Sampled headers that were not understood, by reason, of those that occurred.
@@ -240,20 +217,17 @@ impl Decoder {
         self.skipped_others
     }
 
-    fn count_datagram(&mut self, header: &Header) {
+    fn count_datagram(&mut self, now: Time, header: &Header) {
         let key = (header.agent, header.sub_agent);
-        let Some(sequence) = self.datagrams.get(&key) else {
-            self.datagrams.insert(key, Sequence::after(header.sequence));
-            return;
-        };
-        match sequence.see(header.sequence) {
-            Seen::Due => {}
-            Seen::Gap(lost) => self.counters.lost_datagrams += u64::from(lost),
-            Seen::Late => {
-                self.counters.late_datagrams += 1;
-                self.counters.lost_datagrams = self.counters.lost_datagrams.saturating_sub(1);
+        let boot = Some(now.shifted(i64::from(header.uptime_millis) * -1000));
+        let seen = Seen { boot, ..seen(header.sequence) };
+        match self.datagrams.get(&key) {
+            Some(sequence) => sequence.observe(seen),
+            None => {
+                let mut sequence = Sequence::default();
+                sequence.observe(seen);
+                self.datagrams.insert(key, sequence);
             }
-            Seen::Restart => self.counters.restarts += 1,
         }
     }
 
@@ -262,6 +236,7 @@ impl Decoder {
         &mut self,
         cursor: &mut Cursor<'_>,
         header: &Header,
+        common: &mut exporter::Counters,
         sink: &mut impl FnMut(Told<'_>),
     ) -> Result<(), Truncated> {
         let kind = cursor.u32()?;
@@ -274,31 +249,29 @@ impl Decoder {
             4 => sample.skip(12).map(|()| self.counter_sample(&mut sample, sink)),
             other => {
                 self.skip(Skipped::Sample(other));
-                Ok(())
+                Ok(true)
             }
         };
-        if read.is_err() {
-            self.counters.malformed += 1;
+        if read != Ok(true) {
+            common.refuse(Refusal::Sample);
         }
         Ok(())
     }
 
+    /// Counts and tells what a flow sample holds; says whether all records in it were whole.
     fn flow_sample(
         &mut self,
         head: &FlowSample,
         sample: &mut Cursor<'_>,
         header: &Header,
         sink: &mut impl FnMut(Told<'_>),
-    ) {
+    ) -> bool {
         self.counters.flow_samples += 1;
         self.count_sample(head, header.sub_agent);
         if head.output.0 == 1 {
             self.counters.discarded += 1;
         }
         let records = flow_records(sample, self.tunnels, |kind| self.skip(Skipped::FlowRecord(kind)));
-        if records.is_cut {
-            self.counters.malformed += 1;
-        }
         match &records.header {
             Some(Err(reason)) => self.count_unparsed(*reason),
             Some(Ok(Packet { flaw: Some(reason), .. })) => self.count_unparsed(*reason),
@@ -311,39 +284,40 @@ impl Decoder {
             }
             None => self.counters.without_ip += 1,
         }
+        !records.is_cut
     }
 
-    fn counter_sample(&mut self, sample: &mut Cursor<'_>, sink: &mut impl FnMut(Told<'_>)) {
+    /// The same of a counter sample.
+    fn counter_sample(&mut self, sample: &mut Cursor<'_>, sink: &mut impl FnMut(Told<'_>)) -> bool {
         self.counters.counter_samples += 1;
         let records = interface_records(sample, |kind| self.skip(Skipped::CounterRecord(kind)));
-        if records.is_cut {
-            self.counters.malformed += 1;
-        }
         if let Some((index, speed)) = records.interface {
             sink(Told::Interface { index, name: records.name, description: "", speed });
         }
+        !records.is_cut
     }
 
     fn count_sample(&mut self, head: &FlowSample, sub_agent: u32) {
         let key = (sub_agent, head.source);
         let Some(source) = self.sources.get(&key) else {
-            let samples = Sequence::after(head.sequence);
+            let mut samples = Sequence::default();
+            samples.observe(seen(head.sequence));
             self.sources.insert(key, Source { samples, pool: head.pool, drops: head.drops });
             return;
         };
-        match source.samples.see(head.sequence) {
-            Seen::Late => self.counters.lost_samples = self.counters.lost_samples.saturating_sub(1),
-            // Where the count began anew, so did these two.
-            Seen::Restart => (source.pool, source.drops) = (head.pool, head.drops),
-            seen => {
-                if let Seen::Gap(lost) = seen {
-                    self.counters.lost_samples += u64::from(lost);
-                }
-                self.counters.pool += u64::from(head.pool.wrapping_sub(source.pool));
-                self.counters.drops += u64::from(head.drops.wrapping_sub(source.drops));
-                (source.pool, source.drops) = (head.pool, head.drops);
-            }
+        let before = source.samples;
+        source.samples.observe(seen(head.sequence));
+        let after = source.samples;
+        self.counters.lost_samples = (self.counters.lost_samples + after.lost).saturating_sub(before.lost);
+        if after.late != before.late {
+            return;
         }
+        // Where the count began anew, so did these two.
+        if after.restarts == before.restarts {
+            self.counters.pool += u64::from(head.pool.wrapping_sub(source.pool));
+            self.counters.drops += u64::from(head.drops.wrapping_sub(source.drops));
+        }
+        (source.pool, source.drops) = (head.pool, head.drops);
     }
 
     fn count_unparsed(&mut self, reason: Unparsed) {
@@ -370,12 +344,16 @@ pub fn looks_like(datagram: &[u8]) -> bool {
     matches!(datagram.first_chunk(), Some([0, 0, 0, 2 | 4 | 5, 0, 0, 0, 1 | 2])) && datagram.len() >= 28
 }
 
+/// A number of a sequence that counts one by one.
+const fn seen(number: u32) -> Seen {
+    Seen { number, units: Some(1), other_units: 1, exported: Time::ZERO, boot: None }
+}
+
 fn read_header(cursor: &mut Cursor<'_>) -> Result<Header, Refusal> {
-    let cut = |_| Refusal::HeaderCut;
+    let cut = |_| Refusal::Header;
     match cursor.u32().map_err(cut)? {
         5 => {}
-        2 => return Err(Refusal::Version2),
-        4 => return Err(Refusal::Version4),
+        2..=4 => return Err(Refusal::OldSFlow),
         _ => return Err(Refusal::Version),
     }
     let agent = match cursor.u32().map_err(cut)? {
@@ -464,10 +442,10 @@ fn flow_of<'a>(head: &FlowSample, sub_agent: u32, records: &Records<'a>) -> Opti
 pub fn fuzz_sflow(bytes: &[u8]) {
     let Some((&at, rest)) = bytes.split_first() else { return };
     let (first, second) = rest.split_at_checked(usize::from(at) * 8).unwrap_or((rest, &[]));
-    let mut decoder = Decoder::new(Tunnels::Inner, HashKey(1, 2));
+    let (mut decoder, mut common) = (Decoder::new(Tunnels::Inner), exporter::Counters::default());
     let (mut flows, mut refused) = (0, 0);
-    for datagram in [first, second] {
-        let result = decoder.decode(datagram, &mut |told| {
+    for (secs, datagram) in [(1, first), (2, second)] {
+        let result = decoder.decode(datagram, Time::from_secs(secs), &mut common, &mut |told| {
             if let Told::Flow(flow) = told {
                 assert!(flow.packets == [1, 0] && flow.octets[1] == 0 && flow.vlan < 0x1000);
                 flows += 1;
@@ -475,9 +453,9 @@ pub fn fuzz_sflow(bytes: &[u8]) {
         });
         refused += u64::from(result.is_err());
     }
-    let counters = decoder.counters();
-    assert_eq!(counters.flows, flows);
+    let (counters, tally) = (decoder.counters(), common.of(Protocol::SFlow5));
+    assert_eq!((counters.flows, tally.flows, tally.datagrams), (flows, flows, 2 - refused));
     assert_eq!(counters.flow_samples, counters.flows + counters.without_ip);
-    assert_eq!((counters.datagrams, decoder.refused().map(|(_, n)| n).sum::<u64>()), (2 - refused, refused));
+    assert_eq!(tally.records, counters.flow_samples + counters.counter_samples);
     assert!(decoder.skipped().count() <= SKIPPED && decoder.sources.len() <= SOURCES);
 }

@@ -15,7 +15,6 @@ use serde_json::{Map, Value, json};
 
 use super::{Refusal, Stop, grouped, open};
 use crate::app::{Exit, chain, complain, say};
-use crate::base::lru::HashKey;
 use crate::base::{Ip, Time};
 use crate::cli;
 use crate::wire::exported::{Protocol, SamplerKey, Told};
@@ -72,7 +71,6 @@ pub fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
 /// What an exporter told.
 struct Exporter {
     decoder: Decoder,
-    sflow: Option<Box<sflow::Decoder>>,
     elements: Elements,
     interfaces: BTreeMap<u32, (String, String, u64)>,
     samplers: BTreeMap<SamplerKey, u32>,
@@ -140,7 +138,7 @@ impl Reading {
         let limits = if port == 0 { Limits::default() } else { Limits::default().of_stream() };
         let wants_records = self.printer.is_some();
         let exporter = entry.or_insert_with(|| Exporter::new(limits, wants_records));
-        let Exporter { decoder, sflow, elements, interfaces, samplers, counted } = exporter;
+        let Exporter { decoder, elements, interfaces, samplers, counted } = exporter;
         let protocol = exporter::protocol(datagram);
         let mut sink = |told: Told<'_>| {
             match told {
@@ -166,12 +164,7 @@ impl Reading {
                 printer.take(from, protocol, elements, &told);
             }
         };
-        let refusal = if sflow::looks_like(datagram) {
-            let sflow = sflow.get_or_insert_with(|| Box::new(sflow::Decoder::new(Tunnels::Outer, HashKey::random())));
-            sflow.decode(datagram, &mut sink).err().map(sflow::Refusal::name)
-        } else {
-            decoder.decode(datagram, now, &mut sink).err().map(exporter::Refusal::name)
-        };
+        let refusal = decoder.decode(datagram, now, &mut sink).err().map(exporter::Refusal::name);
         if let Some(printer) = &mut self.printer {
             printer.flush();
             if printer.is_long() {
@@ -194,7 +187,7 @@ impl Reading {
         Protocol::ALL.iter().filter_map(|protocol| {
             let (mut sum, mut counted) = (Tally::default(), [0u64; 2]);
             for exporter in self.exporters.values() {
-                let tally = exporter.tally(*protocol);
+                let tally = exporter.decoder.counters().of(*protocol);
                 sum.datagrams += tally.datagrams;
                 sum.templates += tally.templates;
                 sum.options_templates += tally.options_templates;
@@ -215,12 +208,6 @@ impl Reading {
         for exporter in self.exporters.values() {
             for refusal in exporter::Refusal::ALL {
                 *all.entry(refusal.name()).or_default() += exporter.decoder.counters().refused(*refusal);
-            }
-            if let Some(sflow) = &exporter.sflow {
-                for (refusal, count) in sflow.refused() {
-                    *all.entry(refusal.name()).or_default() += count;
-                }
-                *all.entry("sflow_malformed").or_default() += sflow.counters().malformed;
             }
         }
         if self.crowded > 0 {
@@ -248,9 +235,6 @@ impl Reading {
             for stream in exporter.decoder.streams() {
                 let known = all.entry(stream.protocol).or_default();
                 *known = [known[0] + stream.sequence.lost, known[1] + stream.sequence.gaps];
-            }
-            if let Some(sflow) = &exporter.sflow {
-                all.entry(Protocol::SFlow5).or_default()[0] += sflow.counters().lost_datagrams;
             }
         }
         let unit = |protocol| match protocol {
@@ -371,22 +355,10 @@ impl Exporter {
         let decoder = Decoder::new(limits);
         Self {
             decoder: if wants_records { decoder.with_records() } else { decoder },
-            sflow: None,
             elements: Elements::default(),
             interfaces: BTreeMap::new(),
             samplers: BTreeMap::new(),
             counted: [[0; 2]; Protocol::COUNT],
-        }
-    }
-
-    fn tally(&self, protocol: Protocol) -> Tally {
-        match (&self.sflow, protocol) {
-            (Some(sflow), Protocol::SFlow5) => {
-                let counters = sflow.counters();
-                let records = counters.flow_samples + counters.counter_samples;
-                Tally { datagrams: counters.datagrams, records, flows: counters.flows, ..Tally::default() }
-            }
-            _ => self.decoder.counters().of(protocol),
         }
     }
 
@@ -407,20 +379,22 @@ impl Exporter {
                 "restarts": stream.sequence.restarts,
             })
         });
-        let sflow = self.sflow.iter().map(|sflow| {
+        object.insert("streams".to_owned(), streams.collect());
+        if let Some(sflow) = self.decoder.sflow() {
             let counters = sflow.counters();
-            json!({
-                "protocol": Protocol::SFlow5.name(),
+            let skipped = sflow.skipped().map(|(kind, count)| json!({ "kind": kind.to_string(), "count": count }));
+            let told = json!({
                 "flow_samples": counters.flow_samples,
                 "counter_samples": counters.counter_samples,
-                "lost": counters.lost_datagrams,
-                "late": counters.late_datagrams,
-                "restarts": counters.restarts,
+                "lost_samples": counters.lost_samples,
+                "without_ip": counters.without_ip,
+                "discarded": counters.discarded,
                 "drops": counters.drops,
                 "pool": counters.pool,
-            })
-        });
-        object.insert("streams".to_owned(), streams.chain(sflow).collect());
+                "skipped": skipped.collect::<Value>(),
+            });
+            object.insert("sflow".to_owned(), told);
+        }
         let interface = |(index, (name, description, speed)): (&u32, &(String, String, u64))| json!({ "index": index, "name": name, "description": description, "speed": speed });
         object.insert("interfaces".to_owned(), self.interfaces.iter().map(interface).collect());
         let sampler = |(key, rate): (&SamplerKey, &u32)| json!({ "of": show::sampler(*key), "rate": rate });
@@ -456,14 +430,14 @@ impl Exporter {
                 grouped(sequence.restarts)
             );
         }
-        if let Some(sflow) = &self.sflow {
+        if let Some(sflow) = self.decoder.sflow() {
             let counters = sflow.counters();
             let _ = writeln!(
                 text,
-                "  sflow5: {} flow samples, {} counter samples, lost {} datagrams",
+                "  sflow5: {} flow samples, {} counter samples, lost {} samples",
                 grouped(counters.flow_samples),
                 grouped(counters.counter_samples),
-                grouped(counters.lost_datagrams)
+                grouped(counters.lost_samples)
             );
         }
         for (key, rate) in self.samplers.iter().take(ROWS) {

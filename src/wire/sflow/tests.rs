@@ -42,7 +42,7 @@ fn sample_with(head: [u32; 7], records: &[Xdr]) -> Xdr {
 }
 
 fn datagram(sequence: u32, samples: &[Xdr]) -> Vec<u8> {
-    let head = [5, 1, 0xc000_0207, 9, sequence, 60_000, samples.len() as u32];
+    let head = [5, 1, 0xc000_0207, 9, sequence, 600_000, samples.len() as u32];
     Xdr::default().u32s(&head).bytes(&joined(samples)).0
 }
 
@@ -71,14 +71,34 @@ fn extensions() -> Vec<Xdr> {
     ]
 }
 
-fn decoder() -> Decoder {
-    Decoder::new(Tunnels::Outer, HashKey(1, 2))
+/// A decoder with the counters of its exporter.
+struct Heard {
+    decoder: Decoder,
+    common: exporter::Counters,
+}
+
+fn decoder() -> Heard {
+    Heard { decoder: Decoder::new(Tunnels::Outer), common: exporter::Counters::default() }
+}
+
+impl Heard {
+    fn counters(&self) -> &Counters {
+        self.decoder.counters()
+    }
+
+    fn malformed(&self) -> u64 {
+        self.common.refused(Refusal::Sample)
+    }
+
+    fn decode(&mut self, datagram: &[u8], sink: &mut impl FnMut(Told<'_>)) -> Result<Header, Refusal> {
+        self.decoder.decode(datagram, Time::from_secs(1_000_000), &mut self.common, sink)
+    }
 }
 
 /// What one datagram tells, each line as text.
-fn told(decoder: &mut Decoder, datagram: &[u8]) -> Vec<String> {
+fn told(heard: &mut Heard, datagram: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();
-    let _ = decoder.decode(datagram, &mut |told| lines.push(format!("{told:?}")));
+    let _ = heard.decode(datagram, &mut |told| lines.push(format!("{told:?}")));
     lines
 }
 
@@ -202,7 +222,7 @@ fn interface_counters_tell_number_speed_and_name() {
     for line in told(&mut decoder, &datagram(1, &[compact, expanded])) {
         assert_eq!(line, "Interface { index: 12, name: \"swp1\", description: \"\", speed: 10000000000 }");
     }
-    assert_eq!((decoder.counters().counter_samples, decoder.counters().malformed), (2, 0));
+    assert_eq!((decoder.counters().counter_samples, decoder.malformed()), (2, 0));
 }
 
 #[test]
@@ -212,13 +232,13 @@ fn what_other_companies_add_is_skipped_and_counted_by_number() {
     let samples = [flow_sample(&[theirs.clone(), ours]), record(8800 << 12 | 5, Xdr::default().u32s(&[1]))];
     let mut decoder = decoder();
     assert_eq!(told(&mut decoder, &datagram(1, &samples)).len(), 1);
-    let skipped: Vec<_> = decoder.skipped().collect();
+    let skipped: Vec<_> = decoder.decoder.skipped().collect();
     assert_eq!(skipped, [(Skipped::Sample(8800 << 12 | 5), 1), (Skipped::FlowRecord(4413 << 12 | 1), 1)]);
     // Beyond as many kinds as are told apart they are one number.
     for kind in 100..100 + SKIPPED as u32 {
         told(&mut decoder, &datagram(1, &[record(kind, theirs.clone())]));
     }
-    assert_eq!((decoder.skipped().count(), decoder.skipped_others()), (SKIPPED, 2));
+    assert_eq!((decoder.decoder.skipped().count(), decoder.decoder.skipped_others()), (SKIPPED, 2));
 }
 
 #[test]
@@ -230,20 +250,38 @@ fn versions_and_addresses_that_are_not_ours_are_refused_by_name() {
         bytes
     };
     let cases = [
-        (with(3, 2), Refusal::Version2),
-        (with(3, 4), Refusal::Version4),
+        (with(3, 2), Refusal::OldSFlow),
+        (with(3, 4), Refusal::OldSFlow),
         (with(3, 9), Refusal::Version),
         (with(7, 3), Refusal::AgentAddress),
-        (good[..27].to_vec(), Refusal::HeaderCut),
-        (Vec::new(), Refusal::HeaderCut),
+        (good[..27].to_vec(), Refusal::Header),
+        (Vec::new(), Refusal::Header),
     ];
     let mut decoder = decoder();
     for (bytes, refusal) in &cases {
+        let before = decoder.common.refused(*refusal);
         assert_eq!(decoder.decode(bytes, &mut |_| {}), Err(*refusal));
+        assert_eq!(decoder.common.refused(*refusal), before + 1);
     }
-    assert_eq!(decoder.refused().map(|(_, count)| count).sum::<u64>(), cases.len() as u64);
     assert_eq!(decoder.counters(), &Counters::default());
+    assert_eq!(decoder.common.of(Protocol::SFlow5), exporter::Tally::default());
     assert!(looks_like(&good) && looks_like(&with(3, 4)) && !looks_like(&with(3, 9)) && !looks_like(&good[..27]));
+}
+
+#[test]
+fn the_door_of_all_protocols_takes_sflow_and_names_what_it_refuses() {
+    let sample = flow_sample(&[header_record(1, &tagged_frame())]);
+    let mut all = exporter::Decoder::new(exporter::Limits::default());
+    let (mut flows, now) = (0, Time::from_secs(9));
+    let mut bytes = datagram(7, &[sample]);
+    let told = all.decode(&bytes, now, &mut |told| flows += u64::from(matches!(told, Told::Flow(_))));
+    assert_eq!((told, flows), (Ok(Protocol::SFlow5), 1));
+    bytes[3] = 4;
+    assert_eq!(all.decode(&bytes, now, &mut |_| {}), Err(Refusal::OldSFlow));
+    let tally = all.counters().of(Protocol::SFlow5);
+    assert_eq!((tally.datagrams, tally.records, tally.flows), (1, 1, 1));
+    let streams: Vec<_> = all.streams().map(|stream| (stream.protocol, stream.domain)).collect();
+    assert_eq!(streams, [(Protocol::SFlow5, 9)]);
 }
 
 #[test]
@@ -254,12 +292,12 @@ fn a_bad_record_costs_that_record_and_a_bad_sample_that_sample() {
     let mut decoder = decoder();
     let lines =
         told(&mut decoder, &datagram(1, &[flow_sample(&[short_router, good.clone()]), cut, flow_sample(&[good])]));
-    assert_eq!((lines.len(), decoder.counters().malformed), (2, 2));
+    assert_eq!((lines.len(), decoder.malformed()), (2, 2));
     // A count or a length beyond the end: what stood before counts.
     let mut bytes = datagram(2, &[flow_sample(&[header_record(1, &tagged_frame())])]);
     bytes[27] = 200;
     assert_eq!(told(&mut decoder, &bytes).len(), 1);
-    assert_eq!(decoder.counters().malformed, 3);
+    assert_eq!(decoder.malformed(), 3);
 }
 
 #[test]
@@ -280,20 +318,13 @@ fn gaps_of_datagrams_and_samples_and_the_agents_own_drops_are_counted() {
     told(&mut decoder, &datagram(5001, &[sample(70_001, 0, 5), sample(70_004, 1200, 9)]));
     told(&mut decoder, &datagram(5005, &[]));
     told(&mut decoder, &datagram(5003, &[]));
-    told(&mut decoder, &datagram(1, &[]));
-    let expected = Counters {
-        datagrams: 5,
-        lost_datagrams: 2,
-        late_datagrams: 1,
-        restarts: 1,
-        flow_samples: 3,
-        lost_samples: 2,
-        drops: 4,
-        pool: 1600,
-        flows: 3,
-        ..Counters::default()
-    };
+    let mut rebooted = datagram(1, &[]);
+    rebooted[20..24].fill(0);
+    told(&mut decoder, &rebooted);
+    let expected = Counters { flow_samples: 3, lost_samples: 2, drops: 4, pool: 1600, flows: 3, ..Counters::default() };
     assert_eq!(decoder.counters(), &expected);
+    let Some(Stream { sequence, .. }) = decoder.decoder.streams().next() else { panic!("a sub-agent") };
+    assert_eq!((sequence.lost, sequence.late, sequence.restarts), (2, 1, 1));
 }
 
 #[test]
@@ -305,8 +336,8 @@ fn sub_agents_and_sources_are_followed_up_to_a_limit() {
         bytes[12..16].copy_from_slice(&source.to_be_bytes());
         told(&mut decoder, &bytes);
     }
-    assert_eq!((decoder.sources.len(), decoder.datagrams.len()), (SOURCES, SUB_AGENTS));
-    assert_eq!(decoder.counters().lost_datagrams, 0, "one does not count for another");
+    assert_eq!((decoder.decoder.sources.len(), decoder.decoder.streams().count()), (SOURCES, SUB_AGENTS));
+    assert!(decoder.decoder.streams().all(|stream| stream.sequence.lost == 0), "one does not count for another");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod degraded;
 mod filtered;
 mod guide;
 mod socket;

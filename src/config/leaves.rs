@@ -70,6 +70,7 @@ impl Leaf {
 
 const INTERFACE: Schema = Schema::formatted(Format::InterfaceName, "A network interface's name.");
 const LISTEN: Schema = Schema::formatted(Format::SocketAddress, "Address and port.");
+const PORT: Schema = Schema::integer(1, 65_535, "A port.");
 const NETBLOCK: Schema = Schema::formatted(Format::Cidr, "Addresses.");
 const COLLECTOR: Schema = Schema::text(
     2_048,
@@ -137,6 +138,127 @@ pub static LEAVES: &[Leaf] = &[
         flags: &[Flag::Restart],
         set: |c, v| c.capture.ring_bytes = size(v),
         get: |c| json!(c.capture.ring_bytes),
+    },
+    Leaf {
+        path: "collect.accept",
+        schema: Schema::array(
+            &NETBLOCK,
+            256,
+            "Whose exports are taken: addresses of exporters; from others nothing is.",
+        )
+        .default(Default::List(&["0.0.0.0/0", "::/0"])),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.collect.accept = texts(v).filter_map(|text| filter::Net::parse(&text)).collect(),
+        get: |c| c.collect.accept.iter().map(ToString::to_string).collect(),
+    },
+    Leaf {
+        path: "collect.exporters",
+        schema: Schema::integer(
+            4,
+            4_096,
+            "Most exporters at once; beyond, one that told nothing or is long silent makes room.",
+        )
+        .default(Default::Integer(256)),
+        unit: "exporters",
+        flags: &[],
+        set: |c, v| c.collect.exporters = size(v),
+        get: |c| json!(c.collect.exporters),
+    },
+    Leaf {
+        path: "collect.connections",
+        schema: Schema::integer(1, 1_024, "Most connections that export over TCP and TLS.")
+            .default(Default::Integer(64)),
+        unit: "connections",
+        flags: &[],
+        set: |c, v| c.collect.connections = size(v),
+        get: |c| json!(c.collect.connections),
+    },
+    Leaf {
+        path: "collect.connections_per_address",
+        schema: Schema::integer(1, 1_024, "Most of them from one address.").default(Default::Integer(8)),
+        unit: "connections",
+        flags: &[],
+        set: |c, v| c.collect.connections_per_address = size(v),
+        get: |c| json!(c.collect.connections_per_address),
+    },
+    Leaf {
+        path: "netflow.netflowport",
+        schema: Schema::array(&PORT, 16, "UDP ports for NetFlow and IPFIX; each takes sFlow too.")
+            .default(Default::Numbers(&[2_055, 4_739, 9_666, 9_996])),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.netflow.netflowport = ports(v),
+        get: |c| json!(c.netflow.netflowport),
+    },
+    Leaf {
+        path: "netflow.ipfixtcpport",
+        schema: Schema::array(&PORT, 16, "TCP ports for IPFIX.").default(Default::Numbers(&[4_739])),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.netflow.ipfixtcpport = ports(v),
+        get: |c| json!(c.netflow.ipfixtcpport),
+    },
+    Leaf {
+        path: "netflow.ipfixtlsport",
+        schema: Schema::array(
+            &PORT,
+            16,
+            "TCP ports for IPFIX over TLS, with this box's own certificate; 4740 is IANA's.",
+        )
+        .default(Default::Numbers(&[])),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.netflow.ipfixtlsport = ports(v),
+        get: |c| json!(c.netflow.ipfixtlsport),
+    },
+    Leaf {
+        path: "netflow.ipfixtlsca",
+        schema: Schema::text(
+            32 << 10,
+            "Certificates in PEM: where there are any, exporters over TLS must show one that these have signed.",
+        )
+        .default(Default::Text("")),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.netflow.ipfixtlsca = text(v),
+        get: |c| json!(c.netflow.ipfixtlsca),
+    },
+    Leaf {
+        path: "netflow.bufsize",
+        schema: Schema::integer(64 << 10, 256 << 20, "What the kernel keeps for each UDP port until it is read.")
+            .default(Default::Integer(16 << 20)),
+        unit: "bytes",
+        flags: &[],
+        set: |c, v| c.netflow.bufsize = size(v),
+        get: |c| json!(c.netflow.bufsize),
+    },
+    Leaf {
+        path: "netflow.ignoreoldnetflows",
+        schema: Schema::boolean("Leave out flows that ended longer than sessiontables.toolong before they came.")
+            .default(Default::Boolean(false)),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.netflow.ignoreoldnetflows = truth(v),
+        get: |c| json!(c.netflow.ignoreoldnetflows),
+    },
+    Leaf {
+        path: "sflow.sflowport",
+        schema: Schema::array(&PORT, 16, "UDP ports for sFlow; each takes NetFlow and IPFIX too.")
+            .default(Default::Numbers(&[6_343])),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.sflow.sflowport = ports(v),
+        get: |c| json!(c.sflow.sflowport),
+    },
+    Leaf {
+        path: "sflow.bufsize",
+        schema: Schema::integer(64 << 10, 256 << 20, "What the kernel keeps for each UDP port until it is read.")
+            .default(Default::Integer(8 << 20)),
+        unit: "bytes",
+        flags: &[],
+        set: |c, v| c.sflow.bufsize = size(v),
+        get: |c| json!(c.sflow.bufsize),
     },
     Leaf {
         path: "flow.sessions",
@@ -463,6 +585,10 @@ fn text(value: &Value) -> String {
 
 fn texts(value: &Value) -> impl Iterator<Item = String> {
     value.as_array().into_iter().flatten().map(text)
+}
+
+fn ports(value: &Value) -> Vec<u16> {
+    value.as_array().into_iter().flatten().filter_map(|port| u16::try_from(port.as_u64()?).ok()).collect()
 }
 
 fn truth(value: &Value) -> bool {

@@ -38,6 +38,12 @@ pub struct Config {
     pub board: String,
     /// Packet capture.
     pub capture: Capture,
+    /// Who may export to us, and how many.
+    pub collect: Collect,
+    /// NetFlow and IPFIX; FlowTraq's stanza of that name.
+    pub netflow: NetFlow,
+    /// sFlow; FlowTraq's stanza of that name.
+    pub sflow: SFlow,
     /// The session table and what belongs to it.
     pub flow: Flow,
     /// What words of the filter language mean.
@@ -71,6 +77,45 @@ pub struct Capture {
     pub promiscuous: bool,
     /// Bytes of each interface's packet ring.
     pub ring_bytes: usize,
+}
+
+/// `collect`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Collect {
+    /// Whose exports are taken.
+    pub accept: Arc<[Net]>,
+    /// Most exporters known at once.
+    pub exporters: usize,
+    /// Connections that export, over TCP and TLS.
+    pub connections: usize,
+    /// The same from one address.
+    pub connections_per_address: usize,
+}
+
+/// `netflow`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NetFlow {
+    /// UDP ports.
+    pub netflowport: Vec<u16>,
+    /// TCP ports for IPFIX.
+    pub ipfixtcpport: Vec<u16>,
+    /// TCP ports for IPFIX over TLS.
+    pub ipfixtlsport: Vec<u16>,
+    /// Certificates in PEM that must have signed those of exporters; where empty they need none.
+    pub ipfixtlsca: String,
+    /// Bytes that the kernel keeps for each UDP port until we read them.
+    pub bufsize: usize,
+    /// Whether flows that ended long ago are left out.
+    pub ignoreoldnetflows: bool,
+}
+
+/// `sflow`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SFlow {
+    /// UDP ports.
+    pub sflowport: Vec<u16>,
+    /// Bytes that the kernel keeps for each UDP port until we read them.
+    pub bufsize: usize,
 }
 
 /// `flow`

@@ -114,6 +114,8 @@ pub enum Default {
     Text(&'static str),
     /// A list of texts.
     List(&'static [&'static str]),
+    /// A list of whole numbers.
+    Numbers(&'static [i64]),
 }
 
 impl Default {
@@ -126,6 +128,7 @@ impl Default {
             Self::Number(n) => json!(n),
             Self::Text(t) => json!(t),
             Self::List(l) => json!(l),
+            Self::Numbers(n) => json!(n),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod boot;
 pub mod capture_file;
+pub mod datagrams;
 pub mod disk;
 pub mod heap;
 pub mod host;

@@ -5,12 +5,13 @@
 
 use std::fs;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use async_io::Async;
+use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -38,6 +39,23 @@ pub fn listen(address: SocketAddr) -> io::Result<Async<TcpListener>> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Async::new(socket.into())
+}
+
+/// A TCP listener at a port of all addresses, of both families where the kernel has both.
+///
+/// # Errors
+/// What the kernel says.
+pub fn listen_everywhere(port: u16) -> io::Result<Async<TcpListener>> {
+    let v6 = listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
+    match v6 {
+        Err(error) if is_without_v6(&error) => listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)),
+        other => other,
+    }
+}
+
+/// Whether that is what a kernel without IPv6 says.
+pub(super) fn is_without_v6(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
 }
 
 /// Stops listening at once, whoever still holds the listener: the address is free for others.

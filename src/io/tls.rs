@@ -29,7 +29,8 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpos
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, SupportedCipherSuite};
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite};
 
 const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "cert.pem";
@@ -47,6 +48,8 @@ pub struct Tls {
 
 struct Current {
     acceptor: TlsAcceptor,
+    /// What shows the certificate, for other acceptors.
+    resolver: Arc<dyn ResolvesServerCert>,
     fingerprint: String,
     certificates: Vec<CertificateDer<'static>>,
     /// Where it is not in the folder yet.
@@ -196,6 +199,31 @@ impl Tls {
         self.current.borrow().acceptor.clone()
     }
 
+    /// The same for exporters of flows: the box's certificate, no protocol of HTTP, and where `authorities` (in PEM) is not empty, a
+    /// certificate of the exporter that one of those has signed. Ask anew for each connection.
+    ///
+    /// # Errors
+    /// What is wrong with the authorities.
+    pub fn exporters_acceptor(&self, authorities: &str) -> Result<TlsAcceptor, String> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let builder = if authorities.trim().is_empty() {
+            builder.with_no_client_auth()
+        } else {
+            let mut roots = RootCertStore::empty();
+            for der in CertificateDer::pem_slice_iter(authorities.as_bytes()) {
+                let der = der.map_err(|error| format!("is no PEM ({error})"))?;
+                roots.add(der).map_err(|error| format!("holds a certificate that cannot be used: {error}"))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.map_err(|_| "holds no certificate in PEM")?)
+        };
+        let config = builder.with_cert_resolver(Arc::clone(&self.current.borrow().resolver));
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
     /// SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` and browsers show it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -269,7 +297,8 @@ fn parse(key: &[u8], certificates: &[u8]) -> Result<Current, (Part, String)> {
         rustls::Error::InconsistentKeys(_) => (Part::Key, "does not belong to the certificate".to_owned()),
         error => (Part::Key, error.to_string()),
     })?;
-    Ok(Current { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint, certificates, unwritten: None })
+    let resolver = Arc::clone(&config.cert_resolver);
+    Ok(Current { acceptor: TlsAcceptor::from(Arc::new(config)), resolver, fingerprint, certificates, unwritten: None })
 }
 
 fn configuration(

@@ -20,6 +20,7 @@
 //!   id again at its ordinal 1, so that it holds no more ids than sessions were alive at once.
 
 mod clock;
+pub mod exporters;
 mod fragments;
 mod hello;
 pub mod hosts;
@@ -36,6 +37,7 @@ pub mod tally;
 mod testing;
 mod walk;
 
+pub use exporters::Exporters;
 pub use hosts::Hosts;
 pub use intake::{Intake, IntakeConfig, IntakeCounters};
 pub use meter::{Meter, MeterConfig, MeterCounters, Source};

@@ -10,6 +10,7 @@ use crate::base::Time;
 use crate::base::clock::ClockState;
 use crate::objects::groups::{MOST_BLOCKS_IN_ALL, MOST_GROUPS};
 use crate::objects::prefs;
+use crate::wire::exported::Protocol;
 
 /// The sections by name.
 pub(super) fn info(world: &World, now: Time) -> Value {
@@ -165,10 +166,55 @@ fn basic(world: &World, now: Time) -> Value {
         "QUESTIONS REFUSED": questions.refused,
     });
     section["EXPORT"] = super::export::to_json(world);
+    section["COLLECTORS"] = collecting(world);
+    section["EXPORTERS"] = exporters(world);
     section["CONFIG"] = json!(super::config::condition(world));
     section["CONFIG WAITS FOR RESTART"] = json!(world.book.borrow().waiting(&config.config));
     for (name, value) in world.reports() {
         section[name] = value;
     }
     section
+}
+
+/// The ports that exporters send to.
+fn collecting(world: &World) -> Value {
+    let collecting = world.collecting.borrow();
+    json!({
+        "PORTS": collecting.listeners_json(),
+        "KERNEL DROPS": collecting.drops(),
+        "CONNECTIONS": collecting.connections,
+        "CONNECTED": collecting.connected,
+        "CONNECTIONS REFUSED": collecting.connections_refused,
+        "CONNECTIONS BROKEN": collecting.connections_broken,
+    })
+}
+
+/// All exporters together, and each.
+fn exporters(world: &World) -> Value {
+    let table = world.exporters.borrow();
+    let (counted, totals) = (table.counters(), table.totals());
+    let each = table.iter().map(|(ip, exporter)| {
+        json!({
+            "ADDRESS": ip.to_string(),
+            "CID": exporter.admission.partition,
+            "PROTOCOL": exporter.protocol.map_or("", Protocol::name),
+            "SINCE": exporter.since.to_string(),
+            "LAST SEEN": exporter.last.to_string(),
+            "DATAGRAMS": exporter.counters.datagrams,
+            "BYTES": exporter.counters.octets,
+            "FLOWS": exporter.counters.flows,
+            "TROUBLES": exporter.troubles().collect::<Map<_, _>>(),
+        })
+    });
+    json!({
+        "KNOWN": table.iter().count(),
+        "CAPACITY": world.config.borrow().config.collect.exporters,
+        "EVICTED": counted.evicted,
+        "REFUSED BY LIST": counted.refused,
+        "REFUSED FULL": counted.full,
+        "DATAGRAMS": totals.datagrams,
+        "FLOWS": totals.flows,
+        "OVER SHARE": totals.over_share,
+        "EACH": each.collect::<Value>(),
+    })
 }

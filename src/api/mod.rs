@@ -7,8 +7,10 @@
 
 mod access;
 pub mod capture;
+pub mod collecting;
 pub mod config;
 mod export;
+mod exporters;
 mod flows;
 pub mod honesty;
 mod info;
@@ -440,6 +442,7 @@ static HANDLERS: &[&[(&str, Handler)]] = &[
     access::oauth::HANDLERS,
     access::records::HANDLERS,
     config::HANDLERS,
+    exporters::HANDLERS,
     flows::HANDLERS,
     objects::HANDLERS,
     probe::HANDLERS,

@@ -253,7 +253,7 @@ fn path<'a>(call: &'a Call) -> Result<Vec<&'a str>, Failure> {
     Ok(names)
 }
 
-fn number(call: &Call, name: &str) -> Option<u16> {
+pub(super) fn number(call: &Call, name: &str) -> Option<u16> {
     call.parameters[name].as_u64().and_then(|n| u16::try_from(n).ok())
 }
 

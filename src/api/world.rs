@@ -10,17 +10,20 @@ use serde_json::Value;
 
 use super::Shared;
 use super::capture::Capture;
+use super::collecting::Collecting;
 use super::config::change::Outside;
 use super::flows::Questions;
 use super::pvql::Queries;
 use crate::auth::Auth;
 use crate::base::clock::Clock;
 use crate::base::lru::HashKey;
-use crate::base::{Host, Time};
-use crate::config::{Book, Loaded};
+use crate::base::{Host, Ip, Time};
+use crate::config::{Book, Config, Loaded};
 use crate::enrich::Enricher;
 use crate::export::Exporter;
-use crate::flow::{FlowRecord, Meter, Tally};
+use crate::filter::Net;
+use crate::flow::exporters::{self, Admission};
+use crate::flow::{Exporters, FlowRecord, Meter, Tally};
 use crate::objects::Objects;
 use crate::query::STEP_LOOKS;
 use crate::rollup::Rollups;
@@ -63,6 +66,12 @@ pub struct World {
     pub missed: RefCell<Option<(Scan, Time)>>,
     /// How capture does.
     pub capture: RefCell<Capture>,
+    /// Who exports to us, and what they told.
+    pub exporters: RefCell<Exporters>,
+    /// How collecting from them does.
+    pub collecting: RefCell<Collecting>,
+    /// Which exporters belong to which partition, the most specific netblocks first.
+    assignments: RefCell<Vec<(Net, u16)>>,
     /// Key of the hashes of answers.
     pub(super) hash_key: HashKey,
     /// Questions in PVQL being answered now: as many as there are seats.
@@ -109,7 +118,7 @@ impl World {
     pub fn new(now: Time, parts: Parts) -> Self {
         let Parts { config, book, auth, meter, mut enricher, rollups, rollup_store, store, damaged, objects } = parts;
         enricher.set_groups(objects.groups.rules(&config.config.filter.internal));
-        Self {
+        let world = Self {
             started: now,
             config: RefCell::new(config),
             book: RefCell::new(book),
@@ -127,13 +136,18 @@ impl World {
             clock: Cell::default(),
             missed: RefCell::default(),
             capture: RefCell::new(Capture::default()),
+            exporters: RefCell::default(),
+            collecting: RefCell::default(),
+            assignments: RefCell::default(),
             hash_key: HashKey::random(),
             questions: RefCell::new(Questions::default()),
             queries: RefCell::default(),
             info: RefCell::new(None),
             reports: RefCell::new(Vec::new()),
             host: RefCell::new(Box::new(Host::default)),
-        }
+        };
+        world.readmit();
+        world
     }
 
     /// Says who can tell of the machine.
@@ -168,7 +182,41 @@ impl World {
         }
         *self.config.borrow_mut() = loaded;
         self.retag();
+        self.readmit();
         Ok(())
+    }
+
+    /// Whether an exporter may export to us, and as what.
+    #[must_use]
+    pub fn admit(&self, exporter: Ip) -> Option<Admission> {
+        if !self.config.borrow().config.collect.accept.iter().any(|net| net.holds(exporter)) {
+            return None;
+        }
+        let settings = self.objects.borrow().exporters.get(exporter).cloned().unwrap_or_default();
+        Some(Admission { partition: self.partition_of(exporter), settings })
+    }
+
+    /// The partition that an exporter's flows belong to.
+    #[must_use]
+    pub fn partition_of(&self, exporter: Ip) -> u16 {
+        let assignments = self.assignments.borrow();
+        assignments.iter().find(|(net, _)| net.holds(exporter)).map_or(0, |(_, partition)| *partition)
+    }
+
+    /// Has exporters follow what config, partitions and settings say of them now.
+    pub fn readmit(&self) {
+        let mut assignments = Vec::new();
+        if let Ok(users) = self.auth.borrow().users() {
+            for (cid, partition) in &users.partitions {
+                let nets = partition.exporters.iter().filter_map(|text| Net::parse(text));
+                assignments.extend(nets.filter_map(|net| Some((net, u16::try_from(*cid).ok()?))));
+            }
+        }
+        assignments.sort_by_key(|(net, cid)| (std::cmp::Reverse(net.bits), *cid));
+        *self.assignments.borrow_mut() = assignments;
+        let mut exporters = self.exporters.borrow_mut();
+        exporters.set_limits(exporter_limits(&self.config.borrow().config));
+        exporters.readmit(&|exporter| self.admit(exporter));
     }
 
     /// Adds an entry to `info`'s section `basicinfo`, made anew for each answer: for counters of floors above.
@@ -222,6 +270,11 @@ pub(super) struct LiveWalk {
     met: VecDeque<FlowRecord>,
     /// There are more to meet.
     more: bool,
+}
+
+fn exporter_limits(config: &Config) -> exporters::Limits {
+    let oldest = config.netflow.ignoreoldnetflows.then_some(config.sessiontables.toolong);
+    exporters::Limits { exporters: config.collect.exporters, oldest }
 }
 
 impl LiveWalk {

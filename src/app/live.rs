@@ -12,6 +12,7 @@ use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
 
 use super::clock::Watching;
+use super::collect::Collectors;
 use super::{export, setting};
 use crate::api::World;
 use crate::api::config::change::{self, Outside};
@@ -38,6 +39,7 @@ pub struct Live {
     port: Rc<Cell<u16>>,
     capture: Sender<()>,
     export: Sender<()>,
+    collectors: Rc<Collectors>,
 }
 
 /// The other ends of what tells tasks that the config may want something else of them.
@@ -97,6 +99,7 @@ impl Live {
     ) -> Result<(Rc<Self>, Changes), String> {
         let (capture, recapture) = smol::channel::bounded(1);
         let (export, reexport) = smol::channel::bounded(1);
+        let collectors = Collectors::new(world, executor, Rc::clone(&tls));
         let live = Rc::new(Self {
             world: Rc::downgrade(world),
             executor: Rc::downgrade(executor),
@@ -108,11 +111,13 @@ impl Live {
             port: Rc::default(),
             capture,
             export,
+            collectors: Rc::clone(&collectors),
         });
         let faults = live.open_doors(&world.config.borrow().config);
         faults.map_err(|faults| faults.iter().map(|fault| fault.problem.to_string()).collect::<Vec<_>>().join("\n"))?;
         let outside: Weak<Self> = Rc::downgrade(&live);
         world.set_outside(outside);
+        executor.spawn(collectors.keep_open()).detach();
         Ok((live, Changes { capture: recapture, export: reexport }))
     }
 
@@ -247,9 +252,11 @@ impl Outside for Live {
         let changed = config::changed(before, after);
         let is_changed = |stanza: &str| changed.iter().any(|leaf| config::is_within(leaf.path, stanza));
         // First what can fail.
+        let prepared = self.collectors.prepare(before, after)?;
         if ["http.listen", "http.redirect", "http.plain"].into_iter().any(is_changed) {
             self.open_doors(after)?;
         }
+        self.collectors.commit(after, prepared);
         for leaf in &changed {
             let when = if leaf.restart() { "; takes effect at the next start" } else { "" };
             log::info!("config: {} changed{when}", leaf.path);

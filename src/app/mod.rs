@@ -2,6 +2,7 @@
 
 mod capture;
 mod clock;
+mod collect;
 mod export;
 mod geo;
 mod intake;

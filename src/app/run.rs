@@ -13,7 +13,7 @@ use super::export::Sending;
 use super::keep::Keeper;
 use super::live::Live;
 use super::stored::{self, Captures};
-use super::{Exit, capture, chain, clock, complain, export, geo, replay, say, setting};
+use super::{Exit, capture, chain, clock, collect, complain, export, geo, replay, say, setting};
 use crate::api::capture::Capture;
 use crate::api::config::change;
 use crate::api::{Api, Parts, World};
@@ -249,6 +249,7 @@ fn greeting(options: &cli::Run, world: &World, tls: &Tls, code: Option<&SetupCod
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12} {value}\n"));
     line("data", &format!("{} (history up to {})", options.data.display(), octets(config.storage.budget)));
     line("capture", &captured(&capture, &config.capture.interfaces));
+    line("collect", &collect::told(&world.collecting.borrow().listeners));
     let book = world.book.borrow();
     if let Some(broken) = book.broken() {
         line("config", &broken.to_string());

@@ -103,6 +103,8 @@ pub struct Partition {
     pub filter: String,
     /// The netblocks that `INT` means.
     pub internal: Vec<String>,
+    /// Addresses and netblocks of the exporters whose flows are its own.
+    pub exporters: Vec<String>,
 }
 
 /// All users and what they may do.
@@ -297,8 +299,9 @@ impl Users {
         let users = self.by_name.iter().map(|(name, user)| (name.clone(), user.to_json()));
         let roles = self.roles.iter().map(|(name, p)| (name.clone(), json!(p.names().collect::<Vec<_>>())));
         let partitions = self.partitions.iter().map(|(cid, partition)| {
-            let Partition { name, filter, internal } = partition;
-            (cid.to_string(), json!({ "name": name, "filter": filter, "internal": internal }))
+            let Partition { name, filter, internal, exporters } = partition;
+            let entry = json!({ "name": name, "filter": filter, "internal": internal, "exporters": exporters });
+            (cid.to_string(), entry)
         });
         let mut file = json!({
             "format": FORMAT,
@@ -357,10 +360,13 @@ impl Users {
         for (cid, partition) in file["partitions"].as_object().ok_or("has no partitions")? {
             let number: u32 = cid.parse().map_err(|_| format!("partition '{cid}' is no number"))?;
             let (name, filter) = (text(partition, "name"), text(partition, "filter"));
-            let internal = partition["internal"].as_array().map_or(&[][..], Vec::as_slice);
-            let internal = internal.iter().filter_map(|block| Some(block.as_str()?.to_owned())).collect();
+            let blocks = |key: &str| {
+                let all = partition[key].as_array().map_or(&[][..], Vec::as_slice);
+                all.iter().filter_map(|block| Some(block.as_str()?.to_owned())).collect()
+            };
+            let (internal, exporters) = (blocks("internal"), blocks("exporters"));
             check_filter(&filter).map_err(|why| format!("partition {cid}: {why}"))?;
-            self.partitions.insert(number, Partition { name, filter, internal });
+            self.partitions.insert(number, Partition { name, filter, internal, exporters });
         }
         for (name, user) in file["users"].as_object().ok_or("has no users")? {
             self.by_name.insert(name.clone(), User::parse(user).map_err(|why| format!("user '{name}' {why}"))?);
@@ -517,6 +523,7 @@ mod tests {
                 name: "guests".to_owned(),
                 filter: "ADDR == 10.0.0.0/8".to_owned(),
                 internal: vec!["10.0.0.0/8".to_owned()],
+                exporters: vec!["192.0.2.1".to_owned()],
             },
         );
         users.grant("alice", "reader");

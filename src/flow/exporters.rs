@@ -269,7 +269,7 @@ impl Exporter {
                 }
             }
             Told::Sampler { rate, .. } => self.sampling = rate,
-            Told::Application { .. } => {}
+            Told::Application { .. } | Told::Element { .. } | Told::Record(_) => {}
         }
     }
 

@@ -1,17 +1,19 @@
 //! Floor 5: what users make and name, beside the config: traffic groups, and each user's preferences with their dashboards, what
-//! probes are told.
+//! probes are told, what is said of exporters.
 //!
 //! All of it is kept in the box's [`State`], not in files: preferences are written by every user, also by those who may
 //! do nothing else, and a write that waits for the device on the main thread would keep capture waiting. What is changed is in
 //! memory at once and durable when the flush has run that the caller takes *before* changing anything ([`State::flush`]); a
 //! caller is told of success only after that.
 //!
-//! Bounds stand with each kind. The whole takes at most about 9 MiB on disk, and as much in memory once all was read.
+//! Bounds stand with each kind. The whole takes at most about 11 MiB on disk, and as much in memory once all was read.
 
+pub mod exporters;
 pub mod groups;
 pub mod prefs;
 pub mod probe;
 
+pub use exporters::ExporterBook;
 pub use groups::{Edit, TrafficGroup, TrafficGroups};
 pub use prefs::Prefs;
 
@@ -74,6 +76,8 @@ pub struct Objects {
     pub groups: TrafficGroups,
     /// Preferences.
     pub prefs: Prefs,
+    /// What was set for exporters.
+    pub exporters: ExporterBook,
 }
 
 impl Objects {
@@ -90,6 +94,7 @@ impl Objects {
     pub fn load(state: Option<State>) -> Self {
         let groups = state.as_ref().map(TrafficGroups::load).unwrap_or_default();
         let prefs = state.as_ref().map(Prefs::load).unwrap_or_default();
-        Self { state, groups, prefs }
+        let exporters = state.as_ref().map(ExporterBook::load).unwrap_or_default();
+        Self { state, groups, prefs, exporters }
     }
 }

@@ -8,6 +8,7 @@
 
 mod access;
 mod config;
+mod exporters;
 mod flows;
 mod nodes;
 mod objects;
@@ -131,6 +132,7 @@ static AREAS: &[(&str, &[Operation])] = &[
     ("flows", flows::OPERATIONS),
     ("pvql", pvql::OPERATIONS),
     ("objects", objects::OPERATIONS),
+    ("exporters", exporters::OPERATIONS),
     ("probe", probe::OPERATIONS),
 ];
 

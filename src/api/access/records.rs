@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Edited, bare_name, change, filter, look, texts};
+use super::{Edited, bare_name, change_then, filter, look, texts, trial};
 use crate::api::{Call, Failure, Handler, Outcome};
-use crate::auth::users::{MOST_PARTITIONS, Partition};
+use crate::auth::users::{MOST_PARTITIONS, Partition, Users};
 use crate::auth::{Refusal, Search};
 use crate::base::Time;
 use crate::schema::registry::{LOG_AUDIT, USER_MODIFY};
@@ -46,8 +46,8 @@ fn audit(call: &Call) -> Outcome {
 }
 
 fn to_json(cid: u32, partition: &Partition) -> Value {
-    let Partition { name, filter, internal } = partition;
-    json!({ "cid": cid, "name": name, "filter": filter, "internal": internal })
+    let Partition { name, filter, internal, exporters } = partition;
+    json!({ "cid": cid, "name": name, "filter": filter, "internal": internal, "exporters": exporters })
 }
 
 fn list_partitions(call: &Call) -> Outcome {
@@ -61,7 +61,7 @@ fn list_partitions(call: &Call) -> Outcome {
 }
 
 fn set_partition(call: &Call) -> Outcome {
-    change(call, |users| {
+    change_partition(call, |users| {
         let cid = cid(call);
         let before = users.partitions.get(&cid).cloned();
         if before.is_none() && users.partitions.len() >= MOST_PARTITIONS {
@@ -80,6 +80,9 @@ fn set_partition(call: &Call) -> Outcome {
         if given("internal") {
             partition.internal = texts(call, "internal");
         }
+        if given("exporters") {
+            partition.exporters = texts(call, "exporters");
+        }
         let (was, is) = (before.map_or(Value::Null, |before| to_json(cid, &before)), to_json(cid, &partition));
         users.partitions.insert(cid, partition);
         Ok(Edited::new(format!("partition {cid}"), was, is))
@@ -87,7 +90,7 @@ fn set_partition(call: &Call) -> Outcome {
 }
 
 fn delete_partition(call: &Call) -> Outcome {
-    change(call, |users| {
+    change_partition(call, |users| {
         let cid = cid(call);
         if let Some((name, _)) = users.by_name.iter().find(|(_, user)| user.partition == cid) {
             return Err(Failure::Conflict(format!("The user '{name}' belongs to partition {cid}")));
@@ -95,6 +98,18 @@ fn delete_partition(call: &Call) -> Outcome {
         let removed = users.partitions.remove(&cid);
         let removed = removed.ok_or_else(|| Failure::NotFound(format!("There is no partition {cid}")))?;
         Ok(Edited::new(format!("partition {cid}"), to_json(cid, &removed), Value::Null))
+    })
+}
+
+/// Changes a partition; exporters may belong elsewhere then.
+fn change_partition(call: &Call, edit: impl FnOnce(&mut Users) -> Result<Edited, Failure>) -> Outcome {
+    let confirm = match trial::confirm(call) {
+        Ok(confirm) => confirm,
+        Err(failure) => return failure.into(),
+    };
+    change_then(call.api, call.now, (call.author(), confirm), edit, |api, _, result| {
+        api.world.readmit();
+        Outcome::Done(result)
     })
 }
 

@@ -21,6 +21,7 @@ mod config;
 mod groups;
 mod info;
 mod keyed;
+mod partitions;
 mod prefs;
 mod sessions;
 mod table;
@@ -68,6 +69,8 @@ enum Route {
     TrafficGroups(Vec<String>),
     /// All, one, or a key of one.
     Users(Vec<String>),
+    /// All, a partition, an exporter, an interface, or a key of one.
+    Partitions(Vec<String>),
     /// A user's preferences or one of them.
     Prefs {
         user: String,
@@ -120,7 +123,7 @@ impl Route {
             }
             ["blacklists", ..] => Some(Self::Later("Blacklists are")),
             ["alerts", ..] => Some(Self::Later("Alerts are")),
-            ["partitions", ..] => Some(Self::Later("Partitions with their exporters are")),
+            ["partitions", keys @ ..] => Some(Self::Partitions(keyed::sections(keys)?)),
             _ => None,
         }
     }
@@ -129,6 +132,7 @@ impl Route {
         registry::find(match self {
             Self::TrafficGroups(keys) => return groups::operation(method, keys),
             Self::Config(_) => return config::operation(method),
+            Self::Partitions(keys) => return partitions::operation(method, keys),
             Self::Users(keys) => return users::operation(keys),
             Self::Prefs { .. } => return prefs::operation(method),
             Self::Version1(endpoint) => return endpoint.operation(),
@@ -199,6 +203,7 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
     match &route {
         Route::TrafficGroups(keys) => return groups::call(&asker, keys),
         Route::Config(keys) => return config::call(&asker, keys),
+        Route::Partitions(keys) => return partitions::call(&asker, keys),
         Route::Users(keys) => return users::call(&asker, keys),
         Route::Prefs { user, root, keys } => return prefs::call(&asker, user, root, keys),
         Route::Version1(endpoint) => return v1::call(api, now, request, *endpoint),

@@ -121,6 +121,17 @@ static COLLECTIONS: &[Collection] = &[
         names: &[("id", "number")],
         hidden: &[],
     },
+    Collection {
+        service: "flow-store",
+        name: "exporters",
+        list: "exporters",
+        create: None,
+        set: Some("exporter.set"),
+        delete: Some("exporter.delete"),
+        key: "address",
+        names: &[],
+        hidden: &[],
+    },
 ];
 
 /// What a path asks for.

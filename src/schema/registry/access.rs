@@ -130,6 +130,11 @@ const SESSION_PROPERTIES: &[Property] = &[
     Property::required("own", Schema::boolean("Whether this very call came in with it.")),
 ];
 
+const EXPORTERS: Schema = Schema::array(
+    &Schema::formatted(Format::Cidr, "An address or a netblock."),
+    256,
+    "The exporters whose flows are its own; the most specific of all partitions counts.",
+);
 const PARTITION_PROPERTIES: &[Property] = &[
     Property::required("cid", PARTITION),
     Property::required("name", Schema::text(128, "Its name.")),
@@ -138,6 +143,7 @@ const PARTITION_PROPERTIES: &[Property] = &[
         "internal",
         Schema::array(&Schema::formatted(Format::Cidr, "A netblock."), 256, "The netblocks that are internal."),
     ),
+    Property::required("exporters", EXPORTERS),
 ];
 
 const LINE_PROPERTIES: &[Property] = &[
@@ -978,6 +984,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
                             "The netblocks that are internal.",
                         ),
                     ),
+                    Property::optional("exporters", EXPORTERS),
                 ],
                 "The partition. Without a filter it holds the flows whose CID is its number.",
             ),

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use decoding::Decoding;
+pub use decoding::{Decoding, Lost};
 pub use settings::{ExporterSettings, IGNORED, InterfaceSettings};
 
 use super::Origin;
@@ -215,7 +215,14 @@ impl Exporter {
     pub fn troubles(&self) -> impl Iterator<Item = (String, Value)> {
         let ExporterCounters { unknown, over_share, ignored, old, .. } = self.counters;
         let ours = [("unknown", unknown), ("over_share", over_share), ("ring_ignored", ignored), ("too_old", old)];
-        ours.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n.into()))
+        let ours = ours.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n.into()));
+        ours.chain(self.decoding.troubles())
+    }
+
+    /// What was lost on the way here, by its own numbers.
+    #[must_use]
+    pub fn lost(&self) -> Lost {
+        self.decoding.lost()
     }
 
     fn interface(&mut self, index: u32) -> Option<&mut Interface> {
@@ -235,18 +242,18 @@ impl Exporter {
         datagram: &[u8],
         sink: &mut impl FnMut(&Flow<'_>, Origin),
     ) {
-        let Some(protocol) = decoding::protocol(datagram) else {
-            self.counters.unknown += 1;
-            return;
-        };
-        self.protocol = Some(protocol);
         let mut sent = Time::ZERO;
-        decoding.decode(now, protocol, datagram, &mut |told| {
+        let understood = decoding.decode(now, datagram, &mut |protocol, told| {
             if let Told::Flow(flow) = told {
                 sent = flow.exported;
             }
+            self.protocol = Some(protocol);
             self.take(now, from, limits, told, sink);
         });
+        match understood {
+            Some(protocol) => self.protocol = Some(protocol),
+            None => self.counters.unknown += 1,
+        }
         if sent > Time::ZERO {
             self.skew.note(now, sent);
         }

@@ -25,11 +25,10 @@ use crate::base::time;
 use crate::config::Collect;
 use crate::flow::exporters::Decoding;
 use crate::io::tls::Tls;
+use crate::wire::ipfix::message_length;
 
 /// Octets of a message's header.
 const HEADER: usize = 16;
-/// IPFIX's version number.
-const VERSION: u16 = 10;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const MESSAGE_TIME: Duration = Duration::from_secs(60);
 const IDLE_TIME: Duration = Duration::from_secs(3_600);
@@ -140,7 +139,7 @@ async fn session(seat: &Seat, stream: Async<TcpStream>, tls: Option<Rc<Tls>>) ->
 /// Takes messages until the exporter ends the connection.
 async fn messages(seat: &Seat, mut stream: impl AsyncRead + Unpin) -> io::Result<()> {
     let (world, from) = (&seat.world, seat.from.into());
-    let mut decoding = Decoding::default();
+    let mut decoding = Decoding::of_stream();
     let mut message = vec![0; HEADER];
     let mut taken = 0;
     loop {
@@ -154,7 +153,7 @@ async fn messages(seat: &Seat, mut stream: impl AsyncRead + Unpin) -> io::Result
             if let Some(rest) = message.get_mut(first..) {
                 stream.read_exact(rest).await?;
             }
-            let length = length(&message).ok_or_else(|| io::Error::other("what came is no IPFIX message"))?;
+            let length = message_length(&message).ok_or_else(|| io::Error::other("what came is no IPFIX message"))?;
             message.resize(length, 0);
             match message.get_mut(HEADER..) {
                 Some(rest) => stream.read_exact(rest).await,
@@ -172,33 +171,10 @@ async fn messages(seat: &Seat, mut stream: impl AsyncRead + Unpin) -> io::Result
     }
 }
 
-/// The length that a message's header says, header included.
-fn length(header: &[u8]) -> Option<usize> {
-    let [a, b, c, d, ..] = *header else { return None };
-    let length = usize::from(u16::from_be_bytes([c, d]));
-    (u16::from_be_bytes([a, b]) == VERSION && length >= HEADER).then_some(length)
-}
-
 async fn timed<T>(most: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let late = async {
         Timer::after(most).await;
         Err(io::ErrorKind::TimedOut.into())
     };
     work.or(late).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::length;
-
-    #[test]
-    fn a_message_says_its_length_and_what_is_none_has_no_length() {
-        let header = |version: u16, octets: u16| [&version.to_be_bytes()[..], &octets.to_be_bytes(), &[0; 12]].concat();
-        for (version, octets, expected) in
-            [(10, 16, Some(16)), (10, 65_535, Some(65_535)), (10, 15, None), (10, 0, None), (9, 100, None)]
-        {
-            assert_eq!(length(&header(version, octets)), expected, "{version} {octets}");
-        }
-        assert_eq!(length(&[0, 10, 0]), None);
-    }
 }

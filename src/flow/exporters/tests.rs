@@ -191,22 +191,7 @@ fn a_flood_of_one_leaves_the_others_their_share_and_alone_nobody_is_limited() {
 }
 
 #[test]
-fn datagrams_are_told_apart_by_their_first_octets_alone() {
-    let of = decoding::protocol;
-    for (bytes, expected) in [
-        (&[0, 1][..], Some(Protocol::NetFlow1)),
-        (&[0, 5, 0, 1], Some(Protocol::NetFlow5)),
-        (&[0, 7], Some(Protocol::NetFlow7)),
-        (&[0, 9], Some(Protocol::NetFlow9)),
-        (&[0, 10], Some(Protocol::Ipfix)),
-        (&[0, 0, 0, 5], Some(Protocol::SFlow5)),
-        (&[0, 0, 0, 4], None),
-        (&[0, 8], None),
-        (&[0], None),
-        (&[], None),
-    ] {
-        assert_eq!(of(bytes), expected, "{bytes:?}");
-    }
+fn what_is_no_export_is_counted() {
     let mut table = Exporters::default();
     table.receive(at(0), FROM, b"GET / HTTP/1.1", &everybody, &mut |_, _| {});
     assert_eq!((table.totals().unknown, table.get(FROM).unwrap().protocol), (1, None));

@@ -193,7 +193,7 @@ impl Asked {
         let world = Rc::clone(&self.seat.world);
         let starts_large = matches!(self.question.what, What::Table(_) | What::Values(_))
             && self.large.is_none()
-            && world.meter.borrow().counters().live > LARGE_TABLE;
+            && world.live_sessions() > LARGE_TABLE;
         if !self.seat.may_work() || (starts_large && !self.may_be_large()) {
             return Ok(());
         }

@@ -192,7 +192,7 @@ fn collecting(world: &World) -> Value {
 /// All exporters together, and each.
 fn exporters(world: &World) -> Value {
     let table = world.exporters.borrow();
-    let (counted, totals) = (table.counters(), table.totals());
+    let (counted, totals, sessions) = (table.counters(), table.totals(), world.intake.borrow().counters());
     let each = table.iter().map(|(ip, exporter)| {
         json!({
             "ADDRESS": ip.to_string(),
@@ -215,6 +215,19 @@ fn exporters(world: &World) -> Value {
         "DATAGRAMS": totals.datagrams,
         "FLOWS": totals.flows,
         "OVER SHARE": totals.over_share,
+        "SESSIONS": sessions.live,
+        "SESSIONS CAPACITY": sessions.capacity,
+        "SESSIONS CREATED": sessions.created,
+        "SESSIONS PAIRED": sessions.paired,
+        "SESSIONS EVICTED": sessions.evicted,
+        "SESSIONS SEEN TWICE": sessions.seen_twice,
+        "SESSIONS SEEN ELSEWHERE": sessions.seen_elsewhere,
+        "FLOWS REPEATED": sessions.repeated,
+        "FLOWS LATE": sessions.late,
+        "FLOWS MOVED IN TIME": sessions.future + sessions.past + sessions.impossible_times,
+        "FLOWS EMPTY": sessions.empty,
+        "PACKETS": sessions.packets,
+        "BYTES": sessions.bytes,
         "EACH": each.collect::<Value>(),
     })
 }

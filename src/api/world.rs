@@ -23,7 +23,7 @@ use crate::enrich::Enricher;
 use crate::export::Exporter;
 use crate::filter::Net;
 use crate::flow::exporters::{self, Admission};
-use crate::flow::{Exporters, FlowRecord, Meter, Tally};
+use crate::flow::{Exporters, FlowRecord, Intake, Meter, Tally};
 use crate::objects::Objects;
 use crate::query::STEP_LOOKS;
 use crate::rollup::Rollups;
@@ -42,8 +42,10 @@ pub struct World {
     outside: RefCell<Option<Weak<dyn Outside>>>,
     /// Users, keys, throttle.
     pub auth: RefCell<Auth>,
-    /// Sessions in memory.
+    /// Captured sessions in memory.
     pub meter: RefCell<Meter>,
+    /// Exported ones.
+    pub intake: RefCell<Intake>,
     /// Frames and packets seen.
     pub tally: RefCell<Tally>,
     /// What is added to a record on arrival.
@@ -104,6 +106,7 @@ pub struct Parts {
     pub book: Book,
     pub auth: Auth,
     pub meter: Meter,
+    pub intake: Intake,
     pub enricher: Enricher,
     pub rollups: Rollups,
     pub rollup_store: Option<RollupStore>,
@@ -116,7 +119,8 @@ impl World {
     /// A world that begins now.
     #[must_use]
     pub fn new(now: Time, parts: Parts) -> Self {
-        let Parts { config, book, auth, meter, mut enricher, rollups, rollup_store, store, damaged, objects } = parts;
+        let Parts { config, book, auth, meter, intake, mut enricher, rollups, rollup_store, store, damaged, objects } =
+            parts;
         enricher.set_groups(objects.groups.rules(&config.config.filter.internal));
         let world = Self {
             started: now,
@@ -125,6 +129,7 @@ impl World {
             outside: RefCell::new(None),
             auth: RefCell::new(auth),
             meter: RefCell::new(meter),
+            intake: RefCell::new(intake),
             tally: RefCell::new(Tally::default()),
             enricher: RefCell::new(enricher),
             rollups: RefCell::new(rollups),
@@ -249,12 +254,21 @@ impl World {
 
     /// Begins to look at what live sessions have counted and not yet reported; none while another question does.
     pub(super) fn begin_live(self: &Rc<Self>, now: Time) -> Option<LiveWalk> {
-        self.meter.borrow_mut().begin_walk().then(|| LiveWalk {
-            world: Rc::clone(self),
-            began: now,
-            met: VecDeque::new(),
-            more: true,
-        })
+        // Exported ones are met last, so while anybody walks, theirs is under way.
+        let mut intake = self.intake.borrow_mut();
+        if !intake.begin_walk() {
+            return None;
+        }
+        if !self.meter.borrow_mut().begin_walk() {
+            intake.end_walk();
+            return None;
+        }
+        Some(LiveWalk { world: Rc::clone(self), began: now, met: VecDeque::new(), more: true, captured: true })
+    }
+
+    /// Sessions in memory, captured and exported.
+    pub(super) fn live_sessions(&self) -> u64 {
+        self.meter.borrow().counters().live + self.intake.borrow().counters().live
     }
 }
 
@@ -270,6 +284,8 @@ pub(super) struct LiveWalk {
     met: VecDeque<FlowRecord>,
     /// There are more to meet.
     more: bool,
+    /// Captured ones are met first.
+    captured: bool,
 }
 
 fn exporter_limits(config: &Config) -> exporters::Limits {
@@ -291,7 +307,11 @@ impl LiveWalk {
 
     fn meet(&mut self) {
         let mut meter = self.world.meter.borrow_mut();
-        self.more = meter.walk(LIVE_STEP, |record| self.met.push_back(record));
+        if self.captured {
+            self.captured = meter.walk(LIVE_STEP, |record| self.met.push_back(record));
+        } else {
+            self.more = self.world.intake.borrow_mut().walk(LIVE_STEP, |record| self.met.push_back(record));
+        }
         let mut enricher = self.world.enricher.borrow_mut();
         for record in &mut self.met {
             if record.first <= self.began {
@@ -316,8 +336,11 @@ fn give(met: &mut VecDeque<FlowRecord>, mut sink: impl FnMut(&FlowRecord) -> usi
 impl Drop for LiveWalk {
     fn drop(&mut self) {
         // Where it met all of them, a walk that is under way is somebody else's.
-        if self.more {
+        if self.captured {
             self.world.meter.borrow_mut().end_walk();
+        }
+        if self.more {
+            self.world.intake.borrow_mut().end_walk();
         }
     }
 }

@@ -50,6 +50,7 @@ pub fn watch(world: &World) {
     keep::dated(world, now.shifted(step.by.saturating_neg()));
     world.clock.set(clock);
     world.meter.borrow_mut().clock_set(step.by);
+    world.intake.borrow_mut().clock_set(step.by);
     world.auth.borrow_mut().clock_stepped(step.by);
     let mut store = world.store.borrow_mut();
     store.set_clock(now, clock, step.by);

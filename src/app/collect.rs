@@ -391,12 +391,11 @@ fn note_drops(world: &World, socket: &Socket) {
 /// Takes a datagram, or a message of a connection, with its flows to where they are paired.
 fn take(world: &World, now: Time, from: Ip, connection: Option<&mut Decoding>, datagram: &[u8]) {
     let mut exporters = world.exporters.borrow_mut();
+    let mut intake = world.intake.borrow_mut();
     let admit = |exporter| world.admit(exporter);
-    let mut sink = |flow: &Flow<'_>, origin: Origin| pair(world, now, flow, origin);
+    let mut sink = |flow: &Flow<'_>, origin: Origin| intake.observe(now, flow, origin);
     match connection {
         Some(connection) => exporters.receive_in(now, from, connection, datagram, &admit, &mut sink),
         None => exporters.receive(now, from, datagram, &admit, &mut sink),
     }
 }
-
-fn pair(_world: &World, _now: Time, _flow: &Flow<'_>, _origin: Origin) {}

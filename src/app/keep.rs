@@ -25,7 +25,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(1000);
 /// The shortest: work that is due all the time still leaves the thread to others.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
 
-/// Takes the updates that wait in the meter to where they are kept.
+/// Takes the updates that wait, of captured and of exported sessions, to where they are kept.
 pub fn records(world: &World, now: Time) {
     // Nothing is stored by a clock that was set meanwhile without anybody knowing: it would be moved by that much again.
     clock::watch(world);
@@ -34,8 +34,9 @@ pub fn records(world: &World, now: Time) {
 
 /// The same by the clock that everybody knows.
 pub(super) fn dated(world: &World, now: Time) {
-    let records = world.meter.borrow_mut().take_records();
-    if records.is_empty() {
+    let captured = world.meter.borrow_mut().take_records();
+    let exported = world.intake.borrow_mut().take_records();
+    if captured.is_empty() && exported.is_empty() {
         return;
     }
     let never_set = world.clock.get().never_set();
@@ -45,7 +46,7 @@ pub(super) fn dated(world: &World, now: Time) {
     let mut store = world.store.borrow_mut();
     let mut exporter = world.exporter.borrow_mut();
     let is_exported = !exporter.is_idle();
-    for mut record in records {
+    for mut record in captured.into_iter().chain(exported) {
         let name = |ip| meter.hosts().name(now, ip).map(AsRef::as_ref);
         let server = name(record.key.server);
         enricher.annotate(&mut record, server);
@@ -84,6 +85,7 @@ impl Keeper {
             clock::watch(&self.world);
             let now = time::now();
             self.world.meter.borrow_mut().tick(now);
+            self.world.intake.borrow_mut().tick(now);
             records(&self.world, now);
             let unseen = self.world.store.borrow_mut().tick(now);
             let more = self.rollups(now) || unseen;
@@ -239,6 +241,7 @@ impl Keeper {
         let world = &self.world;
         let due = [
             world.meter.borrow().next_timeout(),
+            world.intake.borrow().next_timeout(),
             world.store.borrow().next_timeout(),
             world.rollups.borrow().next_timeout(),
         ];
@@ -250,7 +253,7 @@ impl Keeper {
     pub fn shut_down(&self, hand_out: impl Fn()) {
         let (world, now) = (&self.world, time::now());
         loop {
-            let done = world.meter.borrow_mut().finish();
+            let done = world.meter.borrow_mut().finish() & world.intake.borrow_mut().finish();
             records(world, now);
             hand_out();
             if done {

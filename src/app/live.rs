@@ -264,6 +264,7 @@ impl Outside for Live {
         logger::start(setting::level(after));
         self.server.set_limits(setting::http_limits(after));
         world.meter.borrow_mut().set_limits(&setting::meter_config(after));
+        world.intake.borrow_mut().set_limits(&setting::intake_config(after));
         world.store.borrow_mut().configure(setting::store_settings(after));
         if let Some(store) = world.rollup_store.borrow_mut().as_mut() {
             store.configure(setting::rollup_settings(after));

@@ -25,7 +25,7 @@ use crate::cli;
 use crate::config::{Book, Loaded};
 use crate::dialect::Router;
 use crate::enrich::Enricher;
-use crate::flow::{Meter, MeterConfig};
+use crate::flow::{Intake, IntakeConfig, Meter, MeterConfig};
 use crate::http::{Door, Server};
 use crate::io::host::HostReader;
 use crate::io::offload::Offload;
@@ -162,8 +162,11 @@ fn build(
     }
     let missed = (!clock.never_set()).then(|| clock::missed(&store, rollup_store.as_ref()));
     let meter = MeterConfig { first_id: clock::first_id(&clock, now), ..setting::meter_config(config) };
+    let intake =
+        IntakeConfig { first_id: IntakeConfig::first_id_beside(meter.first_id), ..setting::intake_config(config) };
     let parts = Parts {
         meter: Meter::new(&meter, secret),
+        intake: Intake::new(&intake, secret),
         rollups: Rollups::new(secret, now),
         rollup_store,
         config: loaded,

@@ -12,7 +12,7 @@ use crate::base::disk::Disk;
 use crate::config::{self, Book, Config, ConfigError, Loaded, OpenError, Origin, versions};
 use crate::export::{self, Exporter};
 use crate::filter::Filter;
-use crate::flow::MeterConfig;
+use crate::flow::{IntakeConfig, MeterConfig};
 use crate::http;
 use crate::io::disk::{Lock, OsDisk};
 use crate::io::net;
@@ -156,6 +156,17 @@ pub fn meter_config(config: &Config) -> MeterConfig {
         fragments: config.flow.fragments,
         hosts: config.flow.hosts,
         ..MeterConfig::default()
+    }
+}
+
+/// The same.
+pub fn intake_config(config: &Config) -> IntakeConfig {
+    IntakeConfig {
+        capacity: u32::try_from(config.flow.sessions).unwrap_or(u32::MAX),
+        exporters: config.collect.exporters,
+        idle_timeout: config.sessiontables.timeout,
+        too_long: config.sessiontables.toolong,
+        ..IntakeConfig::default()
     }
 }
 

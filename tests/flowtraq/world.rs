@@ -18,7 +18,7 @@ use weir::config;
 use weir::dialect::message::header;
 use weir::dialect::{Answer, Body, Chunk, HashResult, Peer, Reply, Request, Router, Service};
 use weir::enrich::Enricher;
-use weir::flow::{Counters, End, FlowKey, FlowRecord, Meter, MeterConfig, Origin, Side, Source};
+use weir::flow::{Counters, End, FlowKey, FlowRecord, Intake, IntakeConfig, Meter, MeterConfig, Origin, Side, Source};
 use weir::io::disk::OsDisk;
 use weir::objects::Objects;
 use weir::rollup::Rollups;
@@ -76,6 +76,7 @@ impl Box_ {
             book,
             auth,
             meter: Meter::new(&MeterConfig { first_id: 100, capacity: 64, ..MeterConfig::default() }, HashKey(1, 2)),
+            intake: Intake::new(&IntakeConfig { capacity: 64, ..IntakeConfig::default() }, HashKey(1, 2)),
             enricher: Enricher::new(HashKey(1, 2)),
             rollups: Rollups::new(HashKey(1, 2), at(10_000)),
             rollup_store: None,

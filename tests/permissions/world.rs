@@ -13,7 +13,7 @@ use weir::base::lru::HashKey;
 use weir::base::{Connection, Time};
 use weir::config;
 use weir::enrich::Enricher;
-use weir::flow::{FlowRecord, Meter, MeterConfig};
+use weir::flow::{FlowRecord, Intake, IntakeConfig, Meter, MeterConfig};
 use weir::query::Step;
 use weir::rollup::Rollups;
 use weir::schema::{Operation, registry};
@@ -59,6 +59,7 @@ impl Box_ {
                 &MeterConfig { first_id: 1_000_000, capacity: 64, ..MeterConfig::default() },
                 HashKey(1, 2),
             ),
+            intake: Intake::new(&IntakeConfig { capacity: 64, ..IntakeConfig::default() }, HashKey(1, 2)),
             enricher: Enricher::new(HashKey(1, 2)),
             rollups: Rollups::new(HashKey(1, 2), began),
             rollup_store: None,

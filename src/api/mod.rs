@@ -14,6 +14,7 @@ mod exporters;
 mod flows;
 pub mod honesty;
 mod info;
+mod metrics;
 mod nodes;
 mod objects;
 mod probe;
@@ -443,6 +444,7 @@ static HANDLERS: &[&[(&str, Handler)]] = &[
     access::records::HANDLERS,
     config::HANDLERS,
     exporters::HANDLERS,
+    metrics::HANDLERS,
     flows::HANDLERS,
     objects::HANDLERS,
     probe::HANDLERS,

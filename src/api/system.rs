@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::{Call, Failure, Handler, Outcome, Shared, info};
+use super::{Call, Failure, Handler, Outcome, Shared, World, info};
 use crate::auth::Identity;
 use crate::schema::{registry, tree};
 
@@ -39,9 +39,8 @@ pub(super) fn version_of_this() -> Value {
     json!({ "version": env!("CARGO_PKG_VERSION"), "release": release, "repoid": *CONTRACT, "product": "weir" })
 }
 
-/// `status`
-fn status(call: &Call) -> Outcome {
-    let world = call.world();
+/// What keeps the box from its work, a sentence each.
+pub(super) fn trouble(world: &World) -> Vec<String> {
     let mut trouble = Vec::new();
     if let Some(why) = world.store.borrow().failing() {
         trouble.push(format!("The flow history cannot be written: {why}"));
@@ -49,6 +48,13 @@ fn status(call: &Call) -> Outcome {
     if world.rollup_store.borrow().is_none() {
         trouble.push("The rollups cannot be kept; questions over long ranges take longer".to_owned());
     }
+    trouble
+}
+
+/// `status`
+fn status(call: &Call) -> Outcome {
+    let world = call.world();
+    let mut trouble = trouble(world);
     if !call.is_restricted() {
         trouble.extend(super::export::trouble(world));
     }

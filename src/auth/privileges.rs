@@ -1,11 +1,11 @@
 //! Privileges as a set of bits, and the roles that are there from the start.
 //!
 //! A role is a named set of privileges. `Administrator`, `PVEAdmin`, `PVEAuditor` and `NoAccess` are Proxmox's;
-//! `PartitionManager` and `User` stand for FlowTraq's Partition Manager and regular user (its System Admin is the
+//! `Metrics` is for who reads metrics alone; `PartitionManager` and `User` stand for FlowTraq's Partition Manager and regular user (its System Admin is the
 //! Administrator). Roles of one's own are kept in the users' file.
 
 use crate::schema::registry::{
-    FLOWS_READ, LOG_AUDIT, OBJECTS_MODIFY, OBJECTS_READ, PRIVILEGES, SYSTEM_AUDIT, USER_MODIFY,
+    FLOWS_READ, LOG_AUDIT, METRICS_READ, OBJECTS_MODIFY, OBJECTS_READ, PRIVILEGES, SYSTEM_AUDIT, USER_MODIFY,
 };
 
 /// A set of privileges.
@@ -74,6 +74,7 @@ const BUILT_IN: &[(&str, &[&str])] = &[
     ("PVEAuditor", &[FLOWS_READ, SYSTEM_AUDIT, OBJECTS_READ, LOG_AUDIT]),
     ("PartitionManager", &[FLOWS_READ, USER_MODIFY, OBJECTS_READ, OBJECTS_MODIFY, LOG_AUDIT]),
     ("User", &[FLOWS_READ, OBJECTS_READ]),
+    ("Metrics", &[METRICS_READ]),
 ];
 
 /// The names of the roles that are there from the start.

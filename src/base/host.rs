@@ -1,5 +1,7 @@
 //! The machine that weir runs on, as it is at a moment.
 
+use std::time::Duration;
+
 /// What of the machine clients ask for. All sizes in octets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Host {
@@ -23,6 +25,17 @@ pub struct Host {
     pub disk: u64,
     /// Free octets on it.
     pub disk_free: u64,
+    /// This program.
+    pub process: Process,
+}
+
+/// What this program takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Process {
+    /// Octets of memory that it holds.
+    pub resident: u64,
+    /// Time that it spent on the processor.
+    pub cpu: Duration,
 }
 
 impl Default for Host {
@@ -38,6 +51,7 @@ impl Default for Host {
             uptime: 0,
             disk: 0,
             disk_free: 0,
+            process: Process::default(),
         }
     }
 }

@@ -18,7 +18,7 @@ mod uuid;
 
 pub use connection::Connection;
 pub use cursor::{Cursor, Truncated};
-pub use host::Host;
+pub use host::{Host, Process};
 pub use ip::{Ip, Mac};
 pub use lru::Lru;
 pub use time::Time;

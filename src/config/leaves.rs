@@ -520,6 +520,15 @@ pub static LEAVES: &[Leaf] = &[
         get: |c| json!(c.export.queue_bytes),
     },
     Leaf {
+        path: "metrics.top",
+        schema: Schema::integer(0, 100, "Rows of each ranking among the metrics; 0 for no rankings.")
+            .default(Default::Integer(10)),
+        unit: "rows",
+        flags: &[],
+        set: |c, v| c.metrics.top = size(v),
+        get: |c| json!(c.metrics.top),
+    },
+    Leaf {
         path: "log.level",
         schema: Schema::word(&["error", "warn", "info", "debug", "trace"], "How much is logged.")
             .default(Default::Text("info")),

@@ -56,6 +56,8 @@ pub struct Config {
     pub http: Http,
     /// Flow records for other collectors.
     pub export: Export,
+    /// Numbers for other monitors.
+    pub metrics: Metrics,
     /// The log.
     pub log: Log,
     /// Users and their keys; FlowTraq's stanza of that name.
@@ -203,6 +205,13 @@ pub struct Export {
     pub refresh_packets: u32,
     /// Bytes that may wait for each collector.
     pub queue_bytes: usize,
+}
+
+/// `metrics`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metrics {
+    /// How many rows rankings have; 0 for none.
+    pub top: usize,
 }
 
 /// `log`

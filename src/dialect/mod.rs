@@ -13,6 +13,7 @@ pub mod native;
 pub mod origin;
 mod parameters;
 pub mod privx;
+mod prometheus;
 pub mod pvx;
 mod reply;
 mod router;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tiny_http::Method;
 
-use super::{Answer, HashResult, Request, Service, alyvix, doc, flowtraq, native, privx, pvx, reply};
+use super::{Answer, HashResult, Request, Service, alyvix, doc, flowtraq, native, privx, prometheus, pvx, reply};
 use crate::api::{Api, Hashed, Outcome};
 use crate::base::Time;
 
@@ -55,6 +55,8 @@ impl Service for Router {
             privx::call(&self.api, now, &request)
         } else if alyvix::is_here(&request.path) {
             alyvix::call(&self.api, now, &request)
+        } else if request.path == prometheus::PATH {
+            prometheus::call(&self.api, now, &request)
         } else if request.path == "/" && request.method == Method::Get {
             Answer::Reply(reply::page(HOME))
         } else if let Some(page) = doc::serve(now, &request) {

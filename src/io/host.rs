@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
 
-use crate::base::Host;
+use crate::base::{Host, Process};
 
 /// Looks at the machine.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ impl HostReader {
             line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() * 1024
         };
         (host.memory, host.memory_available) = (entry("MemTotal"), entry("MemAvailable"));
+        host.process = process(&text("/proc/self/status"));
         if let Some(slices) = slices(&text("/proc/stat")) {
             let before = self.slices.replace(slices);
             host.busy = share(before, slices);
@@ -88,6 +90,14 @@ fn slices(stat: &str) -> Option<(u64, u64)> {
 fn share((busy_before, all_before): (u64, u64), (busy, all): (u64, u64)) -> f64 {
     let (busy, all) = (busy.saturating_sub(busy_before), all.saturating_sub(all_before));
     if all == 0 { 0.0 } else { busy as f64 / all as f64 }
+}
+
+/// What this program takes; its memory as `/proc/self/status` has it.
+fn process(status: &str) -> Process {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default();
+    let cpu = nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID);
+    Process { resident: kibibytes * 1024, cpu: cpu.map(Duration::from).unwrap_or_default() }
 }
 
 #[cfg(test)]

@@ -111,6 +111,9 @@ pub const OBJECTS_MODIFY: &str = "Objects.Modify";
 /// The privilege to read what others did.
 pub const LOG_AUDIT: &str = "Log.Audit";
 
+/// The privilege to read the metrics, and nothing else.
+pub const METRICS_READ: &str = "Metrics.Read";
+
 /// All privileges.
 pub const PRIVILEGES: &[&str] = &[
     FLOWS_READ,
@@ -121,6 +124,7 @@ pub const PRIVILEGES: &[&str] = &[
     OBJECTS_READ,
     OBJECTS_MODIFY,
     LOG_AUDIT,
+    METRICS_READ,
 ];
 
 /// The areas by name, in the order of the documentation.

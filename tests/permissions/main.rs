@@ -27,6 +27,7 @@ const ROLES: &[(&str, &[&str])] = &[
     ("NoAccess", &[]),
     ("User", &["Flows.Read", "Objects.Read"]),
     ("PartitionManager", &["Flows.Read", "User.Modify", "Objects.Read", "Objects.Modify", "Log.Audit"]),
+    ("Metrics", &["Metrics.Read"]),
     ("PVEAuditor", &["Flows.Read", "Sys.Audit", "Objects.Read", "Log.Audit"]),
     ("PVEAdmin", &["Flows.Read", "Sys.Audit", "User.Modify", "Objects.Read", "Objects.Modify", "Log.Audit"]),
 ];

@@ -1,6 +1,6 @@
 //! The box itself.
 
-use super::{Access, Operation, SMALL_BODY, SYSTEM_AUDIT, Verb};
+use super::{Access, METRICS_READ, Operation, SMALL_BODY, SYSTEM_AUDIT, Verb};
 use crate::schema::{Default, Format, Property, Schema};
 
 const SECTION: Schema = Schema::map(&Schema::any("A value or a list of values."), "A section.");
@@ -84,6 +84,18 @@ pub(super) static OPERATIONS: &[Operation] = &[
         parameters: Schema::object(&[], "Nothing."),
         result: Schema::map(&SECTION, "Sections by name."),
         access: Access::Privilege(SYSTEM_AUDIT),
+        changes: false,
+        streams: false,
+        body_limit: SMALL_BODY,
+    },
+    Operation {
+        name: "metrics",
+        verb: Verb::Get,
+        path: "/metrics",
+        description: "How the box does, for Prometheus; also at /metrics itself, as plain text.",
+        parameters: Schema::object(&[], "Nothing."),
+        result: Schema::text(1 << 22, "The text exposition format, version 0.0.4."),
+        access: Access::Privilege(METRICS_READ),
         changes: false,
         streams: false,
         body_limit: SMALL_BODY,

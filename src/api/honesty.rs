@@ -16,6 +16,7 @@ use crate::query::{Honesty, Source};
 pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String {
     let capture = world.capture.borrow();
     let meter = world.meter.borrow().counters();
+    let exported = world.intake.borrow().counters();
     let (lost, failing) = {
         let store = world.store.borrow();
         (store.trouble().lost_updates, store.failing().is_some())
@@ -37,7 +38,13 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
         "{{\"source\":\"{source}\",\"degraded\":{},\"kept_from\":{kept_from},\"gaps\":[{}],\"more_gaps\":{},\"updates\":{},\
          \"updates_still_captured\":{},\"sampled\":{}{read},\"rank_error\":{},\"distinct_sample\":{},\"series_spread\":{},\
          \"ids_forgotten\":{},\"cut_short_before\":{cut_short},\"storage_failing\":{failing}",
-        honesty.degraded() || drops > 0 || !capture.shared.is_empty() || meter.evicted > 0 || lost > 0 || failing,
+        honesty.degraded()
+            || drops > 0
+            || !capture.shared.is_empty()
+            || meter.evicted > 0
+            || exported.evicted > 0
+            || lost > 0
+            || failing,
         gaps.join(","),
         honesty.more_gaps,
         honesty.updates,
@@ -54,12 +61,18 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
             text,
             ",\"kernel_drops\":{drops},\"ring_freezes\":{},\
              \"packets_merged_by_offload\":{},\"sessions_evicted\":{},\"own_packets_left_out\":{},\
-             \"interfaces_that_show_the_same\":{},\"updates_lost\":{lost}",
+             \"interfaces_that_show_the_same\":{},\"updates_lost\":{lost},\
+             \"exported_sessions_evicted\":{},\"sessions_seen_at_two_exporters\":{},\
+             \"sessions_seen_twice_at_an_exporter\":{},\"exported_flows_repeated\":{}",
             capture.freezes(),
             meter.merged,
             meter.evicted,
             capture.own_left_out,
             capture.shared_json(),
+            exported.evicted,
+            exported.seen_elsewhere,
+            exported.seen_twice,
+            exported.repeated,
         );
     }
     text.push('}');

@@ -218,7 +218,7 @@ impl Intake {
             records: Vec::new(),
             counters: IntakeCounters::default(),
             totals: Totals::new(secret),
-            elsewhere: Elsewhere::new(),
+            elsewhere: Elsewhere::default(),
             names: Names::new(config.names, secret),
             walk: None,
         }

@@ -1,7 +1,7 @@
 //! Whether another exporter tells of the same conversation: what passes two routers is told by both.
 //!
 //! A fixed array of [`PLACES`], each with the conversation that began last of those that fall there: a newer one takes the place, so
-//! that the count is a little low, never high (but for one in thirty million). 16 octets each, 256 KiB.
+//! that the count is a little low, never high (but for one in thirty million). 16 octets each, 256 KiB from the first flow on.
 
 use crate::flow::key::{Key, KeyHash};
 
@@ -10,9 +10,9 @@ const PLACES: usize = 16_384;
 const APART: u64 = 300_000_000;
 
 /// The conversations that began last.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Elsewhere {
-    begun: Box<[Begun]>,
+    begun: Vec<Begun>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,12 +23,11 @@ struct Begun {
 }
 
 impl Elsewhere {
-    pub(super) fn new() -> Self {
-        Self { begun: vec![Begun::default(); PLACES].into_boxed_slice() }
-    }
-
     /// A session of `place` begins; whether one of another place between the same ends did.
     pub(super) fn begins(&mut self, hash: &KeyHash, key: Key, place: u16, moment: u64) -> bool {
+        if self.begun.is_empty() {
+            self.begun = vec![Begun::default(); PLACES];
+        }
         let hash = hash.hash(&key.with(0, 0));
         // Bits that choose no place, and the highest seven.
         let tag = (hash >> 14) as u32 ^ ((hash >> 57) as u32) << 19 | 1 << 31;

@@ -4,7 +4,8 @@
 //! Each exporter has a **share**: the capacity divided by the exporters that have sessions now. Who has as much or more makes room for its
 //! own newcomers; who has less takes the room from the one that has most. So nobody is pressed below the share by a flood.
 //!
-//! Memory is reserved at the start and touched as slots are first used: 256 octets a slot and about 10 of the index.
+//! Memory is reserved at the start and touched as slots are first used: 256 octets a slot; and about 10 for the index, from the first
+//! session on. Who collects nothing pays nothing.
 
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
@@ -53,8 +54,7 @@ impl Table {
     pub(super) fn new(capacity: u32, exporters: usize, secret: HashKey) -> Self {
         let capacity = capacity.clamp(1, NONE - 1) as usize;
         Self {
-            // Filled to two thirds at most, deletions leave hardly a tombstone behind, so that it is never rebuilt.
-            index: HashTable::with_capacity(capacity + capacity / 4),
+            index: HashTable::new(),
             slots: Vec::with_capacity(capacity),
             free: NONE,
             hash: KeyHash::new(secret),
@@ -171,6 +171,11 @@ impl Table {
             slot
         };
         let (slots, hasher) = (&self.slots, &self.hash);
+        if self.index.capacity() == 0 {
+            // Filled to two thirds at most, deletions leave hardly a tombstone behind, so that it is never rebuilt.
+            let capacity = slots.capacity() + slots.capacity() / 4;
+            self.index.reserve(capacity, |&other| hasher.hash(&slots[other as usize].key));
+        }
         self.index.insert_unique(hash, slot, |&other| hasher.hash(&slots[other as usize].key));
         let exporter = &mut self.places[usize::from(place)];
         self.busy += u32::from(exporter.sessions == 0);

@@ -30,11 +30,12 @@ const ICMPV6: u8 = 58;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Key([u64; 5]);
 
-/// Word by word: what is derived calls `memcmp`, for every packet.
+/// Word by word: what is derived calls `memcmp`, for every packet, and a loop stays one where code is to be small.
 impl PartialEq for Key {
     #[inline]
-    fn eq(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
+    fn eq(&self, Self([a, b, c, d, e]): &Self) -> bool {
+        let [v, w, x, y, z] = self.0;
+        (a ^ v) | (b ^ w) | (c ^ x) | (d ^ y) | (e ^ z) == 0
     }
 }
 
@@ -166,13 +167,21 @@ impl KeyHash {
     /// proven bits, and no bit twice in a table of at most 2^26 places.
     #[inline]
     pub(super) fn hash(&self, key: &Key) -> u64 {
-        let mut sum = self.m[10];
-        for (i, word) in key.0.iter().enumerate() {
-            let (a, b) = (word & 0xffff_ffff, word >> 32);
-            sum = sum.wrapping_add(self.m[2 * i].wrapping_add(a).wrapping_mul(self.m[2 * i + 1].wrapping_add(b)));
-        }
+        let ([a, b, c, d, e], m) = (key.0, &self.m);
+        let sum = m[10]
+            .wrapping_add(product(m[0], m[1], a))
+            .wrapping_add(product(m[2], m[3], b))
+            .wrapping_add(product(m[4], m[5], c))
+            .wrapping_add(product(m[6], m[7], d))
+            .wrapping_add(product(m[8], m[9], e));
         (sum >> 31) | (sum & 0xfe00_0000_0000_0000)
     }
+}
+
+/// One word's part of the sum.
+#[inline]
+const fn product(first: u64, second: u64, word: u64) -> u64 {
+    first.wrapping_add(word & 0xffff_ffff).wrapping_mul(second.wrapping_add(word >> 32))
 }
 
 #[cfg(test)]

@@ -488,6 +488,17 @@ fn users() {
     assert_eq!(as_bob("POST", "trafficgroups/cid0/tg", r#"{"name":"a","blocks":["::"]}"#), 403);
     assert_eq!(as_bob("PUT", "config/log/level", r#"{"level":"debug"}"#), 403);
     refused(&weir, "GET", "users/@nobody/prefs", NONE, 404);
+    // "userfilter": among the preferences of the guide, and what restricts the user: the same thing under both names.
+    gives(&weir, "GET", "prefs/bob/userfilter", NONE, json!({ "userfilter": "TGRP==1" }));
+    let other = json!({ "userfilter": "(TGRP==1||TGRP==27)" });
+    gives(&weir, "PUT", "prefs/bob/userfilter", other.clone(), other.clone());
+    gives(&weir, "GET", "users/@bob/userfilter", NONE, other);
+    refused(&weir, "PUT", "users/@bob/prefs/userfilter", json!({ "userfilter": "(TGRP==1" }), 403);
+    refused(&weir, "POST", "users/@bob/prefs", json!({ "userFilter": "TGRP==1", "x": 1 }), 403);
+    assert_eq!(as_bob("PUT", "prefs/bob/userfilter", r#"{"userfilter":null}"#), 403, "nobody widens what they see");
+    assert_eq!(call(&weir, "DELETE", "prefs/bob/userfilter", None), (204, NONE));
+    gives(&weir, "GET", "users/@bob/userfilter", NONE, json!({ "userfilter": "None" }));
+    gives(&weir, "GET", "prefs/bob/userfilter", NONE, json!({ "userfilter": null }));
     // Who comes to have the name has not the preferences.
     assert_eq!(weir.curl("/api2/json/access/users/bob", &["-X", "DELETE"]).0, 200);
     make("bob", "");

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use serde_json::{Map, Value, json};
 
 use super::{Call, Failure, Handler, Outcome};
-use crate::auth::Refusal;
-use crate::filter::Net;
+use crate::auth::{Identity, Refusal};
+use crate::filter::{Field, Net};
 use crate::objects::{Edit, Objects, TrafficGroup, Trouble};
 use crate::schema::registry::{LOG_AUDIT, OBJECTS_MODIFY};
 use crate::schema::{Access, Fault, Problem};
@@ -114,6 +114,9 @@ fn change_prefs(call: &Call, make: impl FnOnce(&Call, &mut Objects, &str) -> Res
     change(call, |call, objects| {
         let owner = owner(call, OBJECTS_MODIFY)?;
         let (user, path) = (call.text("user"), path(call)?);
+        if call.operation.name != "prefs.delete" {
+            refuse_filter(&path, &call.parameters["value"])?;
+        }
         let show = |objects: &Objects| -> Result<Value, Failure> {
             let state = objects.state.as_ref().ok_or_else(no_state)?;
             Ok(objects.prefs.get(state, &owner, &path)?.unwrap_or_default())
@@ -124,6 +127,23 @@ fn change_prefs(call: &Call, make: impl FnOnce(&Call, &mut Objects, &str) -> Res
         call.changed(&format!("prefs/{user}/{}", path.join("/")), &brief(before), &brief(after.clone()));
         Ok(after)
     })
+}
+
+/// What some systems have among the preferences and we do not: a filter that nobody looks at would be taken for one that
+/// restricts.
+const FILTER: &str = "userfilter";
+
+fn refuse_filter(path: &[&str], value: &Value) -> Result<(), Failure> {
+    let names = |name: &str| name.eq_ignore_ascii_case(FILTER);
+    let is_named = match path {
+        [] => value.as_object().is_some_and(|stanza| stanza.keys().any(|name| names(name))),
+        [first, ..] => names(first),
+    };
+    if is_named {
+        let why = "what restricts a user is no preference of theirs: it is the filter of the user";
+        return Err(Failure::Parameters(vec![fault(FILTER, why)]));
+    }
+    Ok(())
 }
 
 /// What the audit log shows of a value: of a long one only how long it is.
@@ -163,6 +183,9 @@ pub(super) fn change(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Resu
 fn change_groups(call: &Call, make: impl FnOnce(&Call, &mut Objects) -> Result<u16, Failure>) -> Outcome {
     let outcome = change(call, |call, objects| {
         let show = |objects: &Objects, id| objects.groups.get(id).map(shown).unwrap_or_default();
+        if is_held_by_groups(call) {
+            return Err(call.author().refused(call.now, Refusal::Forbidden));
+        }
         let before = show(objects, number(call, "id").unwrap_or(0));
         let id = make(call, objects)?;
         let after = show(objects, id);
@@ -192,9 +215,18 @@ fn find<'a>(call: &Call, objects: &'a Objects) -> Result<&'a TrafficGroup, Failu
     })
 }
 
-/// Whether what belongs to that partition is for the caller: who has a partition sees that one alone.
-fn sees(call: &Call, partition: u16) -> bool {
-    call.identity.is_some_and(|who| who.partition() == 0 || who.partition() == u32::from(partition))
+/// Whether the groups of a partition are for the caller: who has a partition sees those of it alone, and who has a filter of their
+/// own none, because netblocks and names tell what there is outside.
+pub(super) fn sees(call: &Call, partition: u16) -> bool {
+    let is_theirs = |who: &Identity| who.partition() == 0 || who.partition() == u32::from(partition);
+    call.identity.is_some_and(|who| is_theirs(who) && !who.rights().has_own_filter())
+}
+
+/// Whether what the caller may see hangs on which addresses are in a group: then it is not theirs to say.
+fn is_held_by_groups(call: &Call) -> bool {
+    let names_groups = |field: &Field| matches!(field, Field::Group | Field::ClientGroup | Field::ServerGroup);
+    let filter = call.identity.and_then(Identity::filter);
+    filter.is_some_and(|filter| filter.fields().iter().any(names_groups))
 }
 
 /// What the parameters change of a group.

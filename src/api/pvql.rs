@@ -15,7 +15,8 @@ use crate::query::pvql::plan::WIDTHS;
 use crate::query::pvql::{self, Column, LAYERS, Mode, Plan, Sorted, Variable, fields};
 use crate::query::{Question, What};
 use crate::rollup::Width;
-use crate::schema::{Fault, Problem};
+use crate::schema::registry::OBJECTS_READ;
+use crate::schema::{Access, Fault, Problem};
 
 pub(super) static HANDLERS: &[(&str, Handler)] = &[
     ("query", query),
@@ -264,7 +265,7 @@ fn all_applications() -> Value {
     Value::Object(apps::all().map(of).collect())
 }
 
-/// The zones that the caller knows of: traffic groups of their partition, and those of all.
+/// The zones that the caller may ask by and finds in answers: traffic groups of their partition, and those of all.
 fn zones_of(call: &Call) -> BTreeMap<u16, String> {
     let partition = call.identity.map_or(0, |identity| identity.partition());
     let seen =
@@ -274,8 +275,17 @@ fn zones_of(call: &Call) -> BTreeMap<u16, String> {
     objects.groups.iter().filter(seen).map(|group| (group.id, path(&group.name))).collect()
 }
 
+/// The zones that are told unasked. Who sees their own partition alone is told of its own; who sees the flows of a filter alone
+/// of none: names tell what there is beside.
+fn shown_zones(call: &Call) -> BTreeMap<u16, String> {
+    let mut zones = zones_of(call);
+    let objects = call.world().objects.borrow();
+    zones.retain(|id, _| objects.groups.get(*id).is_some_and(|group| super::objects::sees(call, group.partition)));
+    zones
+}
+
 fn all_zones(call: &Call) -> Value {
-    let zones = zones_of(call);
+    let zones = shown_zones(call);
     let named = |path: &str| zones.iter().find(|(_, name)| *name == path).map(|(id, _)| id.to_string());
     let of = |(id, path): (&u16, &String)| {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -300,9 +310,10 @@ fn degradations(_: &Call) -> Outcome {
 
 /// `configuration`
 fn configuration(call: &Call) -> Outcome {
-    let zones = zones_of(call);
+    let zones = shown_zones(call);
+    let may_read = call.identity.is_some_and(|who| who.may(Access::Privilege(OBJECTS_READ), "/objects/trafficgroups"));
     let objects = call.world().objects.borrow();
-    let rules = objects.groups.iter().filter(|group| zones.contains_key(&group.id));
+    let rules = objects.groups.iter().filter(|group| may_read && zones.contains_key(&group.id));
     let rules: Value = rules
         .map(|group| {
             let blocks: Vec<String> = group.blocks.iter().map(ToString::to_string).collect();

@@ -114,3 +114,59 @@ fn a_hundred_first_requests_with_one_password_are_one_comparison() {
     arguments.extend(parallel.map(str::to_owned));
     assert_eq!(statuses(&arguments), vec![200; 100], "{}", weir.log());
 }
+
+#[test]
+fn netblocks_and_zones_are_told_to_those_whose_they_are() {
+    let Some((_data, weir)) = start() else { return };
+    let make = |path: &str, body: serde_json::Value| {
+        let method = if path.contains("partitions") { "PUT" } else { "POST" };
+        let (body, kind) = (body.to_string(), "Content-Type: application/json");
+        let (status, told) = weir.curl(&format!("/api2/json/{path}"), &["-X", method, "-H", kind, "-d", &body]);
+        assert_eq!(status, 200, "{path}: {told}");
+    };
+    make("access/partitions/3", json!({ "name": "branch" }));
+    make("access/partitions/4", json!({ "name": "made of groups", "filter": "TGRP == 1" }));
+    for (name, partition, block) in [("everyone", 0, "10.0.0.0/8"), ("branch", 3, "10.3.0.0/16")] {
+        make("objects/trafficgroups", json!({ "name": name, "partition": partition, "blocks": [block] }));
+    }
+    let user = |name: &str, more: serde_json::Value| {
+        let mut given = json!({ "userid": name, "password": format!("the password of {name}"), "roles": ["User"] });
+        given.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        make("access/users", given);
+    };
+    user("whole", json!({}));
+    user("branch", json!({ "partition": 3 }));
+    user("filtered", json!({ "filter": "PORT == 443", "roles": ["PVEAdmin"] }));
+    user("grouped", json!({ "partition": 4, "roles": ["PartitionManager"] }));
+    make("access/roles", json!({ "roleid": "reader", "privs": ["Flows.Read"] }));
+    user("reader", json!({ "roles": ["reader"] }));
+    let told = |name: &str, path: &str| {
+        let who = format!("{name}:the password of {name}");
+        weir.curl(path, &["-u", &who])
+    };
+    // Netblocks told, then zones told.
+    let expected = [("whole", 2, 2), ("branch", 1, 1), ("filtered", 0, 0), ("grouped", 0, 0), ("reader", 0, 2)];
+    for (name, rules, zones) in expected {
+        for path in ["/api/get-configuration", "/api2/json/flows/configuration"] {
+            let (status, body) = told(name, path);
+            let count = |words: &str| body.matches(words).count();
+            assert_eq!((status, count("\"subnets\"")), (200, rules), "{name} {path}: {body}");
+            assert_eq!(count("10.0.0.0/8") + count("10.3.0.0/16"), rules, "{name} {path}: {body}");
+        }
+        for path in ["/api/get-zones", "/api2/json/flows/zones"] {
+            let (status, body) = told(name, path);
+            assert_eq!((status, body.matches("fullpath").count()), (200, zones), "{name} {path}: {body}");
+        }
+    }
+    assert!(!told("filtered", "/flowtraq/api/v3/trafficgroups").1.contains("10."));
+    // What one may see would be one's own to say.
+    for (name, path) in [("filtered", "cid0/tg/1"), ("grouped", "cid0/tg/1"), ("grouped", "cid4/tg")] {
+        let who = format!("{name}:the password of {name}");
+        let body = r#"{"name":"all","blocks":["0.0.0.0/0"]}"#;
+        let path = format!("/flowtraq/api/v3/trafficgroups/{path}");
+        let (status, told) = weir.curl(&path, &["-u", &who, "-X", "POST", "-d", body]);
+        assert!(matches!(status, 403 | 404), "{name} {path}: {status} {told}");
+    }
+    let (_, groups) = weir.curl("/flowtraq/api/v3/trafficgroups", &[]);
+    assert!(!groups.contains("0.0.0.0/0") && groups.contains("10.0.0.0/8"), "{groups}");
+}

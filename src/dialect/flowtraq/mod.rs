@@ -15,7 +15,7 @@
 //! - A path that names no section of `info` is 404. `path=` is taken as on a box without workers: all wildcards, keyed by
 //!   `local`; a number is a worker that does not exist.
 //! - A body may be what its path names, or an object with that as its only key. A deletion answers 204.
-//! - `prefs/NAME` may have the `@` too. Preferences mean nothing to this box: `userfilter` there restricts nobody.
+//! - `prefs/NAME` may have the `@` too. Preferences mean nothing to this box, but for `userfilter`, which is the user's filter.
 
 mod config;
 mod groups;

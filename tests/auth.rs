@@ -187,6 +187,31 @@ fn a_full_hashing_queue_is_no_miss() {
 }
 
 #[test]
+fn logins_are_written_once_an_hour_at_most_and_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut auth = set_up(&folder);
+    let last = |auth: &Auth| auth.users().unwrap().find("admin").unwrap().last_login;
+    let write = |auth: &mut Auth, now: Time, at_once: bool| {
+        let saving = auth.save_logins(now, at_once);
+        saving.is_some_and(|saving| {
+            let (ticket, write) = saving.into_parts();
+            let written = write();
+            auth.saved(now, ticket, written).is_ok()
+        })
+    };
+    for seconds in [10, 100, 3_000] {
+        assert!(login(&mut auth, at(seconds), stranger(), basic("admin", PASSWORD)).0.is_ok());
+        assert!(!write(&mut auth, at(seconds), false));
+    }
+    assert!(!write(&mut auth, at(3_609), false) && write(&mut auth, at(3_610), false));
+    assert!(!write(&mut auth, at(9_000), true), "once");
+    assert_eq!(last(&open(&folder).0), at(3_000));
+    assert!(login(&mut auth, at(9_000), stranger(), basic("admin", PASSWORD)).0.is_ok());
+    assert!(write(&mut auth, at(9_001), true));
+    assert_eq!(last(&open(&folder).0), at(9_000), "where weir ends in order");
+}
+
+#[test]
 fn a_damaged_users_file_lets_nobody_set_the_box_up_anew_over_the_network() {
     let folder = tempfile::tempdir().unwrap();
     drop(set_up(&folder));

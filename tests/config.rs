@@ -278,6 +278,9 @@ fn a_new_password_of_the_administrator_rolls_back_unless_it_opens_the_box() {
         made.weir.curl("/api2/json/version", &["-u", &user]).0 == 200
     };
     let told = |made: &Box_| made.local("GET", "/../access/pending");
+    assert!(opens(&made, PASSWORD));
+    made = made.again("TERM");
+    assert_ne!(made.local("GET", "/../access/users/admin")["last_login"], json!(""), "an end in order writes logins");
     set(&made, "&confirm=1s");
     common::eventually("the old password is back", || opens(&made, PASSWORD).then_some(()));
     assert!(told(&made)["rolled_back"].as_str().unwrap().contains("nobody showed in time"), "{}", told(&made));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::pvql::Label;
 use super::world::LiveWalk;
 use super::{Call, Failure, Handler, Outcome, World, honesty};
+use crate::auth::Watch;
 use crate::base::{Ip, Time};
 use crate::filter::Filter;
 use crate::query::pvql::Mode;
@@ -56,6 +57,8 @@ pub struct Asked {
     seat: Seat,
     mode: Mode,
     label: Option<Box<Label>>,
+    /// None where nobody in particular asks.
+    watch: Option<Watch>,
 }
 
 #[derive(Debug)]
@@ -158,13 +161,17 @@ impl Questions {
 }
 
 impl Asked {
+    /// Why an answer is cut off that is given already.
+    pub const ENDED: &'static str = "it was cancelled, or who asked may not have it any more";
+
     /// Begins to answer a question. The one way to ask: here what the caller may see is ANDed into it.
     pub(super) fn begin(call: &Call, question: Question, mode: Mode) -> Result<Self, Failure> {
         let (world, now) = (call.world(), call.now);
         let user_filter = call.identity.and_then(|identity| identity.filter().cloned());
         let question = Question { user_filter, ..question };
         let seat = Seat::take(world, &question.what)?;
-        let mut asked = Self { seat, question, work: None, live: None, large: None, mode, label: None };
+        let watch = call.identity.map(|identity| world.auth.borrow_mut().watch(identity));
+        let mut asked = Self { seat, question, work: None, live: None, large: None, mode, label: None, watch };
         asked.begin_work(now)?;
         if asked.work.is_none() {
             // Whether it makes sense is said now; the run itself begins when its turn comes.
@@ -277,10 +284,10 @@ impl Asked {
         self.label = Some(Box::new(label));
     }
 
-    /// Whether somebody ended it: nobody waits for its answer any more.
+    /// Whether somebody ended it: nobody waits for its answer any more, or who asked may not have it any more.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.label.as_ref().is_some_and(|label| label.is_cancelled())
+        self.label.as_ref().is_some_and(|label| label.is_cancelled()) || self.watch.as_ref().is_some_and(Watch::is_over)
     }
 
     /// Does one block of work, or waits.

@@ -80,6 +80,8 @@ pub struct World {
     pub(super) queries: RefCell<Queries>,
     /// Questions being answered now.
     pub(super) questions: RefCell<Questions>,
+    /// Searches of the audit log under way.
+    pub(super) searches: Cell<usize>,
     /// `info` as it was last made, and when.
     info: RefCell<Option<(Time, Rc<Shared>)>>,
     reports: RefCell<Vec<(&'static str, Report)>>,
@@ -146,6 +148,7 @@ impl World {
             assignments: RefCell::default(),
             hash_key: HashKey::random(),
             questions: RefCell::new(Questions::default()),
+            searches: Cell::default(),
             queries: RefCell::default(),
             info: RefCell::new(None),
             reports: RefCell::new(Vec::new()),

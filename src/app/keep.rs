@@ -123,6 +123,7 @@ impl Keeper {
                 log::error!("audit: what was written could not be made durable: {error}");
             }
             self.expire_trial().await;
+            self.save_logins().await;
             let job = self.world.rollup_store.borrow_mut().as_mut().and_then(|store| store.take_flush(time::now()));
             if let Some(job) = job
                 && let Some(result) = self.offloaded(move || job.run()).await
@@ -147,6 +148,14 @@ impl Keeper {
             log::warn!("users: the note of what was tried out: {error}");
         }
         self.world.auth.borrow_mut().saved(time::now(), ticket, Ok(())).ok();
+    }
+
+    /// Writes when users last logged in, now and then.
+    async fn save_logins(&self) {
+        let due = self.world.auth.borrow_mut().save_logins(time::now(), false);
+        let Some((ticket, job)) = due.map(Saving::into_parts) else { return };
+        let written = self.offloaded(job).await.unwrap_or_else(|| Err(std::io::Error::other("not done")));
+        self.world.auth.borrow_mut().saved(time::now(), ticket, written).ok();
     }
 
     /// Counts into the rollups what the history holds and they do not: what was not durable at a crash, or all of it
@@ -252,6 +261,11 @@ impl Keeper {
     /// called between, to send what waits for other collectors.
     pub fn shut_down(&self, hand_out: impl Fn()) {
         let (world, now) = (&self.world, time::now());
+        let logins = world.auth.borrow_mut().save_logins(now, true);
+        if let Some((ticket, job)) = logins.map(Saving::into_parts) {
+            let written = job();
+            world.auth.borrow_mut().saved(now, ticket, written).ok();
+        }
         loop {
             let done = world.meter.borrow_mut().finish() & world.intake.borrow_mut().finish();
             records(world, now);

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::From;
 use crate::base::Time;
-use crate::base::disk::{Disk, File, read_all};
+use crate::base::disk::{Disk, File, read_whole};
 use crate::schema::format::moment;
 
 /// Refusals a second.
@@ -57,14 +57,14 @@ pub struct Change<'a> {
 }
 
 /// Which lines are wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct Search<'a> {
+#[derive(Debug, Clone)]
+pub struct Search {
     /// From then on.
     pub from: Time,
     /// Until then.
     pub to: Time,
     /// Of this user alone.
-    pub user: Option<&'a str>,
+    pub user: Option<String>,
     /// So many, the latest.
     pub limit: usize,
 }
@@ -140,12 +140,21 @@ impl Audit {
         std::mem::take(&mut self.changes.is_unsynced).then(|| self.changes.file.clone()).flatten()
     }
 
-    /// The latest lines that are wanted, the latest first.
-    pub(super) fn search(&self, search: &Search<'_>) -> io::Result<Vec<Value>> {
-        let mut found = self.changes.search(search)?;
-        found.extend(self.logins.search(search)?);
-        found.sort_by_key(|(time, _)| Reverse(*time));
-        Ok(found.into_iter().take(search.limit).map(|(_, line)| line).collect())
+    /// Begins a search: what is there now is what is searched. The work reads up to a megabyte, which is not for the thread that
+    /// captures; it gives the latest lines that are wanted, the latest first.
+    pub(super) fn search(
+        &self,
+        search: Search,
+    ) -> io::Result<impl FnOnce() -> io::Result<Vec<Value>> + Send + 'static + use<>> {
+        let kinds = [self.changes.files()?, self.logins.files()?];
+        Ok(move || {
+            let mut found = Vec::new();
+            for files in &kinds {
+                found.extend(find(files, &search)?);
+            }
+            found.sort_by_key(|(time, _)| Reverse(*time));
+            Ok(found.into_iter().take(search.limit).map(|(_, line)| line).collect())
+        })
     }
 
     fn admits(&mut self, now: Time) -> bool {
@@ -209,31 +218,44 @@ impl Lines {
         }
     }
 
-    /// The latest lines that are wanted with their times, the latest first.
-    fn search(&self, search: &Search<'_>) -> io::Result<Vec<(Time, Value)>> {
-        let mut found = Vec::new();
-        // Parsing is what takes time: most lines are of others.
-        let name = search.user.map(|user| Value::from(user).to_string());
-        for file in [self.name, self.full_name] {
-            let Some(bytes) = read_all(&*self.disk, Path::new(file))? else { continue };
-            for line in bytes.split(|b| *b == b'\n').rev() {
-                if found.len() >= search.limit {
-                    return Ok(found);
-                }
-                let Ok(line) = str::from_utf8(line) else { continue };
-                if name.as_ref().is_some_and(|name| !line.contains(name.as_str())) {
-                    continue;
-                }
-                let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
-                let time = line["time"].as_str().and_then(moment).unwrap_or(Time::ZERO);
-                let is_theirs = search.user.is_none_or(|user| line["user"] == user);
-                if is_theirs && (search.from..search.to).contains(&time) {
-                    found.push((time, line));
-                }
+    /// The files that there are, the newer first.
+    fn files(&self) -> io::Result<Vec<Arc<dyn File>>> {
+        let mut files = Vec::new();
+        for name in [self.name, self.full_name] {
+            match self.disk.open(Path::new(name), false) {
+                Ok(file) => files.push(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(found)
+        Ok(files)
     }
+}
+
+/// The latest lines of one kind that are wanted with their times, the latest first.
+fn find(files: &[Arc<dyn File>], search: &Search) -> io::Result<Vec<(Time, Value)>> {
+    let mut found = Vec::new();
+    // Parsing is what takes time: most lines are of others.
+    let name = search.user.as_ref().map(|user| Value::from(user.as_str()).to_string());
+    for file in files {
+        let bytes = read_whole(&**file)?;
+        for line in bytes.split(|b| *b == b'\n').rev() {
+            if found.len() >= search.limit {
+                return Ok(found);
+            }
+            let Ok(line) = str::from_utf8(line) else { continue };
+            if name.as_ref().is_some_and(|name| !line.contains(name.as_str())) {
+                continue;
+            }
+            let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+            let time = line["time"].as_str().and_then(moment).unwrap_or(Time::ZERO);
+            let is_theirs = search.user.as_ref().is_none_or(|user| line["user"] == user.as_str());
+            if is_theirs && (search.from..search.to).contains(&time) {
+                found.push((time, line));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// A name as a stranger sent it, cut to what a line bears.
@@ -281,7 +303,25 @@ mod tests {
         Change { user, means, from, operation: "users.set", target, before: &Value::Null, after }
     }
 
-    const ALL: Search<'static> = Search { from: Time::ZERO, to: Time::MAX, user: None, limit: usize::MAX };
+    const ALL: Search = Search { from: Time::ZERO, to: Time::MAX, user: None, limit: usize::MAX };
+
+    fn found(audit: &Audit, search: Search) -> Vec<Value> {
+        audit.search(search).unwrap()().unwrap()
+    }
+
+    #[test]
+    fn a_search_finds_what_was_there_when_it_began_whatever_is_written_meanwhile() {
+        let (mut audit, _) = audit();
+        audit.change(Time::ZERO, &change("a", "first", &Value::Null));
+        let search = audit.search(ALL).unwrap();
+        let long = Value::from("x".repeat(LONGEST - 1_024));
+        for n in 1..=20 {
+            audit.change(Time::from_secs(n), &change("a", "meanwhile", &long));
+        }
+        let lines = std::thread::Builder::new().spawn(search).unwrap().join().unwrap().unwrap();
+        assert_eq!(lines.last().unwrap()["target"], "first", "also where the file became the full one");
+        assert!(lines.len() < 21);
+    }
 
     #[test]
     fn the_ceiling_of_refusals_holds_within_a_second_and_lifts_with_the_next() {
@@ -291,7 +331,7 @@ mod tests {
         }
         audit.change(Time::from_secs(1), &change("a", "t", &Value::Null));
         audit.refused(Time::from_secs(2), From::Local(7), "x", "", &"Wrong");
-        let lines = audit.search(&ALL).unwrap();
+        let lines = found(&audit, ALL);
         assert_eq!(lines.len(), 20 + 1 + 1 + 1, "changes are never left out");
         assert_eq!(lines[1]["outcome"], "5 refusals left out");
     }
@@ -314,12 +354,12 @@ mod tests {
         for n in 0..10 {
             audit.change(Time::from_secs(n), &change(if n % 2 == 0 { "a" } else { "b" }, &n.to_string(), &Value::Null));
         }
-        let targets = |audit: &Audit, search: Search<'_>| -> Vec<String> {
-            audit.search(&search).unwrap().iter().map(|line| line["target"].as_str().unwrap().to_owned()).collect()
+        let targets = |audit: &Audit, search: Search| -> Vec<String> {
+            found(audit, search).iter().map(|line| line["target"].as_str().unwrap().to_owned()).collect()
         };
         let (from, to) = (Time::from_secs(3), Time::from_secs(8));
         assert_eq!(targets(&audit, Search { from, to, ..ALL }), ["7", "6", "5", "4", "3"]);
-        assert_eq!(targets(&audit, Search { user: Some("b"), limit: 2, ..ALL }), ["9", "7"]);
+        assert_eq!(targets(&audit, Search { user: Some("b".into()), limit: 2, ..ALL }), ["9", "7"]);
         let again = Audit::open(&disk);
         assert_eq!(targets(&again, Search { limit: 1, ..ALL }), ["9"], "after a restart");
     }
@@ -334,7 +374,7 @@ mod tests {
         let files = disk.list(Path::new("")).unwrap();
         assert_eq!(files.len(), 3, "of changes two");
         assert!(files.iter().all(|(_, length)| *length <= FULL), "{files:?}");
-        let lines = audit.search(&ALL).unwrap();
+        let lines = found(&audit, ALL);
         assert_eq!(lines[0]["target"], "99");
         assert!((17..34).contains(&lines.len()), "{}", lines.len());
     }
@@ -349,9 +389,9 @@ mod tests {
             audit.change(Time::from_secs(second), &login);
         }
         assert!(audit.take_sync().is_some() && audit.take_sync().is_none(), "once for what was written");
-        let of_admin = audit.search(&Search { user: Some("admin"), ..ALL }).unwrap();
+        let of_admin = found(&audit, Search { user: Some("admin".into()), ..ALL });
         assert_eq!(of_admin.len(), 1);
-        let all = audit.search(&Search { limit: 2, ..ALL }).unwrap();
+        let all = found(&audit, Search { limit: 2, ..ALL });
         assert_eq!((&all[0]["user"], &all[1]["user"]), (&json!("alice"), &json!("x")), "the latest first");
         assert!(disk.list(Path::new("")).unwrap().iter().all(|(_, length)| *length <= FULL));
     }
@@ -360,7 +400,7 @@ mod tests {
     fn what_does_not_fit_in_a_line_is_left_out_of_it() {
         let (mut audit, _) = audit();
         audit.change(Time::ZERO, &change("a", "t", &Value::from("x".repeat(LONGEST))));
-        assert_eq!(audit.search(&ALL).unwrap()[0]["after"], "too long");
+        assert_eq!(found(&audit, ALL)[0]["after"], "too long");
     }
 
     #[test]
@@ -371,7 +411,7 @@ mod tests {
         file.truncate(file.len().unwrap() - 5).unwrap();
         let mut audit = Audit::open(&disk);
         audit.change(Time::ZERO, &change("a", "2", &Value::Null));
-        let lines = audit.search(&ALL).unwrap();
+        let lines = found(&audit, ALL);
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0]["target"], "2");
     }

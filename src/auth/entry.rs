@@ -129,6 +129,7 @@ impl Auth {
 
     /// Remembers when a user last proved who they are.
     fn seen(&mut self, now: Time, user: &str) {
+        self.unsaved_logins = self.unsaved_logins.or(Some(self.steady(now)));
         if let Some(user) = self.users.as_mut().ok().and_then(|users| users.by_name.get_mut(user)) {
             user.last_login = now;
         }
@@ -328,6 +329,7 @@ impl Auth {
             let found = table.list(now).find(|(name, ..)| name == id).map(|(_, d, s)| (*d, Rc::clone(&s.user)));
             if let Some((digest, user)) = found {
                 table.revoke(&digest);
+                self.watches.end_session(&digest);
                 return Some(if is_signed {
                     Ended::Ticket { user, digest: hexadecimal(&digest) }
                 } else {

@@ -37,6 +37,7 @@ pub mod throttle;
 mod trial;
 pub mod users;
 mod verifying;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,6 +66,8 @@ use throttle::Throttle;
 pub use trial::{By, Confirm, Trial};
 use users::Users;
 use verifying::{Turn, Verifying};
+pub use watch::Watch;
+use watch::Watches;
 
 use crate::base::disk::{Disk, File, replace};
 use crate::base::lru::HashKey;
@@ -83,6 +86,9 @@ pub const ADMINISTRATOR: &str = "admin";
 
 /// The files that it makes in the data folder.
 pub const FILES: [&str; 4] = [users::FILE, signer::FILE, audit::FILES[0], audit::FILES[1]];
+
+/// How long a login may wait to be written.
+pub const LOGINS_WAIT: Duration = Duration::from_secs(3_600);
 
 /// Capacities and times.
 #[derive(Debug, Clone, Copy)]
@@ -219,6 +225,7 @@ pub struct Auth {
     bearers: Lru<[u8; 32], oauth::Claims>,
     remembered: Remembered,
     verifying: Verifying,
+    watches: Watches,
     throttle: Throttle,
     audit: Audit,
     refused: u64,
@@ -230,6 +237,8 @@ pub struct Auth {
     in_force: u64,
     /// How far the wall clock was set forward since the start, microseconds: what expires must not notice.
     clock_set: i64,
+    /// Since when there are logins that the file does not know of.
+    unsaved_logins: Option<Time>,
 }
 
 impl Auth {
@@ -279,6 +288,7 @@ impl Auth {
             bearers: Lru::new(oauth::MOST_BEARERS, HashKey::random()),
             remembered,
             verifying: Verifying::default(),
+            watches: Watches::default(),
             throttle,
             audit,
             refused: 0,
@@ -286,6 +296,7 @@ impl Auth {
             turn: 0,
             in_force: 0,
             clock_set: 0,
+            unsaved_logins: None,
         };
         Ok((auth, code))
     }
@@ -442,7 +453,22 @@ impl Auth {
         users.is_some_and(|users| users.trial.as_ref().is_some_and(|trial| trial.removed(users).any(|gone| gone == id)))
     }
 
-    fn saving(&mut self, users: Users, set_up: Option<From>) -> Saving {
+    /// Begins to write when users last logged in, where that is [`LOGINS_WAIT`] old and nothing else wrote it meanwhile, or
+    /// `at_once`: the flash must not wear out by logins.
+    pub fn save_logins(&mut self, now: Time, at_once: bool) -> Option<Saving> {
+        let since = self.unsaved_logins?;
+        if !at_once && self.steady(now).since(since) < LOGINS_WAIT {
+            return None;
+        }
+        let users = self.latest().ok()?.clone();
+        Some(self.saving(users, None))
+    }
+
+    fn saving(&mut self, mut users: Users, set_up: Option<From>) -> Saving {
+        if let Ok(known) = &self.users {
+            users.take_logins(known);
+        }
+        self.unsaved_logins = None;
         self.turn += 1;
         self.pending = Some(users.clone());
         Saving { ticket: Unsaved { users, turn: self.turn, set_up }, disk: Arc::clone(&self.disk) }
@@ -474,11 +500,10 @@ impl Auth {
                 Some(is) if is.enabled && is.hash == was.hash && is.id == was.id => {}
                 _ => self.forget(name),
             }
-            if let Some(is) = users.by_name.get_mut(name) {
-                is.last_login = is.last_login.max(was.last_login);
-            }
         }
+        users.take_logins(&before);
         self.is_set_up = users.has_administrator();
+        self.watches.look(&users, now);
         self.users = Ok(users);
         self.rights.clear();
         if let Some(from) = set_up {
@@ -505,6 +530,12 @@ impl Auth {
         }
         self.codes.forget_user(user);
         self.remembered.forget_user(user);
+        self.watches.forget_user(user);
+    }
+
+    /// Watches whether someone keeps the right to an answer that takes long.
+    pub fn watch(&mut self, identity: &Identity) -> Watch {
+        self.watches.begin(identity)
     }
 
     /// Counts and logs that someone may not do something.
@@ -524,11 +555,15 @@ impl Auth {
         self.audit.change(now, change);
     }
 
-    /// The latest lines of the audit log that are wanted, the latest first.
+    /// Begins a search of the audit log. The work waits for the device; it gives the latest lines that are wanted, the latest
+    /// first.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn audit_lines(&self, search: &Search<'_>) -> io::Result<Vec<serde_json::Value>> {
+    pub fn search_audit(
+        &self,
+        search: Search,
+    ) -> io::Result<impl FnOnce() -> io::Result<Vec<serde_json::Value>> + Send + 'static + use<>> {
         self.audit.search(search)
     }
 

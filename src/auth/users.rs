@@ -55,7 +55,7 @@ pub struct User {
     pub changed: Time,
     /// Signed credentials from before count for nothing.
     pub valid_from: Time,
-    /// When they last proved who they are; kept in memory, and written with the next change.
+    /// When they last proved who they are by their password; written with the next change, or within an hour.
     pub last_login: Time,
     /// Counts changes in this run, from 1; a login that began before a change does not end after it.
     pub generation: u64,
@@ -189,6 +189,15 @@ impl Users {
         self.acl.retain(|entry| entry.user != name);
         self.issued.forget_user(name);
         self.by_name.remove(name)
+    }
+
+    /// Takes in when users last logged in where others know of later logins.
+    pub(super) fn take_logins(&mut self, others: &Self) {
+        for (name, user) in &mut self.by_name {
+            if let Some(other) = others.find(name).filter(|other| other.id == user.id) {
+                user.last_login = user.last_login.max(other.last_login);
+            }
+        }
     }
 
     /// Ends all tickets of a user.

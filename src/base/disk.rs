@@ -100,10 +100,18 @@ pub fn read_all(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    read_whole(&*file).map(Some)
+}
+
+/// Reads a small file that is open.
+///
+/// # Errors
+/// What the file system says.
+pub fn read_whole(file: &dyn File) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
     let got = file.read_at(&mut bytes, 0)?;
     bytes.truncate(got);
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Puts `bytes` in place of a small file so that after a power cut there is either the old content or the new one:

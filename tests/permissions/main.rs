@@ -8,6 +8,7 @@ mod boxes;
 #[path = "../common/mod.rs"]
 mod common;
 mod dialects;
+mod ended;
 mod filters;
 mod https;
 mod oauth;

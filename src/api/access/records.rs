@@ -1,9 +1,12 @@
 //! The audit log, and partitions.
 
+use std::rc::Rc;
+use std::sync::mpsc::channel;
+
 use serde_json::{Value, json};
 
 use super::{Edited, bare_name, change_then, filter, look, texts, trial};
-use crate::api::{Call, Failure, Handler, Outcome};
+use crate::api::{Call, Failure, Handler, Outcome, World};
 use crate::auth::users::{MOST_PARTITIONS, Partition, Users};
 use crate::auth::{Refusal, Search};
 use crate::base::Time;
@@ -33,15 +36,53 @@ fn audit(call: &Call) -> Outcome {
     let search = Search {
         from: moment("start_time").unwrap_or(Time::ZERO),
         to: moment("end_time").unwrap_or(Time::MAX),
-        user: if may_all { asked.as_deref() } else { Some(&*identity.user) },
+        user: if may_all { asked } else { Some(identity.user.to_string()) },
         limit: call.parameters["limit"].as_u64().and_then(|limit| limit.try_into().ok()).unwrap_or(100),
     };
-    match call.world().auth.borrow().audit_lines(&search) {
-        Ok(lines) => Outcome::Done(Value::Array(lines)),
-        Err(error) => {
-            log::error!("audit: cannot be read: {error}");
-            Failure::Broken("The audit log cannot be read: the log says why".to_owned()).into()
-        }
+    let Some(seat) = Searching::begin(call.world()) else {
+        return Failure::Busy("Too many searches of the audit log at once: try again in a moment".to_owned()).into();
+    };
+    let begun = call.world().auth.borrow().search_audit(search);
+    let unreadable = |error: std::io::Error| -> Outcome {
+        log::error!("audit: cannot be read: {error}");
+        Failure::Broken("The audit log cannot be read: the log says why".to_owned()).into()
+    };
+    let search = match begun {
+        Ok(search) => search,
+        Err(error) => return unreadable(error),
+    };
+    let (give, lines) = channel();
+    Outcome::Save {
+        work: Box::new(move || search().map(|lines| drop(give.send(lines)))),
+        resume: Box::new(move |_, searched| {
+            drop(seat);
+            match searched {
+                Ok(()) => Outcome::Done(lines.try_recv().map(Value::Array).unwrap_or_default()),
+                Err(error) => unreadable(error),
+            }
+        }),
+    }
+}
+
+/// Most searches of the audit log at once: they have the thread that makes things durable.
+const MOST_SEARCHES: usize = 4;
+
+/// One of them.
+struct Searching(Rc<World>);
+
+impl Searching {
+    fn begin(world: &Rc<World>) -> Option<Self> {
+        let searches = world.searches.get();
+        (searches < MOST_SEARCHES).then(|| {
+            world.searches.set(searches + 1);
+            Self(Rc::clone(world))
+        })
+    }
+}
+
+impl Drop for Searching {
+    fn drop(&mut self) {
+        self.0.searches.set(self.0.searches.get() - 1);
     }
 }
 

@@ -179,6 +179,9 @@ impl Chunks for Listing {
         if self.ended {
             return Chunk::End;
         }
+        if self.asked.is_cancelled() {
+            return Chunk::Failed(Asked::ENDED.to_owned());
+        }
         let mut out = Vec::new();
         for _ in 0..BLOCKS {
             if self.pending.is_empty() {

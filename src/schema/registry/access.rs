@@ -81,7 +81,14 @@ const USER_PROPERTIES: &[Property] = &[
     Property::required("partition", PARTITION),
     Property::required("created", WHEN),
     Property::required("changed", WHEN),
-    Property::required("last_login", WHEN),
+    Property::required(
+        "last_login",
+        Schema::text(
+            32,
+            "When the user last proved who they are by the password, by RFC 3339; empty for never. After a power cut it may be \
+             an hour older than it was.",
+        ),
+    ),
     Property::required("tokens", Schema::array(&Schema::text(64, "A token's name."), 32, "The user's API tokens.")),
     Property::required("realm-type", Schema::text(16, "How passwords are verified.")),
 ];

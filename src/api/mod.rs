@@ -37,6 +37,7 @@ use crate::auth::oauth::GrantError;
 use crate::auth::{Change, Credential, From, Identity, Refusal, Step};
 use crate::base::{Connection, Time};
 use crate::query::pvql::PvqlError;
+use crate::schema::registry::takes_tokens;
 use crate::schema::{Access, Fault, Operation, fill_defaults, verify};
 
 /// Who calls, and what they show for it.
@@ -242,12 +243,18 @@ impl Api {
         parameters: Map<String, Value>,
     ) -> Outcome {
         let Caller { from, credential, connection } = caller;
-        if operation.access == Access::Open {
+        // Proves nothing for an open operation, but says what the caller is.
+        let refuses_token = matches!(credential, Credential::Token(_)) && !takes_tokens(operation);
+        if operation.access == Access::Open && !refuses_token {
             return self.verified(now, (from, connection), None, operation, parameters);
         }
         let api = Rc::clone(self);
         let shows = access::trial::can_show(operation.name).then_some(connection);
         self.identified(now, (from, shows), credential, move |now, identity| {
+            if refuses_token {
+                let (mut auth, why) = (api.world.auth.borrow_mut(), Refusal::NotByToken(operation.path));
+                return Failure::Refused(auth.denied(now, from, &identity.user, operation.name, why)).into();
+            }
             if operation.changes && identity.means.lacks_csrf() {
                 let refusal = api.world.auth.borrow_mut().forged(now, from, &identity.user);
                 return Failure::Refused(refusal).into();

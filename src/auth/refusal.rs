@@ -25,6 +25,8 @@ pub enum Refusal {
     Busy,
     /// Known, but without the right.
     Forbidden,
+    /// Only for who came in themselves, and not by an API token: what is at this path.
+    NotByToken(&'static str),
     /// What was asked for would break a rule that holds for everyone; which.
     Rule(String),
     /// Set-up by code is over: there is an administrator.
@@ -57,6 +59,7 @@ impl fmt::Display for Refusal {
             }
             Self::Busy => f.write_str("Too many logins at once: try again in a moment"),
             Self::Forbidden => f.write_str("This user may not do that"),
+            Self::NotByToken(path) => write!(f, "URI '{path}' not available with API token, need proper ticket."),
             Self::Rule(rule) | Self::WeakPassword(rule) => f.write_str(rule),
             Self::AlreadySetUp => {
                 f.write_str("The administrator's password is set already: 'weir setup' on the box changes it")

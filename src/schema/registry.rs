@@ -18,7 +18,7 @@ mod system;
 
 use serde_json::{Value, json};
 
-pub use access::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
+pub use access::{LONGEST_PASSWORD, SHORTEST_PASSWORD, takes_tokens};
 pub use config::{CONFIRM_BOUNDS, CONFIRM_SECONDS};
 pub use flows::{COUNT_BY, GROUP_BY, LONGEST_FILTER, MOST_BUCKETS, MOST_ROWS, UNIQUE};
 

@@ -385,6 +385,69 @@ fn a_write_with_a_ticket_needs_its_csrf_token() {
 }
 
 #[test]
+fn an_api_token_has_what_it_is_given_and_comes_by_nothing_more() {
+    let made = Box_::with_sessions();
+    let data = log_in(&made, at(0), PASSWORD).data();
+    let cookie = format!("PVEAuthCookie={}", data["ticket"].as_str().unwrap());
+    let csrf = data["CSRFPreventionToken"].as_str().unwrap();
+    let as_admin = |method: Method, path: &str, form: &str| {
+        let fields = [("Cookie", cookie.as_str()), ("CSRFPreventionToken", csrf)];
+        let got = from_afar(&made, method, &format!("/api2/json{path}"), &fields, form);
+        assert_eq!(got.status, 200, "{path}: {}", got.text);
+        got.data()
+    };
+    let token = |user: &str, name: &str, form: &str| {
+        let made = as_admin(Method::Post, &format!("/access/users/{user}/token/{name}"), form);
+        format!("PVEAPIToken={}={}", made["full-tokenid"].as_str().unwrap(), made["value"].as_str().unwrap())
+    };
+    let by = |token: &str, method: Method, path: &str, form: &str| {
+        from_afar(&made, method, &format!("/api2/json{path}"), &[("Authorization", token)], form)
+    };
+    let whole = token("root@pam", "whole", "privsep=0");
+    let own = token("root@pam", "own", "privsep=1");
+
+    // "Methods with allowtoken=0 -> 403"; "No token may call it".
+    let refused = [
+        (Method::Post, "/access/ticket", "username=root@pam&password=x"),
+        (Method::Get, "/access/ticket", ""),
+        (Method::Put, "/access/password", "userid=root@pam&password=another+long+password"),
+        (Method::Post, "/access/users/root@pam/token/third", ""),
+    ];
+    for (method, path, form) in refused {
+        let got = by(&whole, method.clone(), path, form);
+        let uri = path.replace("root@pam", "{userid}").replace("/third", "/{tokenid}");
+        let reason = format!("URI '{uri}' not available with API token, need proper ticket.");
+        assert_eq!((got.status, got.reason), (403, reason), "{method} {path}");
+        let other = by("PVEAPIToken=root@pam!none=00000000-0000-4000-8000-000000000000", method, path, form);
+        assert_eq!(other.status, 401, "{path}: who shows a wrong one is told nothing");
+    }
+    assert_eq!(by(&whole, Method::Get, "/access/domains", "").status, 200);
+
+    // "privsep=0 -> owner's rights": no CSRF token is needed.
+    let role = "roleid=Readers&privs=Flows.Read";
+    assert_eq!(by(&whole, Method::Post, "/access/roles", role).status, 200);
+    // "privsep=1 -> effective rights = intersection of token's own ACL with the owner's".
+    let count = "/flows/sessions/count";
+    let forbidden = by(&own, Method::Get, count, "");
+    assert_eq!(
+        (forbidden.status, forbidden.reason.as_str()),
+        (403, "Permission check failed (/flows/sessions/count, Flows.Read)")
+    );
+    as_admin(Method::Put, "/access/acl", "path=/flows&roles=Readers&tokens=root@pam!own");
+    assert_eq!(by(&own, Method::Get, count, "").status, 200);
+    assert_eq!(by(&own, Method::Get, "/config", "").status, 403, "no more than its own");
+    as_admin(Method::Post, "/access/users", "userid=carl@pve&password=a+password+of+carl&roles=NoAccess");
+    let of_carl = token("carl@pve", "all", "privsep=1");
+    as_admin(Method::Put, "/access/acl", "path=/&roles=PVEAuditor&tokens=carl@pve!all");
+    assert_eq!(by(&of_carl, Method::Get, count, "").status, 403, "nor than the owner");
+    // "expire"; and a token is no password.
+    let old = token("root@pam", "old", &format!("privsep=0&expire={}", NOW - 1));
+    assert_eq!(by(&old, Method::Get, "/version", "").status, 401);
+    as_admin(Method::Delete, "/access/users/root@pam/token/whole", "");
+    assert_eq!(by(&whole, Method::Get, "/version", "").status, 401, "ended at once");
+}
+
+#[test]
 fn a_wrong_login_is_an_authentication_failure_and_no_more() {
     let made = Box_::with_sessions();
     let wrong = log_in(&made, at(0), "a wrong password");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Edited, bare_name, change, filter, look, manages, no_random, no_such_user, sees, when};
 use crate::api::{Call, Failure, Handler, Outcome};
 use crate::auth::issued::{ApiKey, MOST_KEYS, MOST_KEYS_OF_ONE, MOST_TOKENS, Secret, Token};
-use crate::auth::{Refusal, names, random_uuid};
+use crate::auth::{Means, Refusal, names, random_uuid};
 use crate::base::Time;
 
 pub(in crate::api) static HANDLERS: &[(&str, Handler)] = &[
@@ -50,6 +50,10 @@ fn create_token(call: &Call) -> Outcome {
     let Some(identity) = call.identity else { return Failure::Refused(Refusal::NoCredential).into() };
     change(call, |users| {
         let (name, id) = (bare_name(call, "userid")?, call.text("tokenid"));
+        if *identity.user == *name && matches!(identity.means, Means::Token(_)) {
+            // It would go on where the first one is ended.
+            return Err(Failure::Refused(Refusal::NotByToken(call.operation.path)));
+        }
         manages(identity, users, &name)?;
         if users.issued.token(&name, id).is_some() {
             return Err(Failure::Conflict(format!("The token '{name}!{id}' exists already")));

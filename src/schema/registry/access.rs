@@ -40,6 +40,15 @@ const fn operation(
     }
 }
 
+/// What Proxmox keeps from API tokens: whoever holds one shall not come by more than it.
+const NOT_BY_TOKEN: &[&str] = &["ticket", "ticket.get", "password.set"];
+
+/// Whether an operation may be called by an API token, as far as the kind of credential goes.
+#[must_use]
+pub fn takes_tokens(operation: &Operation) -> bool {
+    !NOT_BY_TOKEN.contains(&operation.name)
+}
+
 /// Filters and comments, escaped.
 const LARGE_BODY: usize = 96 * 1024;
 

@@ -243,3 +243,132 @@ const fn u32_at<const N: usize, const AT: usize>(octets: &[u8; N]) -> u32 {
     const { assert!(AT + 4 <= N) }
     u32::from_be_bytes([octets[AT], octets[AT + 1], octets[AT + 2], octets[AT + 3]])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::exporter::{Decoder, Limits, fuzz_exports};
+    use crate::wire::mutate;
+
+    const SECS: u32 = 1_700_000_000;
+
+    fn put(out: &mut Vec<u8>, numbers: &[u32]) {
+        out.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
+    }
+
+    /// A datagram of `count` equal records: 10.0.0.1:1000 to 10.0.0.2:53 by UDP, from 300 ms to 100 ms before the export.
+    fn datagram(version: u16, count: u16, uptime: u32, sequence: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        put(&mut out, &[u32::from(version) << 16 | u32::from(count), uptime, SECS, 500_000_000]);
+        match version {
+            1 => {}
+            7 => put(&mut out, &[sequence, 0]),
+            // Engine 1.2, one packet in 100 with the mode above it.
+            _ => put(&mut out, &[sequence, 0x0102_4064]),
+        }
+        for _ in 0..count {
+            put(&mut out, &[0x0a00_0001, 0x0a00_0002, 0x0a00_00fe, 0x0003_0004, 7, 700]);
+            put(&mut out, &[uptime.wrapping_sub(300), uptime.wrapping_sub(100), 1000 << 16 | 53]);
+            match version {
+                1 => put(&mut out, &[0x0000_11b8, 0x1000_0000, 0, 0]),
+                7 => put(&mut out, &[0x0010_11b8, 65_001 << 16 | 65_002, 0x1808_0000, 0xc000_0201]),
+                _ => put(&mut out, &[0x0010_11b8, 65_001 << 16 | 65_002, 0x1808_0000]),
+            }
+        }
+        out
+    }
+
+    fn flows(decoder: &mut Decoder, datagram: &[u8]) -> Result<Vec<(Ip, Ip, u64, u64)>, Refusal> {
+        let mut flows = Vec::new();
+        decoder.decode(datagram, Time::from_secs(1), &mut |told| {
+            if let Told::Flow(flow) = told {
+                flows.push((flow.src, flow.dst, flow.packets[0], flow.octets[0]));
+            }
+        })?;
+        Ok(flows)
+    }
+
+    #[test]
+    fn every_version_says_the_same_of_a_flow_and_its_moments_also_where_the_uptime_wraps() {
+        for version in [1, 5, 7] {
+            for uptime in [1_000_000, 200] {
+                let mut seen = 0;
+                let mut decoder = Decoder::new(Limits::default());
+                let end = decoder.decode(&datagram(version, 1, uptime, 0), Time::from_secs(1), &mut |told| {
+                    let Told::Flow(flow) = told else { return };
+                    seen += 1;
+                    assert_eq!((flow.src, flow.dst), (Ip::v4([10, 0, 0, 1]), Ip::v4([10, 0, 0, 2])));
+                    assert_eq!((flow.next_hop, flow.if_in, flow.if_out), (Ip::v4([10, 0, 0, 254]), 3, 4));
+                    assert_eq!((flow.src_port, flow.dst_port, flow.protocol), (1000, 53, 17));
+                    assert_eq!((flow.packets, flow.octets), ([7, 0], [700, 0]));
+                    assert_eq!((flow.tos[0], flow.tcp_flags[0]), (0xb8, 0x10));
+                    let exported = Time::from_micros(u64::from(SECS) * 1_000_000 + 500_000);
+                    assert_eq!(flow.exported, exported);
+                    assert_eq!(flow.first, Some(exported - Duration::from_millis(300)), "version {version}");
+                    assert_eq!(flow.last, Some(exported - Duration::from_millis(100)));
+                    let (asn, mask) = if version == 1 { ([0, 0], [0, 0]) } else { ([65_001, 65_002], [24, 8]) };
+                    assert_eq!((flow.asn, flow.mask), (asn, mask));
+                    let (sampling, engine) = if version == 5 { (100, 0x0102) } else { (0, 0) };
+                    assert_eq!((flow.sampling, flow.domain), (sampling, engine));
+                });
+                assert!(end.is_ok() && seen == 1, "version {version}");
+            }
+        }
+    }
+
+    #[test]
+    fn records_have_the_octets_that_the_version_gives_them() {
+        for (protocol, fields) in
+            [(Protocol::NetFlow1, FIELDS_1), (Protocol::NetFlow5, FIELDS_5), (Protocol::NetFlow7, FIELDS_7)]
+        {
+            assert_eq!(fields.iter().map(|field| usize::from(field.length)).sum::<usize>(), sizes(protocol).1);
+        }
+    }
+
+    #[test]
+    fn a_count_beyond_the_datagram_refuses_it_and_octets_behind_it_do_not() {
+        for version in [1, 5, 7] {
+            let mut decoder = Decoder::new(Limits::default());
+            let whole = datagram(version, 30, 5000, 0);
+            assert_eq!(flows(&mut decoder, &whole).map(|flows| flows.len()), Ok(30));
+            assert_eq!(flows(&mut decoder, &whole[..whole.len() - 1]), Err(Refusal::Count));
+            assert_eq!(flows(&mut decoder, &whole[..15]), Err(Refusal::Header));
+            let longer = [whole.as_slice(), &[0; 5]].concat();
+            assert_eq!(flows(&mut decoder, &longer).map(|flows| flows.len()), Ok(30));
+            assert_eq!(decoder.counters().refused(Refusal::Length), 1);
+            assert_eq!(flows(&mut decoder, &datagram(version, 0, 5000, 0)), Ok(vec![]));
+        }
+    }
+
+    #[test]
+    fn gaps_are_counted_in_flows_for_each_engine() {
+        let mut decoder = Decoder::new(Limits::default());
+        for (version, sequence) in [(5, 0), (5, 10), (7, 500), (5, 25), (7, 510), (1, 0)] {
+            flows(&mut decoder, &datagram(version, 10, 5000, sequence)).unwrap();
+        }
+        let lost: Vec<_> =
+            decoder.streams().map(|stream| (stream.protocol, stream.domain, stream.sequence.lost)).collect();
+        assert_eq!(lost, [(Protocol::NetFlow5, 0x0102, 5), (Protocol::NetFlow7, 0, 0)]);
+    }
+
+    #[test]
+    fn engines_are_bounded_and_the_one_unused_for_longest_goes() {
+        let mut decoder = Decoder::new(Limits { domains: 2, ..Limits::default() });
+        for engine in [1u8, 2, 3] {
+            let mut datagram = datagram(5, 1, 5000, 0);
+            datagram[21] = engine;
+            _ = decoder.decode(&datagram, Time::from_secs(u64::from(engine)), &mut |_| {});
+        }
+        assert_eq!(decoder.streams().map(|stream| stream.domain & 0xff).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn nothing_panics_on_changed_datagrams() {
+        let framed = |version| {
+            let datagram = datagram(version, 2, 5000, 0);
+            [&(datagram.len() as u16).to_be_bytes(), datagram.as_slice()].concat()
+        };
+        let seeds = [framed(1), framed(5), framed(7)];
+        mutate::each(&seeds.each_ref().map(|seed| seed.as_slice()), 3000, fuzz_exports);
+    }
+}

@@ -17,6 +17,9 @@ use crate::wire::{LinkType, Tunnels};
 use super::element::{CERT, ElementId, NTOP, REVERSE};
 use super::template::{Field, VARIABLE};
 
+/// A flow this much later than its export is believed: export times have whole seconds, and some exporters are careless.
+const AHEAD_MILLIS: i64 = 60_000;
+
 /// What a step does with its field. The order means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -584,23 +587,32 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Milliseconds since the exporter started as a moment. They wrap after 49.7 days; the turn nearest to the export time is meant.
+/// Milliseconds since the exporter started as a moment. They wrap after 49.7 days; the turn nearest to the export time is meant. `None`
+/// where that is after the export: some exporters count the flow's milliseconds from another moment than the header's.
 fn since_boot(millis: u32, boot: Option<Time>, context: &Context) -> Option<Time> {
-    if let Some(uptime) = context.uptime {
-        let before = i64::from(uptime.wrapping_sub(millis).cast_signed());
-        return Some(context.exported.shifted(-before * 1000));
-    }
-    let up = context.exported.since(boot?).as_millis() as u32;
+    let up = match context.uptime {
+        Some(uptime) => uptime,
+        None => context.exported.since(boot?).as_millis() as u32,
+    };
     let before = i64::from(up.wrapping_sub(millis).cast_signed());
-    // `up` lost its microseconds; the boot time has the truth.
-    let exported = boot? + Duration::from_millis(context.exported.since(boot?).as_millis() as u64);
-    Some(exported.shifted(-before * 1000))
+    if before < -AHEAD_MILLIS {
+        return None;
+    }
+    // The export time to a millisecond since the start, where that is how the uptime was found.
+    let at = match (context.uptime, boot) {
+        (None, Some(boot)) => boot + Duration::from_millis(context.exported.since(boot).as_millis() as u64),
+        _ => context.exported,
+    };
+    Some(at.shifted(-before * 1000))
 }
 
-/// One packet in how many, by the elements of RFC 5477 that were given; `None` where they say nothing.
+/// One packet in how many, by the elements of RFC 5477 that were given; `None` where they say nothing. Population and size go first:
+/// Cisco gives an interval beside them that is 1, or the rate. An interval without a space, which says nothing by the RFC, is
+/// the rate.
 pub fn rate(interval: u32, space: u32, size: u32, population: u32) -> Option<u32> {
     let one_in = |of: u32, taken: u32| of.checked_div(taken).filter(|rate| *rate > 0);
-    one_in(interval.saturating_add(space), interval).or_else(|| one_in(population, size))
+    let taken = if space > 0 { interval } else { interval.min(1) };
+    one_in(population, size).or_else(|| one_in(interval.saturating_add(space), taken))
 }
 
 /// A count of units of so many microseconds since 1970; 0 is no moment.

@@ -172,6 +172,9 @@ fn moments_are_those_of_the_exporters_clock_in_every_form() {
     // IPFIX without a start: the length is true.
     let heard = hear(&mut decoder(), &ipfix(0, &[set(2, &template), set(256, &data)]), 1);
     assert_eq!((heard.flows[0].first, heard.flows[0].last), (at(-272_000), at(0)));
+    // NetFlow v9 whose flows count from another start than its header.
+    let heard = hear(&mut decoder(), &v9(0, 0xffff_0000 - 100_000, &[set(0, &template), set(256, &data)]), 1);
+    assert_eq!((heard.flows[0].first, heard.flows[0].last), (at(-272_000), at(0)));
     // With the start in options data.
     let options = words(&[400, 2, 1, 149, 4, 160, 8]);
     let boot = (u64::from(EXPORTED) * 1000 - 0x100).to_be_bytes();
@@ -219,6 +222,30 @@ fn sampling_is_that_of_the_record_or_of_options_data() {
     let data = [&[10, 0, 0, 1, 0, 5], &[10, 0, 0, 1, 0, 6]].map(|record: &[u8; 6]| record.to_vec()).concat();
     let heard = hear(&mut decoder, &ipfix(2, &[set(2, &template), set(256, &data)]), 1);
     assert_eq!(heard.flows.iter().map(|flow| flow.sampling).collect::<Vec<_>>(), [64, 500]);
+}
+
+#[test]
+fn the_elements_of_rfc_5477_give_one_rate_in_whichever_way_vendors_fill_them() {
+    let cases = [
+        // interval, space, size, population
+        ((1, 999, 0, 0), Some(1000)),
+        ((2, 98, 0, 0), Some(50)),
+        ((0, 0, 2, 1000), Some(500)),
+        ((1, 0, 1, 256), Some(256)),
+        ((256, 0, 1, 256), Some(256)),
+        ((100, 0, 0, 0), Some(100)),
+        ((0, 7, 0, 0), None),
+        ((0, 0, 5, 0), None),
+        ((0, 0, 9, 3), None),
+        ((u32::MAX, u32::MAX, 0, 0), Some(1)),
+    ];
+    for ((interval, space, size, population), expected) in cases {
+        assert_eq!(
+            super::program::rate(interval, space, size, population),
+            expected,
+            "{interval} {space} {size} {population}"
+        );
+    }
 }
 
 #[test]

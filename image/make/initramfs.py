@@ -48,7 +48,7 @@ class Files:
             names.append(name)
         self.text("lib/modules.load", "\n".join(names))
 
-    def packed(self, epoch):
+    def packed(self, epoch, level=19):
         """The archive, packed with zstd."""
         archive = bytearray()
 
@@ -67,4 +67,4 @@ class Files:
         for number, path in enumerate(sorted(self._entries), 1):
             entry(number, path, *self._entries[path])
         entry(0, "TRAILER!!!", 0, b"", (0, 0))
-        return subprocess.run(["zstd", "-19", "-T1", "-q", "-c"], input=archive, stdout=subprocess.PIPE, check=True).stdout
+        return subprocess.run(["zstd", f"-{level}", "-T1", "-q", "-c"], input=archive, stdout=subprocess.PIPE, check=True).stdout

@@ -71,18 +71,33 @@ pub struct Keeper {
     catching_up: Rc<Cell<bool>>,
     /// A window could not be stored: until the next start nothing after it may be called counted.
     lost_window: Rc<Cell<bool>>,
+    /// When the clockwork last turned, and since when the history is being made durable, as time since boot.
+    turned: Rc<Cell<Duration>>,
+    syncing: Rc<Cell<Option<Duration>>>,
 }
 
 impl Keeper {
     /// Keeps what this world gathers.
     pub fn new(world: Rc<World>, offload: Rc<Offload>) -> Self {
-        Self { world, offload, catching_up: Rc::default(), lost_window: Rc::default() }
+        let turned = Rc::new(Cell::new(time::uptime()));
+        Self { world, offload, catching_up: Rc::default(), lost_window: Rc::default(), turned, syncing: Rc::default() }
+    }
+
+    /// When the clockwork last turned, as time since boot: a second ago, where all is well.
+    pub fn turned(&self) -> Duration {
+        self.turned.get()
+    }
+
+    /// Since when the history is being made durable, if it is.
+    pub fn syncing(&self) -> Option<Duration> {
+        self.syncing.get()
     }
 
     /// Does what is due, for ever: sessions that end, hours that are sealed, rollups that close.
     pub async fn clockwork(self) {
         loop {
             clock::watch(&self.world);
+            self.turned.set(time::uptime());
             let now = time::now();
             self.world.meter.borrow_mut().tick(now);
             self.world.intake.borrow_mut().tick(now);
@@ -99,7 +114,9 @@ impl Keeper {
         loop {
             let job = self.world.store.borrow_mut().take_sync(time::now());
             if let Some(job) = job {
+                self.syncing.set(Some(time::uptime()));
                 let result = self.offloaded(move || job.run()).await.unwrap_or_else(SyncResult::unknown);
+                self.syncing.set(None);
                 if let Some(error) = result.error() {
                     log::error!("store: what was written could not be made durable: {error}");
                 }

@@ -8,6 +8,7 @@ mod geo;
 mod intake;
 mod keep;
 mod live;
+mod pulse;
 mod read;
 mod replay;
 mod run;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use crate::cli::send::CallFailure;
 use crate::cli::{self, Command};
 use crate::console;
+use crate::system;
 
 /// How the program ended; converted to the process's exit code in one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,9 @@ impl From<Exit> for ExitCode {
 /// Runs weir with these arguments (the first is the program's name).
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> Exit {
+    if system::is_ours() {
+        system::main();
+    }
     match cli::parse(arguments) {
         Ok(Command::Read(read)) => read::main(&read),
         Ok(Command::Run(run)) => run::main(&run),

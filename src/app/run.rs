@@ -12,6 +12,7 @@ use super::clock::Watching;
 use super::export::Sending;
 use super::keep::Keeper;
 use super::live::Live;
+use super::pulse::Pulse;
 use super::stored::{self, Captures};
 use super::{Exit, capture, chain, clock, collect, complain, export, geo, replay, say, setting};
 use crate::api::capture::Capture;
@@ -22,7 +23,7 @@ use crate::base::disk::Disk;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
 use crate::cli;
-use crate::config::{Book, Loaded};
+use crate::config::{Book, Given, Loaded, Origin};
 use crate::dialect::Router;
 use crate::enrich::Enricher;
 use crate::flow::{Intake, IntakeConfig, Meter, MeterConfig};
@@ -35,6 +36,7 @@ use crate::io::{logger, net};
 use crate::objects::Objects;
 use crate::rollup::Rollups;
 use crate::store::Store;
+use crate::system::{mdns, state};
 
 /// The local socket's name in the data folder.
 pub const SOCKET: &str = "weir.sock";
@@ -61,7 +63,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
     }
     let (disk, _lock) = setting::open_data(&options.data)?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
-    let (book, loaded) = setting::open_book(&disk, &options.data, given(options), time::now())?;
+    let (book, loaded) = setting::open_book(&disk, &options.data, given(options)?, time::now())?;
     logger::start(setting::level(&loaded.config));
 
     let executor = Rc::new(LocalExecutor::new());
@@ -93,18 +95,38 @@ fn start(options: &cli::Run) -> Result<(), String> {
     executor.spawn(keeper.clone().sync_store()).detach();
     executor.spawn(keeper.clone().sync_rollups()).detach();
     let sending = Sending::start(&executor, &world, changes.export);
+    let is_image = state::read().is_some();
+    let mut captures = None;
     match &options.replay {
         Some(file) => {
             world.capture.borrow_mut().replay = Some(file.display().to_string());
             executor.spawn(replay::run(Rc::clone(&world), file.clone())).detach();
         }
-        None => executor.spawn(capture::run(Rc::clone(&world), Rc::downgrade(&executor), changes.capture)).detach(),
+        None => {
+            let task = executor.spawn(capture::run(Rc::clone(&world), Rc::downgrade(&executor), changes.capture));
+            // Elsewhere it may lack the right to capture, and serves all the same.
+            if is_image { captures = Some(task) } else { task.detach() }
+        }
     }
 
     // Let capture say what it cannot do before the user is told where to go. Not until nothing is left to do: a replay that is
     // behind, and rollups that catch up with the history, always have more.
     (0..FIRST_TURNS).take_while(|_| executor.try_tick()).for_each(drop);
-    say(&greeting(options, &world, &tls, code.as_ref()));
+    if is_image {
+        world.add_report("MACHINE", || state::read().unwrap_or_default());
+        executor.spawn(mdns::respond(own_name(&world))).detach();
+    } else {
+        say(&greeting(options, &world, &tls, code.as_ref()));
+    }
+    let pulse = Pulse {
+        world: Rc::clone(&world),
+        keeper: keeper.clone(),
+        socket,
+        tls: Rc::clone(&tls),
+        code,
+        capture: captures,
+    };
+    executor.spawn(pulse.tell()).detach();
     let ours = Running { executor: &executor, offload: &offload, world: &world, disk: &disk, tls: &tls };
     smol::block_on(executor.run(until_stopped(signals, ours)));
     log::info!("stopping: flushing what is in memory");
@@ -113,22 +135,35 @@ fn start(options: &cli::Run) -> Result<(), String> {
     Ok(())
 }
 
-/// What the command line says, by leaf of the config tree.
-fn given(options: &cli::Run) -> Vec<(&'static str, Value)> {
-    let mut given = Vec::new();
+/// What an image answers for in its network: its name, as the config says now.
+fn own_name(world: &Rc<World>) -> impl Fn() -> Option<mdns::Own> + use<> {
+    let world = Rc::downgrade(world);
+    move || {
+        let world = world.upgrade()?;
+        let config = &world.config.borrow().config;
+        let port = config.http.listen.first().map(SocketAddr::port).filter(|_| config.network.mdns)?;
+        let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
+        Some(mdns::Own { name, addresses: tls::own_addresses(), port })
+    }
+}
+
+/// What the command line and the image say, by leaf of the config tree.
+fn given(options: &cli::Run) -> Result<Vec<Given>, String> {
+    let mut given = options.defaults.as_deref().map_or(Ok(Vec::new()), setting::image_defaults)?;
+    let mut say = |path, value| given.push((Origin::CommandLine, path, value));
     if let Some(board) = &options.board {
-        given.push(("board", json!(board)));
+        say("board", json!(board));
     }
     if let Some(level) = &options.log {
-        given.push(("log.level", json!(level)));
+        say("log.level", json!(level));
     }
     if !options.listen.is_empty() {
-        given.push(("http.listen", options.listen.iter().map(SocketAddr::to_string).collect()));
+        say("http.listen", options.listen.iter().map(SocketAddr::to_string).collect());
     }
     if !options.interfaces.is_empty() {
-        given.push(("capture.interfaces", json!(options.interfaces)));
+        say("capture.interfaces", json!(options.interfaces));
     }
-    given
+    Ok(given)
 }
 
 /// Opens what is kept and puts the world together.

@@ -4,12 +4,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::auth;
 use crate::base::Time;
 use crate::base::disk::Disk;
-use crate::config::{self, Book, Config, ConfigError, Loaded, OpenError, Origin, versions};
+use crate::config::{self, Book, Config, ConfigError, Content, Given, Loaded, OpenError, Origin, versions};
 use crate::export::{self, Exporter};
 use crate::filter::Filter;
 use crate::flow::{IntakeConfig, MeterConfig};
@@ -45,24 +43,26 @@ pub fn open_data(folder: &Path) -> Result<(OsDisk, Lock), String> {
 }
 
 /// The config file of the data folder under what the command line says.
-pub fn load_config(disk: &dyn Disk, folder: &Path, given: &[(&str, Value)]) -> Result<Loaded, String> {
+pub fn load_config(disk: &dyn Disk, folder: &Path, given: &[Given]) -> Result<Loaded, String> {
     let path = folder.join(versions::FILE);
     let file = versions::read(disk).map_err(|e| format!("{}: {e}", path.display()))?;
     config::load(file.as_deref(), given).map_err(|error| faults_told(&path, &error))
 }
 
 /// The same to work with it: where the file is broken, the last good version of it.
-pub fn open_book(
-    disk: &Arc<dyn Disk>,
-    folder: &Path,
-    given: Vec<(&'static str, Value)>,
-    now: Time,
-) -> Result<(Book, Loaded), String> {
+pub fn open_book(disk: &Arc<dyn Disk>, folder: &Path, given: Vec<Given>, now: Time) -> Result<(Book, Loaded), String> {
     let path = folder.join(versions::FILE);
     Book::open(Arc::clone(disk), given, now).map_err(|error| match error {
         OpenError::Config(error) => faults_told(&path, &error),
         OpenError::File(error) => format!("{}: {error}", path.display()),
     })
+}
+
+/// What the image's maker says, out of a file like a config file.
+pub fn image_defaults(file: &Path) -> Result<Vec<Given>, String> {
+    let bytes = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    let content = Content::parse(&bytes).map_err(|error| faults_told(file, &error))?;
+    Ok(content.values().map(|(path, value)| (Origin::Image, path, value.clone())).collect())
 }
 
 /// Everything that is wrong, a line each, in the words of who wrote it.
@@ -71,7 +71,7 @@ fn faults_told(path: &Path, error: &ConfigError) -> String {
         Origin::File => format!("{}: {fault}", path.display()),
         Origin::CommandLine => format!("{}: {}", option_of(&fault.path), fault.problem),
         // The profiles themselves are part of the program: what is wrong is the name.
-        Origin::Board | Origin::Default => fault.problem.to_string(),
+        Origin::Image | Origin::Board | Origin::Default => fault.problem.to_string(),
     };
     error.faults.iter().map(told).collect::<Vec<_>>().join("\n")
 }

@@ -323,6 +323,12 @@ impl Auth {
         self.is_set_up
     }
 
+    /// Whether nobody has set the administrator's password yet: the one-time code is good for that.
+    #[must_use]
+    pub const fn waits_for_setup(&self) -> bool {
+        self.gate.is_open()
+    }
+
     /// Whether `from` may set the administrator's password: root and our own uid always, others with the code while there is
     /// no administrator. Also checks the password's form.
     ///

@@ -52,6 +52,8 @@ pub struct Run {
     pub interfaces: Vec<String>,
     /// Board profile, in place of `board`.
     pub board: Option<String>,
+    /// A file like the config file whose values hold where that one names none.
+    pub defaults: Option<PathBuf>,
     /// Log level, in place of `log.level`.
     pub log: Option<String>,
     /// A capture file to feed in a loop, shifted to now, in place of an interface.
@@ -166,6 +168,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
             listen: many(m, "listen"),
             interfaces: many(m, "interface"),
             board: one(m, "board"),
+            defaults: one(m, "defaults"),
             log: one(m, "log"),
             replay: one(m, "replay"),
         })),
@@ -215,6 +218,11 @@ fn program() -> Clap {
                 option("board", "NAME")
                     .value_parser(PossibleValuesParser::new(BOARDS.iter().map(|(name, _)| *name)))
                     .help("Board profile that sets the capacities [config: board, else base]"),
+            )
+            .arg(
+                option("defaults", "FILE")
+                    .value_parser(value_parser!(PathBuf))
+                    .help("A file like config.json whose values hold where that one has none"),
             )
             .arg(log.clone())
             .arg(option("replay", "FILE").value_parser(value_parser!(PathBuf)).conflicts_with("interface").help(

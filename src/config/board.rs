@@ -8,6 +8,9 @@ pub const DEFAULT: &str = "base";
 /// The profiles by name.
 pub const BOARDS: &[(&str, &str)] = &[
     (DEFAULT, include_str!("../../board/base/profile.json")),
+    ("x86-64", include_str!("../../board/x86-64/profile.json")),
+    ("vm-arm64", include_str!("../../board/vm-arm64/profile.json")),
+    ("rpi-arm64", include_str!("../../board/rpi-arm64/profile.json")),
     ("rpi-armv6", include_str!("../../board/rpi-armv6/profile.json")),
 ];
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::versions::{self, Change, FILE};
-use super::{Config, ConfigError, Content, Loaded, changed, resolve};
+use super::{Config, ConfigError, Content, Given, Loaded, changed, resolve};
 use crate::base::disk::{Disk, read_all, replace};
 use crate::base::{Connection, Time};
 
@@ -125,7 +125,7 @@ pub struct Occupied(pub String);
 #[derive(Debug)]
 pub struct Book {
     disk: Arc<dyn Disk>,
-    command_line: Vec<(&'static str, Value)>,
+    given: Vec<Given>,
     kept: Content,
     /// The newest version's number.
     newest: u64,
@@ -144,16 +144,12 @@ impl Book {
     ///
     /// # Errors
     /// [`OpenError`]
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        command_line: Vec<(&'static str, Value)>,
-        now: Time,
-    ) -> Result<(Self, Loaded), OpenError> {
+    pub fn open(disk: Arc<dyn Disk>, given: Vec<Given>, now: Time) -> Result<(Self, Loaded), OpenError> {
         let file = versions::read(&*disk).map_err(OpenError::File)?;
         let newest = versions::numbers(&*disk).map_err(OpenError::File)?.last().copied().unwrap_or(0);
         let mut book = Self {
             disk,
-            command_line,
+            given,
             kept: Content::default(),
             newest,
             trial: None,
@@ -251,7 +247,7 @@ impl Book {
     /// # Errors
     /// Every fault.
     pub fn resolve(&self, content: &Content) -> Result<Loaded, ConfigError> {
-        resolve(content, &self.command_line)
+        resolve(content, &self.given)
     }
 
     /// Takes a number for the next version and hands out the job that writes it and the file; [`Book::saved`] or

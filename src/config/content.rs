@@ -59,6 +59,11 @@ impl Content {
         Err(faults.into_iter().map(|(_, fault)| fault).collect())
     }
 
+    /// The values that are set, by path.
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.flat.iter().map(|(path, value)| (*path, value))
+    }
+
     /// The value of a leaf, where it is set.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&Value> {

@@ -1,10 +1,11 @@
 //! The leaves of the config tree, as data.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Config;
+use super::{Config, Method};
 use crate::filter;
 use crate::schema::{self, Default, Format, Schema};
 
@@ -80,6 +81,9 @@ const COLLECTOR: Schema = Schema::text(
 .typetext("PROTOCOL://ADDRESS:PORT");
 /// The leaf whose elements are checked beyond their schema.
 pub(super) const COLLECTORS: &str = "export.collectors";
+const ADDRESS: Schema = Schema::formatted(Format::Cidr, "Address and prefix length.");
+const GATEWAY: Schema = Schema::formatted(Format::Ip, "A router.");
+const SERVER: Schema = Schema::formatted(Format::DnsName, "A name or an IPv4 address.");
 const GIBI: i64 = 1 << 30;
 
 /// Every leaf.
@@ -538,6 +542,78 @@ pub static LEAVES: &[Leaf] = &[
         get: |c| json!(c.log.level),
     },
     Leaf {
+        path: "system.hostname",
+        schema: Schema::text(63, "The box's name on an image; by default weir- and the end of its hardware address.")
+            .default(Default::Text("")),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.system.hostname = text(v),
+        get: |c| json!(c.system.hostname),
+    },
+    Leaf {
+        path: "system.ntp",
+        schema: Schema::array(&SERVER, 4, "Time servers of an image, asked after those that DHCP names.")
+            .default(Default::List(&["pool.ntp.org"])),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.system.ntp = texts(v).collect(),
+        get: |c| json!(c.system.ntp),
+    },
+    Leaf {
+        path: "network.method",
+        schema: Schema::word(&["dhcp", "static"], "Where an image's IPv4 addresses come from.")
+            .default(Default::Text("dhcp")),
+        unit: "",
+        flags: &[Flag::Confirm],
+        set: |c, v| c.network.method = if v == "static" { Method::Static } else { Method::Dhcp },
+        get: |c| json!(if c.network.method == Method::Static { "static" } else { "dhcp" }),
+    },
+    Leaf {
+        path: "network.interface",
+        schema: Schema::text(15, "An image's management interface; by default the first that is connected.")
+            .default(Default::Text("")),
+        unit: "",
+        flags: &[Flag::Confirm],
+        set: |c, v| c.network.interface = text(v),
+        get: |c| json!(c.network.interface),
+    },
+    Leaf {
+        path: "network.vlan",
+        schema: Schema::integer(0, 4_094, "The VLAN that an image is managed on; 0 is none.")
+            .default(Default::Integer(0)),
+        unit: "",
+        flags: &[Flag::Confirm],
+        set: |c, v| c.network.vlan = u16::try_from(whole(v)).unwrap_or_default(),
+        get: |c| json!(c.network.vlan),
+    },
+    Leaf {
+        path: "network.addresses",
+        schema: Schema::array(&ADDRESS, 8, "Fixed addresses of an image: IPv4 where the method is static, and IPv6.")
+            .default(Default::List(&[])),
+        unit: "",
+        flags: &[Flag::Confirm],
+        set: |c, v| c.network.addresses = texts(v).filter_map(|text| address(&text)).collect(),
+        get: |c| c.network.addresses.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect(),
+    },
+    Leaf {
+        path: "network.gateways",
+        schema: Schema::array(&GATEWAY, 2, "Fixed ways to everywhere else, one of each family.")
+            .default(Default::List(&[])),
+        unit: "",
+        flags: &[Flag::Confirm],
+        set: |c, v| c.network.gateways = texts(v).filter_map(|text| text.parse().ok()).collect(),
+        get: |c| c.network.gateways.iter().map(ToString::to_string).collect(),
+    },
+    Leaf {
+        path: "network.mdns",
+        schema: Schema::boolean("Whether an image answers for its name, NAME.local, in its network.")
+            .default(Default::Boolean(true)),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.network.mdns = truth(v),
+        get: |c| json!(c.network.mdns),
+    },
+    Leaf {
         path: "userdata.maxsessionkeyage",
         schema: Schema::integer(60, 30 * 86_400, "How long a session key lives after its last use.")
             .default(Default::Integer(3_600)),
@@ -598,6 +674,11 @@ fn texts(value: &Value) -> impl Iterator<Item = String> {
 
 fn ports(value: &Value) -> Vec<u16> {
     value.as_array().into_iter().flatten().filter_map(|port| u16::try_from(port.as_u64()?).ok()).collect()
+}
+
+fn address(text: &str) -> Option<(IpAddr, u8)> {
+    let (ip, prefix) = text.split_once('/')?;
+    Some((ip.parse().ok()?, prefix.parse().ok()?))
 }
 
 fn truth(value: &Value) -> bool {

@@ -1,7 +1,7 @@
 //! Floor 5: the config tree.
 //!
 //! Every leaf has a type, bounds, a unit and a default, in [`leaves::LEAVES`]. A value comes from the first of: the command
-//! line, the file `config.json`, the board profile, the default. Loading reports every fault at once with its path and
+//! line, the file `config.json`, the image (its maker's defaults), the board profile, the default. Loading reports every fault at once with its path and
 //! names keys that it does not know. The file is plain JSON, replaced atomically, and its last 32 versions are kept
 //! ([`versions`]). [`Book`] leads a change from its proposal to its version, or back when nobody confirms it. Pure but for
 //! [`versions`] and [`Book`], which write through [`crate::base::disk::Disk`].
@@ -20,7 +20,7 @@ pub use content::{Content, fuzz_config, is_within, nest, unknown};
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,10 @@ pub struct Config {
     pub metrics: Metrics,
     /// The log.
     pub log: Log,
+    /// The machine, where weir is all that runs on it: an image.
+    pub system: System,
+    /// Its management network, on an image.
+    pub network: Network,
     /// Users and their keys; FlowTraq's stanza of that name.
     pub userdata: UserData,
     /// `alyvix`: calls without credentials.
@@ -221,6 +225,42 @@ pub struct Log {
     pub level: String,
 }
 
+/// `system`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct System {
+    /// The machine's name; where empty, it is made of the hardware address.
+    pub hostname: String,
+    /// Time servers after those that DHCP names.
+    pub ntp: Vec<String>,
+}
+
+/// `network`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Network {
+    /// Where the IPv4 addresses come from.
+    pub method: Method,
+    /// The management interface; where empty, the first that is connected.
+    pub interface: String,
+    /// The VLAN of it that management is on; 0 is none.
+    pub vlan: u16,
+    /// Addresses and prefix lengths.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Ways to everywhere else, one of each family.
+    pub gateways: Vec<IpAddr>,
+    /// Whether the name is answered for in the local network.
+    pub mdns: bool,
+}
+
+/// `network.method`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// A DHCP server.
+    #[default]
+    Dhcp,
+    /// The config.
+    Static,
+}
+
 /// Calls in Alyvix's words that bring no credentials.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Alyvix {
@@ -246,6 +286,8 @@ pub enum Origin {
     Default,
     /// The board profile.
     Board,
+    /// The image's maker.
+    Image,
     /// The config file.
     File,
     /// The command line.
@@ -259,6 +301,7 @@ impl Origin {
         match self {
             Self::Default => "default",
             Self::Board => "board",
+            Self::Image => "image",
             Self::File => "file",
             Self::CommandLine => "command line",
         }
@@ -293,17 +336,19 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Loads the tree from the file's text (`None` where there is no file) and from what the command line said: pairs of a
-/// leaf's path and its value.
+/// A leaf's path and value that come from elsewhere than the file.
+pub type Given = (Origin, &'static str, Value);
+
+/// Loads the tree from the file's text (`None` where there is no file) and from what the command line and the image say.
 ///
 /// # Errors
 /// Every fault of every source.
-pub fn load(file: Option<&[u8]>, command_line: &[(&str, Value)]) -> Result<Loaded, ConfigError> {
+pub fn load(file: Option<&[u8]>, given: &[Given]) -> Result<Loaded, ConfigError> {
     match file.map_or(Ok(Content::default()), Content::parse) {
-        Ok(content) => resolve(&content, command_line),
+        Ok(content) => resolve(&content, given),
         Err(mut faults) => {
             // What the command line has wrong is told along.
-            let others = resolve(&Content::default(), command_line).err().map(|error| error.faults);
+            let others = resolve(&Content::default(), given).err().map(|error| error.faults);
             let mut all = others.unwrap_or_default();
             all.append(&mut faults.faults);
             Err(ConfigError { faults: all })
@@ -311,17 +356,21 @@ pub fn load(file: Option<&[u8]>, command_line: &[(&str, Value)]) -> Result<Loade
     }
 }
 
-/// The tree that a file's content makes, under what the command line said.
+/// The tree that a file's content makes, under what the command line says and over what the image says.
 ///
 /// # Errors
-/// Every fault of what the command line said, and of the whole.
-pub fn resolve(content: &Content, command_line: &[(&str, Value)]) -> Result<Loaded, ConfigError> {
+/// Every fault of what is given, and of the whole.
+pub fn resolve(content: &Content, given: &[Given]) -> Result<Loaded, ConfigError> {
     let mut faults = Vec::new();
-    let mut flat = Flat::new();
-    for (path, value) in command_line {
-        check(path, value, Origin::CommandLine, &mut flat, &mut faults);
-    }
-    let mut layers: Vec<(Origin, Flat)> = vec![(Origin::CommandLine, flat), (Origin::File, content.flat().clone())];
+    let mut layer = |wanted| {
+        let mut flat = Flat::new();
+        for (origin, path, value) in given.iter().filter(|(origin, ..)| *origin == wanted) {
+            check(path, value, *origin, &mut flat, &mut faults);
+        }
+        (wanted, flat)
+    };
+    let (command_line, image) = (layer(Origin::CommandLine), layer(Origin::Image));
+    let mut layers: Vec<(Origin, Flat)> = vec![command_line, (Origin::File, content.flat().clone()), image];
 
     let board = layers.iter().find_map(|(_, flat)| flat.get("board")).and_then(Value::as_str).unwrap_or(board::DEFAULT);
     match board::settings(board) {

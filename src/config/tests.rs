@@ -2,8 +2,12 @@ use serde_json::json;
 
 use super::*;
 
-fn lines(file: &str, command_line: &[(&str, Value)]) -> Vec<String> {
-    let error = load(Some(file.as_bytes()), command_line).unwrap_err();
+fn said(command_line: &[(&'static str, Value)]) -> Vec<Given> {
+    command_line.iter().map(|(path, value)| (Origin::CommandLine, *path, value.clone())).collect()
+}
+
+fn lines(file: &str, command_line: &[(&'static str, Value)]) -> Vec<String> {
+    let error = load(Some(file.as_bytes()), &said(command_line)).unwrap_err();
     error.to_string().lines().map(str::to_owned).collect()
 }
 
@@ -21,12 +25,16 @@ fn without_a_file_the_defaults_and_the_base_board_hold() {
 #[test]
 fn command_line_goes_before_file_before_board_before_default() {
     let file = json!({ "board": "rpi-armv6", "log": { "level": "debug" }, "flow": { "sessions": 2048 } }).to_string();
-    let Loaded { config, origins } = load(Some(file.as_bytes()), &[("log.level", json!("warn"))]).unwrap();
+    let Loaded { config, origins } = load(Some(file.as_bytes()), &said(&[("log.level", json!("warn"))])).unwrap();
     assert_eq!((config.log.level.as_str(), origins["log.level"]), ("warn", Origin::CommandLine));
     assert_eq!((config.flow.sessions, origins["flow.sessions"]), (2_048, Origin::File));
     assert_eq!((config.flow.fragments, origins["flow.fragments"]), (512, Origin::Board));
-    let other = load(Some(file.as_bytes()), &[("board", json!("base"))]).unwrap();
+    let other = load(Some(file.as_bytes()), &said(&[("board", json!("base"))])).unwrap();
     assert_eq!(other.config.flow.fragments, 1_024, "the command line chooses the board too");
+    let image = [(Origin::Image, "flow.hosts", json!(64)), (Origin::Image, "flow.sessions", json!(4_096))];
+    let Loaded { config, origins } = load(Some(file.as_bytes()), &image).unwrap();
+    assert_eq!((config.flow.hosts, origins["flow.hosts"]), (64, Origin::Image), "the image goes before the board");
+    assert_eq!(config.flow.sessions, 2_048, "and the file before the image");
 }
 
 #[test]
@@ -72,14 +80,14 @@ fn what_only_makes_no_sense_together_is_a_fault() {
 fn an_unknown_board_names_those_there_are() {
     assert_eq!(
         lines("{}", &[("board", json!("toaster"))]),
-        ["config (board): board: there is no board 'toaster'; there are: base, rpi-armv6"]
+        ["config (board): board: there is no board 'toaster'; there are: base, x86-64, vm-arm64, rpi-arm64, rpi-armv6"]
     );
 }
 
 #[test]
 fn every_board_loads_and_every_leaf_reads_back_what_was_set() {
     for (board, _) in board::BOARDS {
-        let Loaded { config, .. } = load(None, &[("board", json!(board))]).unwrap();
+        let Loaded { config, .. } = load(None, &said(&[("board", json!(board))])).unwrap();
         for leaf in LEAVES {
             let value = (leaf.get)(&config);
             assert_eq!(verify(&leaf.schema, &value), [], "{board} {}", leaf.path);

@@ -50,6 +50,7 @@ const DELETE_LINK: u16 = 17;
 const DONE: u16 = 3;
 const ERROR: u16 = 2;
 const REQUEST_ALL: u16 = 0x301;
+const ATTRIBUTE_ADDRESS: u16 = 1;
 const ATTRIBUTE_NAME: u16 = 3;
 const ATTRIBUTE_MTU: u16 = 4;
 const ATTRIBUTE_LOWER: u16 = 5;
@@ -73,6 +74,8 @@ pub struct Interface {
     pub link: Option<u32>,
     /// Largest packet in octets.
     pub mtu: u32,
+    /// Its hardware address, where that is as long as Ethernet's.
+    pub mac: Option<[u8; 6]>,
     /// Switched on, and connected.
     pub up: bool,
     /// Whether every packet on it is both sent and received here.
@@ -271,6 +274,7 @@ fn interface(mut body: Cursor<'_>) -> Result<Interface, Truncated> {
     let (mut lower, mut master) = (None, None);
     while let Ok((kind, mut value)) = attribute(&mut body) {
         match kind {
+            ATTRIBUTE_ADDRESS => interface.mac = value.rest().try_into().ok(),
             ATTRIBUTE_NAME => interface.name = text(value),
             ATTRIBUTE_MTU => interface.mtu = u32::from_ne_bytes(value.array()?),
             ATTRIBUTE_LOWER => lower = Some(u32::from_ne_bytes(value.array()?)),

@@ -1,12 +1,16 @@
 //! Log records to standard error, one line each: time in UTC, level, target, message.
 
 use std::io::Write;
+use std::sync::OnceLock;
 
 use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::base::time;
 
 struct Logger;
+
+/// Who else is told.
+static ALSO: OnceLock<fn(&str)> = OnceLock::new();
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -21,8 +25,12 @@ impl Log for Logger {
         }
         let target = record.target().strip_prefix("weir::").unwrap_or(record.target());
         let message = Printable(record.args().to_string());
+        let line = format!("{} {:<5} {target}: {message}", time::now(), record.level());
+        if let Some(also) = ALSO.get() {
+            also(&line);
+        }
         // Nobody is left to tell where standard error is closed.
-        let _ = writeln!(std::io::stderr().lock(), "{} {:<5} {target}: {message}", time::now(), record.level());
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
     }
 
     fn flush(&self) {}
@@ -45,6 +53,11 @@ pub fn start(level: LevelFilter) {
     // An error only says that logging was started before.
     let _ = log::set_logger(&Logger);
     log::set_max_level(level);
+}
+
+/// Tells each line to somebody else too, from now on; once.
+pub fn also(listener: fn(&str)) {
+    let _ = ALSO.set(listener);
 }
 
 #[cfg(test)]

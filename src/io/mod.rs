@@ -1,8 +1,8 @@
 //! Floor 1: the operating system. Everything that asks the kernel for something is here.
 //!
 //! Contract: `io` knows bytes, times and handles, not what they mean; it sees nothing but [`crate::base`]. It is used
-//! by `app`, `main` and `cli` alone; floors 2 to 7 that need files get them through [`crate::base::disk`]. `unsafe` is
-//! in `packet_ring` only, but for one call in `heap`.
+//! by `app`, `main`, `cli` and `system` alone; floors 2 to 7 that need files get them through [`crate::base::disk`]. `unsafe` is
+//! in `packet_ring` and `kernel` only, but for one call in `heap`.
 
 pub mod boot;
 pub mod capture_file;
@@ -11,6 +11,8 @@ pub mod disk;
 pub mod heap;
 pub mod host;
 pub mod interfaces;
+pub mod kernel;
+pub mod links;
 pub mod logger;
 pub mod net;
 pub mod offload;

@@ -67,6 +67,24 @@ pub fn answers(payload: &[u8], tcp: bool) -> impl Iterator<Item = Answer> {
     })
 }
 
+/// The message that asks a resolver for the IPv4 addresses of a name, with this number; `None` for what is no name.
+#[must_use]
+pub fn question(number: u16, name: &str) -> Option<Vec<u8>> {
+    const RECURSION: u16 = 0x0100;
+    let name = HostName::new(name.as_bytes())?;
+    let mut message = Vec::new();
+    for field in [number, RECURSION, 1, 0, 0, 0] {
+        message.extend(field.to_be_bytes());
+    }
+    for label in name.as_str().split('.') {
+        message.push(u8::try_from(label.len()).ok().filter(|length| (1..64).contains(length))?);
+        message.extend(label.as_bytes());
+    }
+    message.push(0);
+    message.extend([A.to_be_bytes(), INTERNET.to_be_bytes()].concat());
+    Some(message)
+}
+
 /// One response, being read.
 struct Message<'a> {
     bytes: &'a [u8],

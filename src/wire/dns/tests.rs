@@ -208,3 +208,13 @@ fn mutated_messages_keep_the_promises() {
     tcp.extend(chain());
     mutate::each(&[&chain(), &tcp], 3_000, fuzz_dns);
 }
+
+#[test]
+fn a_question_asks_for_a_name_s_addresses() {
+    let asked = question(0x1234, "Weir.example").unwrap();
+    assert_eq!(asked, b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x04weir\x07example\0\0\x01\0\x01");
+    let long = "a".repeat(64);
+    for bad in ["", "a..b", "a b", long.as_str()] {
+        assert_eq!(question(1, bad), None, "{bad}");
+    }
+}

@@ -30,6 +30,12 @@ const TARGETS: &[(&str, Target)] = &[
     ("update_bundle", weir::update::bundle::fuzz_bundle),
     ("x509", weir::wire::x509::fuzz_x509),
     ("sflow", weir::wire::sflow::fuzz_sflow),
+    ("dhcp", weir::system::dhcp::fuzz_dhcp),
+    ("sntp", weir::system::sntp::fuzz_sntp),
+    ("mdns", weir::system::mdns::fuzz_mdns),
+    ("partition", weir::system::partition::fuzz_partition),
+    ("notify", weir::system::notify::fuzz_notify),
+    ("door", weir::system::door::fuzz_door),
     ("rollup", weir::rollup::summary::fuzz_summary),
 ];
 

@@ -1,0 +1,84 @@
+//! How the machine does, written down for the service, which shows it in `info`.
+
+use std::fs;
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::data::Data;
+
+/// Where it is written down.
+pub const FILE: &str = "/run/weir/system.json";
+
+/// How the machine does.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Version of the image.
+    pub version: String,
+    /// The data partition.
+    pub data: Data,
+    /// The machine's name.
+    pub name: String,
+    /// The management interface and its IPv4 addresses.
+    pub interface: Option<String>,
+    /// Addresses that this process gave it.
+    pub addresses: Vec<IpAddr>,
+    /// Where the time comes from.
+    pub clock: Option<String>,
+    /// After how many seconds of silence the watchdog restarts the machine.
+    pub watchdog: Option<u64>,
+    /// How many times the service ended.
+    pub restarts: u64,
+    /// The service's last panic.
+    pub last_panic: Option<String>,
+    /// What the kernel said before the last restart that nobody asked for.
+    pub last_words: Option<String>,
+    /// What the service tells for the banner: fingerprint, set-up code.
+    pub service: Value,
+}
+
+impl State {
+    /// At the start.
+    #[must_use]
+    pub fn new(version: &str, data: Data, last_words: Option<String>) -> Self {
+        Self { version: version.to_owned(), data, last_words, ..Self::default() }
+    }
+
+    /// What troubles the machine, a sentence each.
+    #[must_use]
+    pub fn trouble(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        if let Some(why) = &self.data.trouble {
+            all.push(format!("Data is in memory and will be gone at the next restart: {why}"));
+        }
+        if self.watchdog.is_none() {
+            all.push("There is no watchdog: a box that hangs stays so".to_owned());
+        }
+        if let Some(words) = &self.last_words {
+            all.push(format!("The kernel died before this start: {}", words.lines().next().unwrap_or_default()));
+        }
+        all
+    }
+
+    /// Writes it down; the service reads it whole or as it was.
+    pub fn write(&self) {
+        let text = json!({
+            "VERSION": self.version, "NAME": self.name, "DATA": self.data.device.as_deref().unwrap_or("memory"),
+            "INTERFACE": self.interface, "CLOCK": self.clock, "WATCHDOG SECONDS": self.watchdog,
+            "SERVICE RESTARTS": self.restarts, "LAST PANIC": self.last_panic, "LAST WORDS OF THE KERNEL": self.last_words,
+            "TROUBLE": self.trouble(),
+        });
+        let beside = format!("{FILE}.new");
+        let written = fs::write(&beside, text.to_string()).and_then(|()| fs::rename(&beside, FILE));
+        if let Err(error) = written {
+            log::error!("system: {FILE}: {error}");
+        }
+    }
+}
+
+/// What is written down, for the service; nothing where this is no image.
+#[must_use]
+pub fn read() -> Option<Value> {
+    let text = fs::read_to_string(FILE).ok()?;
+    serde_json::from_str(&text).ok()
+}

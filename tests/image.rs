@@ -1,0 +1,218 @@
+//! A whole machine that boots the image of x86-64: firmware, boot loader, kernel, weir as the only program. Emulated by QEMU, so
+//! what is shown is what a machine does; how fast it does it is not.
+//!
+//! Every wait is for a line on the serial console or an answer over HTTPS, with a limit ([`PATIENCE`]).
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops where its world is not as it should be; what it saw is worth reading"
+)]
+
+mod common;
+#[path = "image/machine.rs"]
+mod machine;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{PASSWORD, have, skip};
+use machine::{Machine, Setup};
+
+/// The longest that anything may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The program, the kernel and the initramfs of it are made once for all tests of this file.
+struct Image {
+    disk: PathBuf,
+    kernel: PathBuf,
+    initramfs: PathBuf,
+}
+
+/// What is missing here to make an image and boot it.
+fn missing() -> Option<&'static str> {
+    let tools = ["qemu-system-x86_64", "mcopy", "zstd", "depmod", "mkfs.vfat", "sfdisk", "mke2fs", "python3", "curl"];
+    if let Some(tool) = tools.into_iter().find(|tool| !have(&format!("{tool} || ls /sbin/{tool} /usr/sbin/{tool}"))) {
+        return Some(tool);
+    }
+    if !cfg!(target_arch = "x86_64") {
+        return Some("a processor of x86-64 to build for");
+    }
+    (!Path::new(machine::FIRMWARE).exists()).then_some("ovmf")
+}
+
+/// The image, built with a static program: WEIR_STATIC names one, or cross/build left one, else cargo makes it.
+fn image() -> Option<Image> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let out = top.join("target/test-image");
+    let program = match std::env::var_os("WEIR_STATIC") {
+        Some(program) => PathBuf::from(program),
+        None if top.join("target/cross/x86_64/weir").exists() => top.join("target/cross/x86_64/weir"),
+        None => {
+            let target = "x86_64-unknown-linux-gnu";
+            let built = Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--profile", "fast", "--bin", "weir", "--target", target])
+                .arg("--target-dir")
+                .arg(top.join("target/static"))
+                .env("RUSTFLAGS", "-C target-feature=+crt-static")
+                .current_dir(top)
+                .status()
+                .unwrap();
+            assert!(built.success(), "no static program");
+            let stripped = top.join("target/static/weir");
+            let program = top.join("target/static").join(target).join("fast/weir");
+            common::must("strip", &["-o", stripped.to_str().unwrap(), program.to_str().unwrap()]);
+            stripped
+        }
+    };
+    let built = Command::new(top.join("image/build"))
+        .args(["x86-64", "--parts", "--append", "sysrq_always_enabled no_timer_check"])
+        .arg("--program")
+        .arg(program)
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    if !built.status.success() {
+        let said = String::from_utf8_lossy(&built.stderr).into_owned();
+        // Without a mirror there is no kernel.
+        assert!(said.contains("no package lists") || said.contains("no Debian mirror"), "{said}");
+        skip("image", &format!("Debian's parts cannot be fetched: {said}"));
+        return None;
+    }
+    Some(Image { disk: out.join("disk"), kernel: out.join("kernel"), initramfs: out.join("initramfs") })
+}
+
+/// What the API answers to this call, as the administrator where `signed`.
+fn get(port: u16, path: &str, signed: bool) -> Option<serde_json::Value> {
+    let mut curl = Command::new("curl");
+    curl.args(["-sk", "--max-time", "20"]);
+    if signed {
+        curl.args(["-u", &format!("admin:{PASSWORD}")]);
+    }
+    let output = curl.arg(format!("https://127.0.0.1:{port}{path}")).output().unwrap();
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+/// Asks until the answer is as it should be.
+fn eventually(what: &str, mut ask: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !ask() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+/// `info`'s section that tells of everything.
+fn basic(port: u16) -> serde_json::Value {
+    get(port, "/api2/json/info", true).map(|told| told["data"]["basicinfo"].clone()).unwrap_or_default()
+}
+
+fn set_up(port: u16, code: &str) {
+    let body = serde_json::json!({ "code": code, "password": PASSWORD }).to_string();
+    let url = format!("https://127.0.0.1:{port}/api2/json/setup");
+    let output = Command::new("curl")
+        .args(["-sk", "--max-time", "30", "-H", "Content-Type: application/json", "-d", &body, &url])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(get(port, "/api2/json/info", true).is_some(), "the password holds: {said}");
+}
+
+/// One after another, because building and two emulated machines at once would be slower than that.
+#[test]
+fn an_image_boots_serves_keeps_and_recovers() {
+    if let Some(what) = missing() {
+        return skip("image", &format!("{what} is missing"));
+    }
+    let Some(image) = image() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    a_card_boots_and_keeps_what_it_is_told(&image, scratch.path());
+    without_a_disk_it_serves_from_memory_and_says_so(&image, scratch.path());
+    a_broken_or_full_partition_does_not_stop_it(&image, scratch.path());
+}
+
+/// Power on to HTTPS by way of the firmware, the partition grown; set-up; capture; a killed service; a restart.
+fn a_card_boots_and_keeps_what_it_is_told(image: &Image, scratch: &Path) {
+    let disk = scratch.join("card");
+    std::fs::copy(&image.disk, &disk).unwrap();
+    // The card is longer than the image.
+    std::fs::OpenOptions::new().write(true).open(&disk).unwrap().set_len(512 << 20).unwrap();
+    let started = Instant::now();
+    let mut machine = Machine::boot(scratch, &Setup { disk: Some(&disk), firmware: true, ..Setup::default() });
+    machine.expect("data: grown to ", PATIENCE);
+    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
+    machine.expect("10.0.2.15/24 by DHCP", PATIENCE);
+    let port = machine.port;
+    eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
+    println!("power on to HTTPS: {:.1} s", started.elapsed().as_secs_f64());
+    set_up(port, &code);
+
+    let told = basic(port);
+    let machine_says = &told["MACHINE"];
+    assert_eq!(machine_says["DATA"], "/dev/vda2", "{told}");
+    assert!(machine_says["NAME"].as_str().unwrap().starts_with("weir-"), "{told}");
+    assert_eq!(machine_says["WATCHDOG SECONDS"], 30, "{told}");
+    assert_eq!(machine_says["TROUBLE"], serde_json::json!([]), "{told}");
+    println!("memory in use: {} MiB of the machine's", (told["MEMORY BYTES"].as_u64().unwrap_or(0) >> 20));
+
+    // What comes to the machine is captured: these very calls.
+    let port_text = "filter=SRVPORT%3D%3D443";
+    eventually("capture sees what is sent to it", || {
+        get(port, &format!("/api2/json/flows/sessions?{port_text}"), true)
+            .is_some_and(|told| told["data"].as_array().is_some_and(|rows| !rows.is_empty()))
+    });
+
+    // SysRq-I kills everything but the first process.
+    machine.sysrq('i');
+    machine.expect("the service ended by SIGKILL", PATIENCE);
+    machine.expect("the service is ready", PATIENCE);
+    eventually("it serves again", || basic(port)["MACHINE"]["SERVICE RESTARTS"] == 1);
+
+    machine.press(&["ctrl", "alt", "delete"]);
+    machine.expect("system: restart", PATIENCE);
+    machine.expect("is PID 1", PATIENCE);
+    machine.expect("the service is ready", PATIENCE);
+    eventually("the password is kept", || get(port, "/api2/json/info", true).is_some());
+    eventually("and the sessions from before", || {
+        get(port, &format!("/api2/json/flows/sessions?{port_text}"), true)
+            .is_some_and(|told| told["data"].as_array().is_some_and(|rows| rows.len() > 1))
+    });
+    assert!(!machine.said("data: grown"), "it is grown once");
+}
+
+fn without_a_disk_it_serves_from_memory_and_says_so(image: &Image, scratch: &Path) {
+    let direct = Some((&*image.kernel, &*image.initramfs));
+    let mut machine = Machine::boot(scratch, &Setup { direct, ..Setup::default() });
+    machine.expect("NOTHING WILL BE KEPT", PATIENCE);
+    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
+    let port = machine.port;
+    eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
+    set_up(port, &code);
+    let told = get(port, "/api2/json/status", true).unwrap();
+    assert_eq!(told["data"]["healthy"], false, "{told}");
+    assert!(told.to_string().contains("Data is in memory"), "{told}");
+}
+
+fn a_broken_or_full_partition_does_not_stop_it(image: &Image, scratch: &Path) {
+    let direct = Some((&*image.kernel, &*image.initramfs));
+    let disk = scratch.join("broken");
+    std::fs::copy(&image.disk, &disk).unwrap();
+    machine::scribble(&disk, 65 << 20, 1 << 20);
+    let mut machine = Machine::boot(scratch, &Setup { disk: Some(&disk), direct, ..Setup::default() });
+    machine.expect("no file system that can be used", PATIENCE);
+    machine.expect("NOTHING WILL BE KEPT", PATIENCE);
+    let port = machine.port;
+    eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
+    drop(machine);
+
+    let disk = scratch.join("full");
+    std::fs::copy(&image.disk, &disk).unwrap();
+    machine::fill(&disk, 65 << 20, scratch);
+    let mut machine = Machine::boot(scratch, &Setup { disk: Some(&disk), direct, ..Setup::default() });
+    machine.expect("the service is ready", PATIENCE);
+    let port = machine.port;
+    eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
+}

@@ -1,0 +1,160 @@
+//! An emulated machine: its serial console, its keyboard, its network. Dropping it pulls the plug.
+
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::common::{free_port, must};
+
+pub const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/// What the machine is made of.
+#[derive(Default)]
+pub struct Setup<'a> {
+    pub disk: Option<&'a Path>,
+    /// Boots as a machine does, from its disk.
+    pub firmware: bool,
+    /// Boots this kernel and initramfs at once.
+    pub direct: Option<(&'a Path, &'a Path)>,
+}
+
+pub struct Machine {
+    qemu: Child,
+    console: Receiver<String>,
+    said: Vec<String>,
+    orders: PathBuf,
+    /// Where this machine's port 443 is on the loopback.
+    pub port: u16,
+}
+
+impl Machine {
+    pub fn boot(scratch: &Path, setup: &Setup<'_>) -> Self {
+        let port = free_port();
+        let orders = scratch.join("orders");
+        std::fs::remove_file(&orders).ok();
+        let mut qemu = Command::new("qemu-system-x86_64");
+        // Never the host's own virtualisation: whether that works where it is there, nobody knows.
+        qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-M", "q35", "-m", "256", "-nodefaults"])
+            .args([
+                "-display",
+                "none",
+                "-chardev",
+                "stdio,id=serial",
+                "-serial",
+                "chardev:serial",
+                "-device",
+                "i6300esb",
+            ])
+            .args(["-qmp", &format!("unix:{},server=on,wait=off", orders.display())])
+            .args(["-netdev", &format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:443")])
+            .args(["-device", "virtio-net-pci,netdev=net,romfile="]);
+        if let Some(disk) = setup.disk {
+            let disk = format!("if=none,id=disk,format=raw,file={}", disk.display());
+            qemu.args(["-drive", &disk, "-device", "virtio-blk-pci,drive=disk,bootindex=0"]);
+        }
+        if setup.firmware {
+            let variables = scratch.join("variables");
+            std::fs::copy(VARIABLES, &variables).unwrap();
+            let flash = |file: &Path, only| format!("if=pflash,format=raw,{only}file={}", file.display());
+            qemu.args(["-drive", &flash(Path::new(FIRMWARE), "readonly=on,"), "-drive", &flash(&variables, "")]);
+        }
+        if let Some((kernel, initramfs)) = setup.direct {
+            qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
+            qemu.args(["-append", "console=ttyS0,115200 quiet panic=5 oops=panic sysrq_always_enabled no_timer_check"]);
+        }
+        let mut qemu = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(qemu.stdout.take().unwrap());
+        let (tell, console) = channel();
+        std::thread::Builder::new()
+            .spawn(move || {
+                for line in output.split(b'\n').map_while(Result::ok) {
+                    if tell.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
+                        break;
+                    }
+                }
+            })
+            .unwrap();
+        Self { qemu, console, said: Vec::new(), orders, port }
+    }
+
+    /// Reads on to a line with these words, and gives what stands behind them.
+    pub fn expect(&mut self, words: &str, patience: Duration) -> String {
+        let until = Instant::now() + patience;
+        while let Ok(line) = self.console.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            let found = line.split_once(words).map(|(_, rest)| rest.to_owned());
+            self.said.push(line);
+            if let Some(rest) = found {
+                return rest;
+            }
+        }
+        let from = self.said.len().saturating_sub(60);
+        panic!("'{words}' does not come:\n{}", self.said[from..].join("\n"));
+    }
+
+    /// Whether it said so since it was last asked; what was said is forgotten then.
+    pub fn said(&mut self, words: &str) -> bool {
+        self.said.extend(self.console.try_iter());
+        let last = self.said.iter().rposition(|line| line.contains("is PID 1")).unwrap_or(0);
+        self.said[last..].iter().any(|line| line.contains(words))
+    }
+
+    /// The kernel's own commands, behind a break on the serial line.
+    pub fn sysrq(&mut self, command: char) {
+        self.order(&format!(r#"{{"execute":"send-key","arguments":{{"keys":[{{"type":"qcode","data":"alt"}},{{"type":"qcode","data":"sysrq"}},{{"type":"qcode","data":"{command}"}}]}}}}"#));
+    }
+
+    /// Presses keys together.
+    pub fn press(&mut self, keys: &[&str]) {
+        let keys: Vec<_> = keys.iter().map(|key| format!(r#"{{"type":"qcode","data":"{key}"}}"#)).collect();
+        self.order(&format!(r#"{{"execute":"send-key","arguments":{{"keys":[{}]}}}}"#, keys.join(",")));
+    }
+
+    fn order(&mut self, order: &str) {
+        let stream = UnixStream::connect(&self.orders).unwrap();
+        let mut answers = BufReader::new(stream.try_clone().unwrap()).lines();
+        let mut stream = &stream;
+        answers.next().unwrap().unwrap();
+        for order in [r#"{"execute":"qmp_capabilities"}"#, order] {
+            writeln!(stream, "{order}").unwrap();
+            let answer = answers.next().unwrap().unwrap();
+            assert!(answer.contains("return"), "{order}: {answer}");
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+/// Overwrites a piece of a disk with what is no file system.
+pub fn scribble(disk: &Path, at: u64, length: usize) {
+    let mut file = std::fs::OpenOptions::new().write(true).open(disk).unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(&vec![0xa5; length]).unwrap();
+}
+
+/// Fills the file system of a disk's last partition, which begins there and ends a MiB before the disk does.
+pub fn fill(disk: &Path, at: u64, scratch: &Path) {
+    let part = scratch.join("part");
+    let mut file = std::fs::File::open(disk).unwrap();
+    let length = file.metadata().unwrap().len() - at - (1 << 20);
+    file.seek(SeekFrom::Start(at)).unwrap();
+    std::io::copy(&mut file.take(length), &mut std::fs::File::create(&part).unwrap()).unwrap();
+    let filler = scratch.join("filler");
+    // Of 16 MiB some are the journal's and tables'; the rest is as good as full.
+    std::fs::write(&filler, vec![0xa5; 10 << 20]).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let write =
+        format!("PATH={path}:/sbin:/usr/sbin debugfs -w -R 'write {} filler' {}", filler.display(), part.display());
+    must("sh", &["-c", &write]);
+    let mut target = std::fs::OpenOptions::new().write(true).open(disk).unwrap();
+    target.seek(SeekFrom::Start(at)).unwrap();
+    std::io::copy(&mut std::fs::File::open(&part).unwrap(), &mut target).unwrap();
+}

@@ -57,10 +57,10 @@ fn status(call: &Call) -> Outcome {
     let mut trouble = trouble(world);
     if !call.is_restricted() {
         trouble.extend(super::export::trouble(world));
-    }
-    for (_, report) in world.reports() {
-        let told = report["TROUBLE"].as_array().into_iter().flatten();
-        trouble.extend(told.filter_map(|text| text.as_str().map(str::to_owned)));
+        for (_, report) in world.reports() {
+            let told = report["TROUBLE"].as_array().into_iter().flatten();
+            trouble.extend(told.filter_map(|text| text.as_str().map(str::to_owned)));
+        }
     }
     Outcome::Done(json!({
         "release": env!("CARGO_PKG_VERSION"), "product": "weir", "started": world.started.to_string(),

@@ -143,7 +143,8 @@ fn own_name(world: &Rc<World>) -> impl Fn() -> Option<mdns::Own> + use<> {
         let config = &world.config.borrow().config;
         let port = config.http.listen.first().map(SocketAddr::port).filter(|_| config.network.mdns)?;
         let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
-        Some(mdns::Own { name, addresses: tls::own_addresses(), port })
+        let addresses = tls::own_addresses().into_iter().filter(|address| !address.is_loopback()).collect();
+        Some(mdns::Own { name, addresses, port })
     }
 }
 

@@ -224,7 +224,7 @@ fn grow_file_system(device: &Path) -> io::Result<Option<u64>> {
         return Ok(None);
     }
     kernel::resize_ext4(&File::open(DATA)?, room)?;
-    Ok(Some(room * block >> 12))
+    Ok(Some((room * block) >> 12))
 }
 
 /// Bytes of a block and how many blocks there are, out of an ext4 superblock.

@@ -155,6 +155,7 @@ pub fn main() -> ! {
 
 /// Everything, until the machine is to stop.
 async fn work(executor: &Rc<LocalExecutor<'static>>, system: &Rc<System>) -> Order {
+    let watchdog = supervise::watchdog(system);
     executor.spawn(screen::show()).detach();
     executor.spawn(network::run(Rc::clone(system))).detach();
     executor.spawn(clock::keep(Rc::clone(system))).detach();
@@ -165,7 +166,7 @@ async fn work(executor: &Rc<LocalExecutor<'static>>, system: &Rc<System>) -> Ord
             Timer::after(Duration::from_secs(3)).await;
         })
         .await;
-    supervise::run(Rc::clone(system), !has_word(RECOVERY)).await
+    supervise::run(Rc::clone(system), watchdog, !has_word(RECOVERY)).await
 }
 
 impl System {

@@ -1,5 +1,6 @@
 //! Keeps the service running and feeds the watchdog; decides nothing itself ([`super::health`]).
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
 use std::os::unix::net::UnixDatagram;
@@ -44,12 +45,9 @@ struct Supervisor {
 }
 
 /// Keeps the service running until the machine is to stop; says how. Where `wanted` is not set there is no service.
-pub async fn run(system: Rc<System>, wanted: bool) -> Order {
-    let watchdog = watchdog();
-    system.state.borrow_mut().watchdog = watchdog.as_ref().map(|(_, timeout)| timeout.as_secs());
+pub async fn run(system: Rc<System>, watchdog: Option<File>, wanted: bool) -> Order {
     system.state.borrow().write();
     let socket = listen().inspect_err(|error| log::error!("supervise: {error}")).ok();
-    let watchdog = watchdog.map(|(file, _)| file);
     let mut supervisor = Supervisor { system, health: Health::new(now()), child: None, watchdog, socket };
     if !wanted {
         log::warn!("supervise: no service, as the kernel's command line says");
@@ -193,9 +191,9 @@ pub fn banner(system: &System) -> String {
     let told = |name: &str| state.service[name].as_str().map(str::to_owned);
     let mut text = format!("\n  weir {}   {}\n", state.version, state.name);
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12} {value}\n"));
-    for address in
-        state.addresses.iter().chain(&crate::io::tls::own_addresses()).collect::<std::collections::BTreeSet<_>>()
-    {
+    let own = crate::io::tls::own_addresses();
+    let all: BTreeSet<_> = state.addresses.iter().chain(&own).filter(|address| !address.is_loopback()).collect();
+    for address in all {
         let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
         line("open", &format!("https://{host}/"));
     }
@@ -211,8 +209,8 @@ pub fn banner(system: &System) -> String {
     text
 }
 
-/// Opens the watchdog: from now on silence restarts the machine. Says after how long.
-fn watchdog() -> Option<(File, Duration)> {
+/// Opens the watchdog: from now on silence restarts the machine.
+pub fn watchdog(system: &System) -> Option<File> {
     let file = match OpenOptions::new().write(true).open(WATCHDOG) {
         Ok(file) => file,
         Err(error) => {
@@ -225,12 +223,14 @@ fn watchdog() -> Option<(File, Duration)> {
     match set {
         Ok(timeout) => {
             log::info!("supervise: the watchdog waits for {} s", timeout.as_secs());
-            Some((file, timeout))
+            system.state.borrow_mut().watchdog = Some(timeout.as_secs());
+            Some(file)
         }
         Err(error) => {
             // Its own time may be long or short; it is fed often enough for most.
             log::warn!("supervise: the watchdog keeps its own time: {error}");
-            Some((file, Duration::ZERO))
+            system.state.borrow_mut().watchdog = Some(0);
+            Some(file)
         }
     }
 }

@@ -16,9 +16,9 @@ use nix::libc;
 
 // linux/watchdog.h: _IOWR('W', 6, int), _IOW('f', 16, __u64) of fs/ext4/ext4.h, _IO(0x12, 105) of linux/blkpg.h. The two
 // directions' bits are where they are on x86 and ARM.
-const SET_TIMEOUT: u32 = 0xc004_5706;
-const RESIZE_FS: u32 = 0x4008_6610;
-const BLKPG: u32 = 0x1269;
+const SET_TIMEOUT: libc::c_ulong = 0xc004_5706;
+const RESIZE_FS: libc::c_ulong = 0x4008_6610;
+const BLKPG: libc::c_ulong = 0x1269;
 const BLKPG_RESIZE_PARTITION: c_int = 3;
 
 /// `struct blkpg_partition` of linux/blkpg.h.

@@ -237,9 +237,14 @@ fn ext4_size(superblock: &[u8]) -> Option<(u64, u64)> {
     (magic && shift <= 6).then(|| (1_024 << shift, u64::from(high) << 32 | u64::from(low)))
 }
 
+/// The kernel's numbers are as wide as the machine's words.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
+}
+
 /// How many bytes fit below [`DATA`].
 pub fn room() -> u64 {
-    nix::sys::statvfs::statvfs(DATA).map_or(0, |seen| u64::from(seen.blocks()) * u64::from(seen.fragment_size()))
+    nix::sys::statvfs::statvfs(DATA).map_or(0, |seen| wide(seen.blocks()) * wide(seen.fragment_size()))
 }
 
 #[cfg(test)]

@@ -255,7 +255,7 @@ fn shown(world: &World, ip: Ip) -> Option<Value> {
     put("datagrams", json!(counted.datagrams));
     put("octets", json!(counted.octets));
     put("flows", json!(counted.flows));
-    put("troubles", heard.map_or_else(|| json!({}), |exporter| exporter.troubles().collect::<Map<_, _>>().into()));
+    put("troubles", heard.map_or_else(|| json!({}), |exporter| json!(exporter.troubles().collect::<BTreeMap<_, _>>())));
     put("interfaces", interfaces.collect());
     Some(Value::Object(out))
 }

@@ -2,6 +2,8 @@
 //!
 //! Everything that is bounded tells how full it is and what it gave up, everything that loses something tells how much.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::World;
@@ -203,7 +205,7 @@ fn exporters(world: &World) -> Value {
             "DATAGRAMS": exporter.counters.datagrams,
             "BYTES": exporter.counters.octets,
             "FLOWS": exporter.counters.flows,
-            "TROUBLES": exporter.troubles().collect::<Map<_, _>>(),
+            "TROUBLES": exporter.troubles().collect::<BTreeMap<_, _>>(),
         })
     });
     json!({

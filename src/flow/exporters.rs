@@ -29,8 +29,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
-
 pub use decoding::{Decoding, Lost};
 pub use settings::{ExporterSettings, IGNORED, InterfaceSettings};
 
@@ -163,6 +161,14 @@ impl Skew {
     }
 }
 
+/// What was counted of connections that ended.
+#[derive(Debug, Default)]
+struct Past {
+    lost: Lost,
+    /// By reason; there are a few dozen.
+    troubles: BTreeMap<String, u64>,
+}
+
 /// One exporter.
 #[derive(Debug)]
 pub struct Exporter {
@@ -181,6 +187,8 @@ pub struct Exporter {
     /// What is said of it from outside.
     pub admission: Admission,
     decoding: Decoding,
+    /// Of connections that ended.
+    past: Past,
     /// How many interfaces are learned.
     most_interfaces: usize,
     skew: Skew,
@@ -199,6 +207,7 @@ impl Exporter {
             interfaces: BTreeMap::new(),
             admission,
             decoding: Decoding::default(),
+            past: Past::default(),
             most_interfaces: MOST_INTERFACES,
             skew: Skew { begun: now, ..Skew::default() },
             turn: (0, 0),
@@ -212,17 +221,21 @@ impl Exporter {
     }
 
     /// What was lost, left out or not understood of what it sent, by reason, of what occurred.
-    pub fn troubles(&self) -> impl Iterator<Item = (String, Value)> {
+    pub fn troubles(&self) -> impl Iterator<Item = (String, u64)> {
         let ExporterCounters { unknown, over_share, ignored, old, .. } = self.counters;
         let ours = [("unknown", unknown), ("over_share", over_share), ("ring_ignored", ignored), ("too_old", old)];
-        let ours = ours.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n.into()));
-        ours.chain(self.decoding.troubles())
+        let ours = ours.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n));
+        let mut all: BTreeMap<String, u64> = ours.chain(self.decoding.troubles()).collect();
+        for (name, n) in &self.past.troubles {
+            *all.entry(name.clone()).or_default() += n;
+        }
+        all.into_iter()
     }
 
     /// What was lost on the way here, by its own numbers.
     #[must_use]
     pub fn lost(&self) -> Lost {
-        self.decoding.lost()
+        self.decoding.lost() + self.past.lost
     }
 
     fn interface(&mut self, index: u32) -> Option<&mut Interface> {
@@ -443,6 +456,21 @@ impl Exporters {
         exporter.most_interfaces = (known + MOST_IN_ALL.saturating_sub(self.interfaces)).min(MOST_INTERFACES);
         exporter.decode(now, from, &self.limits, connection, message, sink);
         self.interfaces += exporter.interfaces.len() - known;
+    }
+
+    /// A connection ended: what was counted of it stays counted.
+    pub fn connection_ended(&mut self, from: Ip, connection: &Decoding) {
+        let Some(exporter) = self.by_address.get_mut(&from) else { return };
+        exporter.past.lost = exporter.past.lost + connection.lost();
+        for (name, n) in connection.troubles() {
+            *exporter.past.troubles.entry(name).or_default() += n;
+        }
+    }
+
+    /// What was lost on the way, of all that are known.
+    #[must_use]
+    pub fn lost(&self) -> Lost {
+        self.by_address.values().fold(Lost::default(), |all, exporter| all + exporter.lost())
     }
 
     /// Counts somebody who is not to export to us.

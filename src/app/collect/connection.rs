@@ -137,15 +137,25 @@ async fn session(seat: &Seat, stream: Async<TcpStream>, tls: Option<Rc<Tls>>) ->
 }
 
 /// Takes messages until the exporter ends the connection.
-async fn messages(seat: &Seat, mut stream: impl AsyncRead + Unpin) -> io::Result<()> {
-    let (world, from) = (&seat.world, seat.from.into());
+async fn messages(seat: &Seat, stream: impl AsyncRead + Unpin) -> io::Result<()> {
     let mut decoding = Decoding::of_stream();
+    let ended = take_messages(seat, stream, &mut decoding).await;
+    seat.world.exporters.borrow_mut().connection_ended(seat.from.into(), &decoding);
+    ended
+}
+
+async fn take_messages(seat: &Seat, mut stream: impl AsyncRead + Unpin, decoding: &mut Decoding) -> io::Result<()> {
+    let (world, from) = (&seat.world, seat.from.into());
     let mut message = vec![0; HEADER];
     let mut taken = 0;
     loop {
         message.resize(HEADER, 0);
         // The end is no error where no message has begun.
-        let first = timed(IDLE_TIME, stream.read(&mut message)).await?;
+        let first = match timed(IDLE_TIME, stream.read(&mut message)).await {
+            // Over TLS, without a word of farewell.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            read => read?,
+        };
         if first == 0 {
             return Ok(());
         }
@@ -162,7 +172,7 @@ async fn messages(seat: &Seat, mut stream: impl AsyncRead + Unpin) -> io::Result
         };
         timed(MESSAGE_TIME, whole).await?;
         let now = time::now();
-        take(world, now, from, Some(&mut decoding), &message);
+        take(world, now, from, Some(decoding), &message);
         keep::records(world, now);
         taken += 1;
         if taken % MESSAGES == 0 {

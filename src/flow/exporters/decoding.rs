@@ -1,7 +1,5 @@
 //! The decoder of one sender: all datagrams of an address, or all messages of a connection. It is made when it is needed.
 
-use serde_json::Value;
-
 use crate::base::Time;
 use crate::wire::exported::{Protocol, Told};
 use crate::wire::exporter::{Decoder, Limits, Refusal, protocol};
@@ -20,6 +18,13 @@ pub struct Lost {
     pub units: u64,
     /// Gaps in the numbers.
     pub gaps: u64,
+}
+
+impl std::ops::Add for Lost {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { units: self.units + other.units, gaps: self.gaps + other.gaps }
+    }
 }
 
 impl Decoding {
@@ -53,7 +58,7 @@ impl Decoding {
     }
 
     /// What was not understood, by reason, of what occurred; what waits for its template or was let go, and what was lost.
-    pub(super) fn troubles(&self) -> impl Iterator<Item = (String, Value)> {
+    pub(super) fn troubles(&self) -> impl Iterator<Item = (String, u64)> {
         let Lost { units, gaps } = self.lost();
         let understood = self.decoder.iter().flat_map(|decoder| {
             let reasons = Refusal::ALL.iter().map(|reason| (reason.name(), decoder.counters().refused(*reason)));
@@ -61,6 +66,6 @@ impl Decoding {
             reasons.chain([("template_missing_waiting", waiting as u64), ("template_missing_let_go", let_go)])
         });
         let all = understood.chain([("lost", units), ("gaps", gaps)]).filter(|(_, n)| *n > 0);
-        all.map(|(name, n)| (name.to_owned(), n.into()))
+        all.map(|(name, n)| (name.to_owned(), n))
     }
 }

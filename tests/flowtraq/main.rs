@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its world is not as it should be")]
 
+mod partitions;
 mod world;
 
 use base64::Engine;

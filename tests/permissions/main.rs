@@ -9,6 +9,7 @@ mod boxes;
 mod common;
 mod dialects;
 mod ended;
+mod exporters;
 mod filters;
 mod https;
 mod oauth;

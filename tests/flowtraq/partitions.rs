@@ -1,0 +1,150 @@
+//! `partitions`: exporters and their interfaces, as the guide shows them.
+
+use serde_json::{Value, json};
+use tiny_http::Method;
+use weir::dialect::Peer;
+
+use super::world::{Box_, Got, at};
+
+const V3: &str = "/flowtraq/api/v3/partitions";
+
+/// A NetFlow v5 datagram with one flow: 10 packets, 5,000 octets, in at interface 63 and out at 64.
+fn datagram() -> Vec<u8> {
+    let seconds = u32::try_from(at(0).secs()).unwrap().to_be_bytes();
+    let mut out = vec![0, 5, 0, 1, 0, 0, 0x27, 0x10];
+    out.extend(seconds);
+    out.extend([0; 12]);
+    out.extend([192, 0, 2, 1, 198, 51, 100, 1, 0, 0, 0, 0, 0, 63, 0, 64, 0, 0, 0, 10, 0, 0, 0x13, 0x88]);
+    out.extend([0, 0, 0, 0, 0, 0, 0x27, 0x10, 0xc3, 0x50, 0x01, 0xbb, 0, 0x1b, 6, 0]);
+    out.extend([0; 8]);
+    out
+}
+
+/// A box that 10.100.2.1 exported a flow to, and 127.0.0.1, which belongs to partition 7.
+fn exported() -> Box_ {
+    let made = Box_::with_sessions();
+    let partition = json!({ "name": "branch", "exporters": ["127.0.0.0/8"] });
+    assert_eq!(call(&made, Method::Put, "/api2/json/access/partitions/7", &partition).status, 200);
+    for from in ["10.100.2.1", "127.0.0.1"] {
+        let (world, mut flows) = (&made.world, 0);
+        let admit = |exporter| world.admit(exporter);
+        let mut sink = |flow: &weir::wire::exported::Flow<'_>, origin| {
+            flows += 1;
+            world.intake.borrow_mut().observe(at(0), flow, origin);
+        };
+        world.exporters.borrow_mut().receive(at(0), from.parse().unwrap(), &datagram(), &admit, &mut sink);
+        assert_eq!(flows, 1);
+    }
+    made
+}
+
+fn call(made: &Box_, method: Method, target: &str, body: &Value) -> Got {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    made.call(at(0), method, target, &[("Content-Type", "application/json")], body.as_bytes(), Peer::Local { uid: 0 })
+}
+
+fn read(made: &Box_, rest: &str) -> Value {
+    let got = made.get(&format!("{V3}{rest}"));
+    assert_eq!(got.status, 200, "{rest}: {}", got.body);
+    got.json()
+}
+
+#[test]
+fn exporters_and_interfaces_stand_by_partition_with_the_guides_keys_and_types() {
+    let made = exported();
+    let all = read(&made, "");
+    let expected = json!({
+        "clockSkewMs": "0", "bitRateOut": 0, "bitRateInLearned": true, "flowVersion": "NFv5", "bitRateIn": 666,
+        "bitRateOutLearned": true, "clockSkewCorrection": false, "friendlyName": "", "ring": 0,
+        "sampleRateLearned": true, "sampleRate": 0,
+    });
+    assert_eq!(all["partitions"]["cid0"]["exporters"]["exp10.100.2.1"]["iface63"], expected, "{all}");
+    let own = &all["partitions"]["cid7"]["exporters"]["exp127.0.0.1"];
+    assert_eq!(own.as_object().unwrap().keys().collect::<Vec<_>>(), ["iface0", "iface63", "iface64"]);
+    for (rest, name) in [
+        ("/cid7", "cid7"),
+        ("/CID7/exp127.0.0.1", "exp127.0.0.1"),
+        ("/cid7/exp127.0.0.1/iface63", "iface63"),
+        ("/cid7/exp127.0.0.1/iface63/bitRateIn", "bitRateIn"),
+    ] {
+        assert!(read(&made, rest).get(name).is_some(), "{rest}");
+    }
+    assert_eq!(read(&made, "/cid7/exp127.0.0.1/iface63/bitRateIn"), json!({ "bitRateIn": 666 }));
+    assert_eq!(read(&made, "/cid9"), json!({ "cid9": { "exporters": {} } }));
+}
+
+#[test]
+fn what_the_guide_lists_can_be_set_within_its_limits_and_learned_again() {
+    let made = exported();
+    let at_key = |rest: &str| format!("{V3}/cid0/exp10.100.2.1/{rest}");
+    let set = |rest: &str, value: Value| {
+        let key = rest.split('/').next_back().unwrap();
+        call(&made, Method::Put, &at_key(rest), &json!({ key: value })).status
+    };
+    for (rest, value, status) in [
+        ("iface63/friendlyName", json!("x".repeat(126)), 200),
+        ("iface63/friendlyName", json!("x".repeat(127)), 403),
+        ("iface63/bitRateIn", json!(0), 403),
+        ("iface63/bitRateIn", json!(25_253), 200),
+        ("iface63/bitRateOut", json!("19127"), 200),
+        ("iface63/bitRateOut", json!(-1), 403),
+        ("iface63/ring", json!(15), 200),
+        ("iface63/ring", json!(16), 403),
+        ("iface63/ring", json!(8), 200),
+        ("iface63/sampleRate", json!(10), 403),
+        ("iface63/clockSkewCorrection", json!(true), 403),
+        ("iface0/sampleRate", json!(0), 403),
+        ("iface0/sampleRate", json!(512), 200),
+        ("iface0/clockSkewCorrection", json!(true), 200),
+        ("iface63/flowVersion", json!("NFv9"), 403),
+        ("iface63/clockSkewMs", json!("1"), 403),
+    ] {
+        assert_eq!(set(rest, value.clone()), status, "{rest} {value}");
+    }
+    let shown = read(&made, "/cid0/exp10.100.2.1/iface63")["iface63"].clone();
+    let expected = json!({
+        "clockSkewMs": "0", "bitRateOut": 19_127, "bitRateInLearned": false, "flowVersion": "NFv5", "bitRateIn": 25_253,
+        "bitRateOutLearned": false, "clockSkewCorrection": true, "friendlyName": "x".repeat(126), "ring": 8,
+        "sampleRateLearned": false, "sampleRate": 512,
+    });
+    assert_eq!(shown, expected);
+    assert_eq!(call(&made, Method::Delete, &at_key("iface63/bitRateIn"), &Value::Null).status, 204);
+    assert_eq!(read(&made, "/cid0/exp10.100.2.1/iface63")["iface63"]["bitRateIn"], 666);
+    // A stanza: POST leaves what it does not name, PUT takes it back.
+    let got = call(&made, Method::Post, &at_key("iface63"), &json!({ "iface63": { "friendlyName": "WIFI 1" } }));
+    assert_eq!((got.status, &got.json()["iface63"]["ring"]), (200, &json!(8)), "{}", got.body);
+    let got = call(&made, Method::Put, &at_key("iface63"), &json!({ "iface63": { "friendlyName": "WIFI 1" } }));
+    assert_eq!((&got.json()["iface63"]["ring"], &got.json()["iface63"]["friendlyName"]), (&json!(0), &json!("WIFI 1")));
+    assert_eq!(call(&made, Method::Delete, &at_key("iface63"), &Value::Null).status, 204);
+    assert_eq!(read(&made, "/cid0/exp10.100.2.1/iface63")["iface63"]["friendlyName"], "");
+}
+
+#[test]
+fn what_is_not_there_is_404_and_what_makes_no_sense_403() {
+    let made = exported();
+    for rest in [
+        "/cid0/exp127.0.0.1",
+        "/cid7/exp10.100.2.1",
+        "/cid0/exp10.0.0.99",
+        "/cid0/exp10.100.2.1/iface9",
+        "/cid0/exp10.100.2.1/iface63/nothing",
+        "/cid0/10.100.2.1",
+        "/cidx",
+    ] {
+        assert_eq!(made.get(&format!("{V3}{rest}")).status, 404, "{rest}");
+    }
+    for (method, rest) in [(Method::Put, ""), (Method::Post, "/cid0"), (Method::Delete, "/cid0")] {
+        assert_eq!(call(&made, method, &format!("{V3}{rest}"), &json!({})).status, 403, "{rest}");
+    }
+}
+
+#[test]
+fn an_exporter_moves_to_another_partition_with_what_is_exported_from_then_on() {
+    let made = exported();
+    let partition = json!({ "exporters": ["127.0.0.0/8", "10.100.2.1/32"] });
+    assert_eq!(call(&made, Method::Put, "/api2/json/access/partitions/7", &partition).status, 200);
+    let both = read(&made, "/cid7")["cid7"]["exporters"].clone();
+    assert_eq!(both.as_object().unwrap().keys().collect::<Vec<_>>(), ["exp10.100.2.1", "exp127.0.0.1"]);
+    assert_eq!(call(&made, Method::Delete, &format!("{V3}/cid7/exp10.100.2.1"), &Value::Null).status, 204);
+    assert_eq!(made.get(&format!("{V3}/cid7/exp10.100.2.1")).status, 404, "until it sends again");
+}

@@ -143,8 +143,8 @@ fn a_card_boots_and_keeps_what_it_is_told(image: &Image, scratch: &Path) {
     let started = Instant::now();
     let mut machine = Machine::boot(scratch, &Setup { disk: Some(&disk), firmware: true, ..Setup::default() });
     machine.expect("data: grown to ", PATIENCE);
-    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
     machine.expect("10.0.2.15/24 by DHCP", PATIENCE);
+    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
     let port = machine.port;
     eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
     println!("power on to HTTPS: {:.1} s", started.elapsed().as_secs_f64());
@@ -156,7 +156,6 @@ fn a_card_boots_and_keeps_what_it_is_told(image: &Image, scratch: &Path) {
     assert!(machine_says["NAME"].as_str().unwrap().starts_with("weir-"), "{told}");
     assert_eq!(machine_says["WATCHDOG SECONDS"], 30, "{told}");
     assert_eq!(machine_says["TROUBLE"], serde_json::json!([]), "{told}");
-    println!("memory in use: {} MiB of the machine's", (told["MEMORY BYTES"].as_u64().unwrap_or(0) >> 20));
 
     // What comes to the machine is captured: these very calls.
     let port_text = "filter=SRVPORT%3D%3D443";

@@ -21,6 +21,7 @@ use crate::base::time;
 use crate::config::{Config, leaves, nest};
 use crate::io::tls::Tls;
 use crate::system::notify::{Message, Notifier};
+use crate::system::state;
 
 /// How often.
 const BEAT: Duration = Duration::from_secs(3);
@@ -53,6 +54,8 @@ impl Pulse {
             }
             return;
         };
+        // Others have no use for it, and the set-up code is nobody else's business.
+        let is_image = state::read().is_some();
         let mut ready = true;
         let mut trouble = None;
         loop {
@@ -63,8 +66,8 @@ impl Pulse {
                 }
                 trouble = what;
             }
-            let message =
-                Message { ready, alive: what.is_none(), config: Some(self.machine()), banner: Some(self.banner()) };
+            let (config, banner) = (is_image.then(|| self.machine()), is_image.then(|| self.banner()));
+            let message = Message { ready, alive: what.is_none(), config, banner };
             match notifier.say(&message) {
                 Ok(()) => ready = false,
                 Err(error) => log::warn!("pulse: {error}"),

@@ -66,7 +66,7 @@ impl State {
             "VERSION": self.version, "NAME": self.name, "DATA": self.data.device.as_deref().unwrap_or("memory"),
             "INTERFACE": self.interface, "CLOCK": self.clock, "WATCHDOG SECONDS": self.watchdog,
             "SERVICE RESTARTS": self.restarts, "LAST PANIC": self.last_panic, "LAST WORDS OF THE KERNEL": self.last_words,
-            "TROUBLE": self.trouble(),
+            "MEMORY KIB OF PID 1": resident(), "TROUBLE": self.trouble(),
         });
         let beside = format!("{FILE}.new");
         let written = fs::write(&beside, text.to_string()).and_then(|()| fs::rename(&beside, FILE));
@@ -74,6 +74,12 @@ impl State {
             log::error!("system: {FILE}: {error}");
         }
     }
+}
+
+/// Memory of this process, in KiB.
+fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
 }
 
 /// What is written down, for the service; nothing where this is no image.

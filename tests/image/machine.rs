@@ -102,9 +102,9 @@ impl Machine {
         self.said[last..].iter().any(|line| line.contains(words))
     }
 
-    /// The kernel's own commands, behind a break on the serial line.
+    /// The kernel's own commands, by the keyboard.
     pub fn sysrq(&mut self, command: char) {
-        self.order(&format!(r#"{{"execute":"send-key","arguments":{{"keys":[{{"type":"qcode","data":"alt"}},{{"type":"qcode","data":"sysrq"}},{{"type":"qcode","data":"{command}"}}]}}}}"#));
+        self.press(&["alt", "sysrq", &command.to_string()]);
     }
 
     /// Presses keys together.

@@ -69,18 +69,28 @@ pub fn mount_data() -> Data {
         },
         None => data.trouble = Some("there is no disk with a data partition".to_owned()),
     }
+    if data.trouble.is_none()
+        && let Err(error) = own_folders()
+    {
+        // Full to the last block before the service ever ran: nothing could be kept there.
+        data = Data { trouble: Some(format!("{DATA} takes no folder: {error}")), ..Data::default() };
+    }
     if data.trouble.is_some() {
         let flags = MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOSUID;
         if let Err(error) = mount(Some("tmpfs"), DATA, Some("tmpfs"), flags, Some(MEMORY)) {
             log::error!("data: no memory for it: {error}");
         }
-    }
-    for (folder, owner, mode) in [(SERVICE, super::SERVICE_ID, 0o700), (SYSTEM, 0, 0o700)] {
-        if let Err(error) = own_folder(Path::new(folder), owner, mode) {
-            log::error!("data: {folder}: {error}");
+        if let Err(error) = own_folders() {
+            log::error!("data: {error}");
         }
     }
     data
+}
+
+/// Makes the service's folder and PID 1's.
+fn own_folders() -> io::Result<()> {
+    own_folder(Path::new(SERVICE), super::SERVICE_ID, 0o700)?;
+    own_folder(Path::new(SYSTEM), 0, 0o700)
 }
 
 fn own_folder(path: &Path, owner: u32, mode: u32) -> io::Result<()> {

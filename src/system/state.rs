@@ -76,10 +76,10 @@ impl State {
     }
 }
 
-/// Memory of this process, in KiB.
+/// Memory of this process alone, in KiB: the program itself is in memory once for both processes.
 fn resident() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
+    status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.split_whitespace().next()?.parse().ok())
 }
 
 /// What is written down, for the service; nothing where this is no image.

@@ -96,10 +96,8 @@ fn refused(arguments: &[&str]) -> (Option<i32>, String) {
 fn what_is_wrong_with_an_option_is_said_in_its_words() {
     let data = tempfile::tempdir().unwrap();
     let folder = data.path().to_str().unwrap();
-    assert_eq!(
-        refused(&["--data", folder, "--board", "toaster"]).1,
-        "weir: there is no board 'toaster'; there are: base, rpi-armv6\n"
-    );
+    let (code, told) = refused(&["--data", folder, "--board", "toaster"]);
+    assert!(code == Some(2) && told.contains("'toaster'") && told.contains("rpi-armv6"), "{told}");
     let (code, told) = refused(&["--data", folder, "--listen", "8443"]);
     assert!(code == Some(2) && told.contains("such as 0.0.0.0:8443"), "{told}");
     let (_, told) = refused(&["--data", folder, "--interface", "a/b"]);

@@ -256,7 +256,7 @@ fn message() -> Vec<u8> {
     let template: &[u16] = &[2, 32, 256, 6, 8, 4, 12, 4, 4, 1, 7, 2, 2, 4, 1, 4];
     let data: &[u8] = &[1, 0, 0, 23, 10, 0, 0, 1, 10, 0, 0, 2, 17, 0x30, 0x39, 0, 0, 0, 7, 0, 0, 0x02, 0xbc];
     let length = u16::try_from(16 + 2 * template.len() + data.len()).unwrap();
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let seconds = weir::base::time::now().micros() / 1_000_000;
     let mut out = [10_u16.to_be_bytes(), length.to_be_bytes()].concat();
     out.extend(u32::try_from(seconds).unwrap().to_be_bytes());
     out.extend([0; 8]);

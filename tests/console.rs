@@ -1,5 +1,11 @@
 //! The console at a real terminal: greeting, login, words, completion, logout.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a real terminal is waited for, and a test stops where its world is not as it should be"
+)]
+
 mod common;
 
 use std::fs::File;

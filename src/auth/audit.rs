@@ -318,7 +318,7 @@ mod tests {
         for n in 1..=20 {
             audit.change(Time::from_secs(n), &change("a", "meanwhile", &long));
         }
-        let lines = std::thread::Builder::new().spawn(search).unwrap().join().unwrap().unwrap();
+        let lines = std::thread::scope(|scope| scope.spawn(search).join()).unwrap().unwrap();
         assert_eq!(lines.last().unwrap()["target"], "first", "also where the file became the full one");
         assert!(lines.len() < 21);
     }

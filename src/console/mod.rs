@@ -9,7 +9,7 @@
 //!
 //! It suits 9600 baud and a terminal that knows nothing: no colours, no cursor addressing, `top` prints lines one after another.
 //!
-//! To add a word: a line in [`words::WORDS`].
+//! To add a word: a line in `words.rs`.
 
 mod banner;
 mod line;

@@ -204,7 +204,7 @@ impl Rolled {
         Step::Busy
     }
 
-    /// The level of aggregation of what it reads: 1 for windows of [`Width::Minute`] at the widest, then 2, 3, ..
+    /// The level of aggregation of what it reads: 1 for windows of a minute at the widest, then 2, 3, ..
     #[must_use]
     pub fn level(&self) -> u64 {
         self.walk.widest().map_or(1, |width| width as u64 + 1)

@@ -54,7 +54,9 @@ impl Machine {
             .args(["-device", "virtio-net-pci,netdev=net,romfile="]);
         if let Some(disk) = setup.disk {
             let disk = format!("if=none,id=disk,format=raw,file={}", disk.display());
-            qemu.args(["-drive", &disk, "-device", "virtio-blk-pci,drive=disk,bootindex=0"]);
+            // Only one thing may be the first to boot, and a kernel given directly is.
+            let order = if setup.direct.is_some() { "" } else { ",bootindex=0" };
+            qemu.args(["-drive", &disk, "-device", &format!("virtio-blk-pci,drive=disk{order}")]);
         }
         if setup.firmware {
             let variables = scratch.join("variables");

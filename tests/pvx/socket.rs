@@ -144,17 +144,15 @@ fn messages_that_are_none_are_answered_and_what_is_no_text_ends_it() {
 #[test]
 fn who_is_silent_for_twenty_seconds_is_pinged_and_who_speaks_is_not() {
     let Some(node) = node() else { return common::skip("guide: socket pings", "wscat is not installed") };
-    let speaking = std::thread::Builder::new().spawn({
-        let node = node.clone();
-        let steps = json!([{ "wait": 12_000 }, { "send": { "id": "a", "call": "echo" } }, { "wait": 13_000 }]);
-        move || talk(&node, "/api/ws", &json!({}), &steps)
+    let steps = json!([{ "wait": 12_000 }, { "send": { "id": "a", "call": "echo" } }, { "wait": 13_000 }]);
+    let (silent, spoke) = std::thread::scope(|scope| {
+        let speaking = scope.spawn(|| talk(&node, "/api/ws", &json!({}), &steps));
+        let silent = talk(&node, "/api/ws", &json!({}), &json!([{ "wait": 25_000 }]));
+        (silent, speaking.join().unwrap())
     });
-    let speaking = speaking.unwrap();
-    let silent = talk(&node, "/api/ws", &json!({}), &json!([{ "wait": 25_000 }]));
     let pings: Vec<f64> = silent["pings"].as_array().unwrap().iter().map(|at| at.as_f64().unwrap()).collect();
     assert!(pings.len() == 1 && (19.0..24.5).contains(&pings[0]), "{pings:?}");
     assert_eq!(silent["closed"], Value::Null, "its answer keeps it");
-    let spoke = speaking.join().unwrap();
     assert_eq!((&spoke["pings"], &spoke["closed"]), (&json!([]), &Value::Null), "{spoke}");
 }
 

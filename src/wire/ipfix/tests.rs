@@ -370,8 +370,12 @@ fn withdrawn_replaced_and_expired_templates_are_no_longer_used() {
     let template = set(2, &words(SMALL));
     let data = set(256, SMALL_RECORD);
     assert_eq!(hear(&mut decoder, &ipfix(0, &[template.clone(), data.clone()]), 1).flows.len(), 1);
-    assert_eq!(hear(&mut decoder, &ipfix(1, &[data.clone()]), 101).flows.len(), 1, "at the end of its life");
-    assert_eq!(hear(&mut decoder, &ipfix(2, &[data.clone()]), 102).flows.len(), 0, "after it");
+    assert_eq!(
+        hear(&mut decoder, &ipfix(1, std::slice::from_ref(&data)), 101).flows.len(),
+        1,
+        "at the end of its life"
+    );
+    assert_eq!(hear(&mut decoder, &ipfix(2, std::slice::from_ref(&data)), 102).flows.len(), 0, "after it");
     assert_eq!(decoder.counters().templates_expired, 1);
     // One of them, then all.
     for withdrawal in [words(&[256, 0]), words(&[2, 0])] {

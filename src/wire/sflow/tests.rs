@@ -312,7 +312,7 @@ fn a_frame_cannot_claim_more_octets_than_any_link_carries() {
 #[test]
 fn gaps_of_datagrams_and_samples_and_the_agents_own_drops_are_counted() {
     let header = header_record(1, &tagged_frame());
-    let sample = |number, pool, drops| sample_with([number, 3, 400, pool, drops, 3, 4], &[header.clone()]);
+    let sample = |number, pool, drops| sample_with([number, 3, 400, pool, drops, 3, 4], std::slice::from_ref(&header));
     let mut decoder = decoder();
     told(&mut decoder, &datagram(5000, &[sample(70_000, u32::MAX - 399, 5)]));
     told(&mut decoder, &datagram(5001, &[sample(70_001, 0, 5), sample(70_004, 1200, 9)]));
@@ -332,7 +332,7 @@ fn sub_agents_and_sources_are_followed_up_to_a_limit() {
     let mut decoder = decoder();
     let header = header_record(1, &tagged_frame());
     for source in 0..2 * SOURCES as u32 {
-        let mut bytes = datagram(9, &[sample_with([1, source, 1, 1, 0, 1, 2], &[header.clone()])]);
+        let mut bytes = datagram(9, &[sample_with([1, source, 1, 1, 0, 1, 2], std::slice::from_ref(&header))]);
         bytes[12..16].copy_from_slice(&source.to_be_bytes());
         told(&mut decoder, &bytes);
     }

@@ -201,8 +201,8 @@ fn a_broken_or_full_partition_does_not_stop_it(image: &Image, scratch: &Path) {
     std::fs::copy(&image.disk, &disk).unwrap();
     machine::scribble(&disk, 65 << 20, 1 << 20);
     let mut machine = Machine::boot(scratch, &Setup { disk: Some(&disk), direct, ..Setup::default() });
-    machine.expect("no file system that can be used", PATIENCE);
-    machine.expect("NOTHING WILL BE KEPT", PATIENCE);
+    let why = machine.expect("NOTHING WILL BE KEPT", PATIENCE);
+    assert!(why.contains("no file system that can be used"), "{why}");
     let port = machine.port;
     eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
     drop(machine);

@@ -9,6 +9,7 @@ of a conversation sampled before. With several templates, each has another numbe
 """
 
 import argparse
+import itertools
 import random
 import struct
 import time
@@ -55,8 +56,9 @@ MORE = [(9, 1), (13, 1), (16, 4), (17, 4), (15, 4), (58, 2), (61, 1)]
 
 
 def nf9_template(number, templates):
-    fields = FIELDS + MORE[: number % (len(MORE) + 1)]
-    return 256 + number % templates, fields, sum(size for _, size in MORE[: number % (len(MORE) + 1)])
+    number %= templates
+    more = MORE[: number % (len(MORE) + 1)]
+    return 256 + number, FIELDS + more, sum(size for _, size in more)
 
 
 def nf9_announce(now, sequence, source, templates):
@@ -119,7 +121,8 @@ def main():
                     put(exporter, datagram)
                     sequences[exporter] += 1
         # Both ways of a conversation come from one exporter.
-        streams = [flows(options.records // options.exporters, rng) for _ in range(options.exporters)]
+        share = options.records // options.exporters
+        streams = [itertools.islice(flows(share, rng), share) for _ in range(options.exporters)]
         while streams:
             for exporter, stream in list(enumerate(streams)):
                 chosen = [flow for _, flow in zip(range(size), stream)]

@@ -40,6 +40,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("cli", "http"),
     ("console", "http"),
     ("console", "cli"),
+    ("console", "system"),
 ];
 
 fn floor(module: &str) -> Option<u8> {

@@ -1,10 +1,11 @@
 //! What can be typed: calls of the table, as on the command line, and words of the console's own.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tiny_http::Method;
 
 use super::{Options, banner, stay, top};
@@ -12,6 +13,7 @@ use crate::cli::{self, Command, Setup, setup};
 use crate::http::client;
 use crate::io::interfaces::Interfaces;
 use crate::io::tls;
+use crate::system;
 
 /// One of the console's own words.
 struct Word {
@@ -27,6 +29,8 @@ const WORDS: &[Word] = &[
     Word { name: "top", about: "who moves the most right now, until a key is pressed", run: live },
     Word { name: "net", about: "the network interfaces and their addresses", run: net },
     Word { name: "setup", about: "set the password of the user admin", run: password },
+    Word { name: "reboot", about: "start the box anew", run: |_, _| order("restart") },
+    Word { name: "poweroff", about: "turn the box off", run: |_, _| order("power-off") },
     Word { name: "exit", about: "log out", run: |_, _| Done::Out },
 ];
 
@@ -137,6 +141,25 @@ fn password(_: &[String], options: &Options) -> Done {
     Done::Said(setup::run(&what).unwrap_or_else(|error| format!("{error}\n")))
 }
 
+/// Tells PID 1 of an image to do something with the machine.
+fn order(what: &str) -> Done {
+    let door = Path::new(system::RUN).join(system::door::SOCKET);
+    let said = UnixStream::connect(door).and_then(|mut stream| {
+        stream.set_read_timeout(Some(system::door::PATIENCE))?;
+        writeln!(stream, "{}", json!({ "order": what }))?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    });
+    Done::Said(match said {
+        Ok(answer) => answer,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            "this machine does not run an image of weir\n".to_owned()
+        }
+        Err(error) => format!("PID 1: {error}\n"),
+    })
+}
+
 /// What weir answers at its local socket.
 pub(super) fn call(data: &Path, target: &str) -> Result<Value, String> {
     let socket = data.join(setup::SOCKET);
@@ -188,5 +211,6 @@ mod tests {
     #[test]
     fn what_needs_weir_says_so_where_there_is_none() {
         assert!(said(&["status"]).contains("weir is not running on this data folder"));
+        assert!(said(&["reboot"]).contains("does not run an image"));
     }
 }

@@ -169,6 +169,7 @@ impl Engines {
             number: header.sequence,
             units: Some(units),
             other_units: units,
+            of_records: false,
             exported: header.exported,
             boot: Some(header.exported - Duration::from_millis(u64::from(header.uptime))),
         });

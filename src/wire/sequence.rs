@@ -13,6 +13,8 @@ const FARTHEST_GAP: u32 = 1 << 20;
 const LATEST: u32 = 1 << 16;
 /// So many late datagrams in a row are a restart.
 const LATE_IN_A_ROW: u8 = 8;
+/// So many messages in a row that count their own records, and an exporter is known to number so.
+const OWN_IN_A_ROW: u8 = 4;
 /// Boot times closer than this are the same: export times have whole seconds, clocks are corrected.
 const SAME_BOOT_MICROS: u64 = 60_000_000;
 
@@ -23,21 +25,40 @@ pub struct Seen {
     pub number: u32,
     /// How many units it takes up; `None` where that is not known, so that the next number is no gap whatever it is.
     pub units: Option<u32>,
-    /// Another step to the next number that is no gap either: some NetFlow v9 exporters count records.
+    /// Another step to the next number that is no gap either: some NetFlow v9 exporters count records, some IPFIX exporters leave
+    /// out those of options.
     pub other_units: u32,
+    /// Units are records of a message (IPFIX).
+    pub of_records: bool,
     /// The exporter's clock.
     pub exported: Time,
     /// When the exporter started, where the protocol says.
     pub boot: Option<Time>,
 }
 
+/// Messages that were numbered as if their own records were counted, since one that was not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Own {
+    times: u8,
+    /// What they were taken for.
+    gaps: u64,
+    lost: u64,
+}
+
+impl Own {
+    fn saturating_add(self, times: u8) -> Self {
+        Self { times: self.times.saturating_add(times), ..self }
+    }
+}
+
 /// The sequence of one stream of datagrams, and its counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sequence {
-    next: Option<[u32; 2]>,
+    next: Option<Next>,
     newest: Time,
     boot: Option<Time>,
     late_in_a_row: u8,
+    own: Own,
     /// Units missing, late ones not counted.
     pub lost: u64,
     /// Gaps seen.
@@ -48,38 +69,79 @@ pub struct Sequence {
     pub restarts: u64,
 }
 
+/// What may follow a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Next {
+    /// The numbers that are no gap.
+    expected: [u32; 2],
+    /// The datagram's own number.
+    last: u32,
+}
+
+impl Next {
+    /// Whether a message is numbered as if its own records were counted: softflowd does so, although RFC 7011 section 3.1 counts those
+    /// before it alone.
+    fn counts_own(self, seen: &Seen) -> bool {
+        let Some(units) = seen.units.filter(|_| seen.of_records) else { return false };
+        [units, seen.other_units].map(|step| self.last.wrapping_add(step)).contains(&seen.number)
+    }
+}
+
 impl Sequence {
     /// Takes note of a datagram.
     pub fn observe(&mut self, seen: Seen) {
-        if let Some(next) = self.next
-            && !next.contains(&seen.number)
-        {
-            let [expected, _] = next;
-            let (ahead, behind) = (seen.number.wrapping_sub(expected), expected.wrapping_sub(seen.number));
-            let is_rebooted = match (self.boot, seen.boot) {
-                (Some(before), Some(now)) => before.micros().abs_diff(now.micros()) > SAME_BOOT_MICROS,
-                _ => false,
-            };
-            if !is_rebooted && ahead <= FARTHEST_GAP {
-                self.gaps += 1;
-                self.lost += u64::from(ahead);
-            } else if !is_rebooted
-                && behind <= LATEST
-                && seen.exported <= self.newest
-                && self.late_in_a_row < LATE_IN_A_ROW
-            {
-                self.late += 1;
-                self.late_in_a_row += 1;
-                self.lost = self.lost.saturating_sub(u64::from(seen.units.unwrap_or(0)));
+        if let Some(next) = self.next {
+            let (follows, counts_own) = (next.expected.contains(&seen.number), next.counts_own(&seen));
+            if follows != counts_own {
+                self.own = if counts_own { self.own.saturating_add(1) } else { Own::default() };
+            }
+            if !follows && !self.took(seen, next.expected[0], counts_own) {
                 return;
-            } else {
-                self.restarts += 1;
             }
         }
         self.late_in_a_row = 0;
-        self.next = seen.units.map(|units| [units, seen.other_units].map(|step| seen.number.wrapping_add(step)));
+        self.next = seen.units.map(|units| Next {
+            expected: [units, seen.other_units].map(|step| seen.number.wrapping_add(step)),
+            last: seen.number,
+        });
         self.newest = seen.exported;
         self.boot = seen.boot.or(self.boot);
+    }
+
+    /// Counts what a number that was not expected means; says whether the sequence goes on from it.
+    fn took(&mut self, seen: Seen, expected: u32, counts_own: bool) -> bool {
+        let (ahead, behind) = (seen.number.wrapping_sub(expected), expected.wrapping_sub(seen.number));
+        if counts_own {
+            let lost = if ahead <= FARTHEST_GAP { u64::from(ahead) } else { 0 };
+            if self.own.times < OWN_IN_A_ROW {
+                self.gaps += 1;
+                self.lost += lost;
+                self.own.gaps += 1;
+                self.own.lost += lost;
+            } else {
+                // Known by now: what was taken for gaps was none.
+                self.gaps = self.gaps.saturating_sub(std::mem::take(&mut self.own.gaps));
+                self.lost = self.lost.saturating_sub(std::mem::take(&mut self.own.lost));
+            }
+            return true;
+        }
+        let is_rebooted = match (self.boot, seen.boot) {
+            (Some(before), Some(now)) => before.micros().abs_diff(now.micros()) > SAME_BOOT_MICROS,
+            _ => false,
+        };
+        if !is_rebooted && ahead <= FARTHEST_GAP {
+            self.gaps += 1;
+            self.lost += u64::from(ahead);
+        } else if !is_rebooted && behind <= LATEST && seen.exported <= self.newest && self.late_in_a_row < LATE_IN_A_ROW
+        {
+            self.late += 1;
+            self.late_in_a_row += 1;
+            self.lost = self.lost.saturating_sub(u64::from(seen.units.unwrap_or(0)));
+            return false;
+        } else {
+            self.restarts += 1;
+        }
+        true
     }
 }
 
@@ -88,7 +150,7 @@ mod tests {
     use super::*;
 
     fn datagram(number: u32, secs: u64) -> Seen {
-        Seen { number, units: Some(1), other_units: 1, exported: Time::from_secs(secs), boot: None }
+        Seen { number, units: Some(1), other_units: 1, of_records: false, exported: Time::from_secs(secs), boot: None }
     }
 
     fn after(seen: &[Seen]) -> (u64, u64, u64, u64) {
@@ -137,6 +199,21 @@ mod tests {
     fn exporters_that_count_records_where_they_should_count_datagrams_lose_nothing() {
         let counted = |number| Seen { other_units: 30, ..datagram(number, 1) };
         assert_eq!(after(&[counted(0), counted(30), counted(60)]), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn exporters_that_count_a_message_s_own_records_are_known_after_a_few_and_lose_nothing() {
+        let counted =
+            |number, units| Seen { units: Some(units), other_units: units, of_records: true, ..datagram(number, 1) };
+        let four = [counted(24, 24), counted(36, 12), counted(61, 25), counted(88, 27)];
+        assert_ne!(after(&four), (0, 0, 0, 0), "it could still be chance");
+        let more = [four.as_slice(), &[counted(90, 2), counted(190, 100), counted(191, 1)]].concat();
+        assert_eq!(after(&more), (0, 0, 0, 0));
+        let lossy = [more.as_slice(), &[counted(210, 9), counted(220, 10)]].concat();
+        assert_eq!(after(&lossy).1, 1, "what is missing of them is still seen");
+        // One that is numbered as it should be is no proof against chance alone, but against all others.
+        let proper = [counted(0, 24), counted(24, 12), counted(36, 25), counted(61 + 25, 25), counted(111, 3)];
+        assert_eq!(after(&proper), (25, 1, 0, 0));
     }
 
     #[test]

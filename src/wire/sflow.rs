@@ -346,7 +346,7 @@ pub fn looks_like(datagram: &[u8]) -> bool {
 
 /// A number of a sequence that counts one by one.
 const fn seen(number: u32) -> Seen {
-    Seen { number, units: Some(1), other_units: 1, exported: Time::ZERO, boot: None }
+    Seen { number, units: Some(1), other_units: 1, of_records: false, exported: Time::ZERO, boot: None }
 }
 
 fn read_header(cursor: &mut Cursor<'_>) -> Result<Header, Refusal> {

@@ -107,7 +107,9 @@ impl Machine {
         sink: &mut impl FnMut(Told<'_>),
     ) -> Result<(), Refusal> {
         let header = header(datagram, counters).inspect_err(|refusal| counters.refuse(*refusal))?;
-        counters.tally(header.protocol).datagrams += 1;
+        let tally = counters.tally(header.protocol);
+        tally.datagrams += 1;
+        let options_before = tally.options_records;
         let domain = self.domain(header.protocol, header.domain, how, counters);
         let Some(domain) = self.domains.get_mut(domain) else { return Err(Refusal::Header) };
         domain.used = how.now;
@@ -120,10 +122,15 @@ impl Machine {
         let (units, other_units) = match header.protocol {
             // Some exporters count records here, RFC 3954 notwithstanding.
             Protocol::NetFlow9 => (Some(1), units.unwrap_or(1)),
-            _ => (units, units.unwrap_or(0)),
+            // RFC 7011 counts records of options too; softflowd and nfcapd do not.
+            _ => {
+                let options = counters.tally(header.protocol).options_records - options_before;
+                (units, units.unwrap_or(0).saturating_sub(u32::try_from(options).unwrap_or(u32::MAX)))
+            }
         };
         let exported = header.context.exported;
-        domain.sequence.observe(Seen { number: header.sequence, units, other_units, exported, boot });
+        let of_records = header.protocol == Protocol::Ipfix;
+        domain.sequence.observe(Seen { number: header.sequence, units, other_units, of_records, exported, boot });
         if has_new {
             self.make_room(how.limits, counters);
         }

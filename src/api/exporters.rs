@@ -151,7 +151,7 @@ fn edit(
     Outcome::Save {
         work,
         resume: Box::new(move |now, written| match resume(now, written) {
-            Outcome::Done(_) => Outcome::Done(shown(&world, ip).unwrap_or_default()),
+            Outcome::Done(_) => Outcome::Done(as_it_is(&world, ip)),
             other => other,
         }),
     }
@@ -211,11 +211,14 @@ fn sees(identity: Option<&Identity>, exporter: Ip, partition: u16) -> bool {
 
 /// An exporter as it is known, or as it was set; none where it is neither.
 fn shown(world: &World, ip: Ip) -> Option<Value> {
+    let is_known = world.exporters.borrow().get(ip).is_some() || world.objects.borrow().exporters.get(ip).is_some();
+    is_known.then(|| as_it_is(world, ip))
+}
+
+/// The same where it may be neither.
+fn as_it_is(world: &World, ip: Ip) -> Value {
     let (table, objects) = (world.exporters.borrow(), world.objects.borrow());
     let (heard, set) = (table.get(ip), objects.exporters.get(ip));
-    if heard.is_none() && set.is_none() {
-        return None;
-    }
     let nothing = ExporterSettings::default();
     let settings = set.unwrap_or(&nothing);
     let learned = heard.map(|exporter| &exporter.interfaces);
@@ -257,7 +260,7 @@ fn shown(world: &World, ip: Ip) -> Option<Value> {
     put("flows", json!(counted.flows));
     put("troubles", heard.map_or_else(|| json!({}), |exporter| json!(exporter.troubles().collect::<BTreeMap<_, _>>())));
     put("interfaces", interfaces.collect());
-    Some(Value::Object(out))
+    Value::Object(out)
 }
 
 /// What was set, for the audit log.

@@ -127,6 +127,18 @@ pub const PRIVILEGES: &[&str] = &[
     METRICS_READ,
 ];
 
+/// An operation on objects: one privilege for reading, another for whatever changes something.
+const fn of_objects(
+    name: &'static str,
+    verb: Verb,
+    path: &'static str,
+    description: &'static str,
+    schemas: (Schema, Schema),
+) -> Operation {
+    let access = Access::Privilege(if matches!(verb, Verb::Get) { OBJECTS_READ } else { OBJECTS_MODIFY });
+    Operation::new(name, verb, path, description, schemas, access)
+}
+
 /// The areas by name, in the order of the documentation.
 static AREAS: &[(&str, &[Operation])] = &[
     ("system", system::OPERATIONS),
@@ -167,6 +179,20 @@ pub fn find_path(verb: Verb, path: &str) -> Option<(&'static Operation, Vec<(&'s
 }
 
 impl Operation {
+    /// One that takes small bodies and does not stream. Whatever is no `get` changes something.
+    const fn new(
+        name: &'static str,
+        verb: Verb,
+        path: &'static str,
+        description: &'static str,
+        (parameters, result): (Schema, Schema),
+        access: Access,
+    ) -> Self {
+        let changes = !matches!(verb, Verb::Get);
+        let (streams, body_limit) = (false, SMALL_BODY);
+        Self { name, verb, path, description, parameters, result, access, changes, streams, body_limit }
+    }
+
     /// Where rights to call it are looked for: its path as far as that names no parameter.
     #[must_use]
     pub fn acl_path(&self) -> &'static str {
@@ -340,17 +366,6 @@ mod tests {
     }
 
     const fn operation(name: &'static str) -> Operation {
-        Operation {
-            name,
-            verb: Verb::Get,
-            path: "/",
-            description: "",
-            parameters: Schema::object(&[], ""),
-            result: Schema::null(),
-            access: Access::User,
-            changes: false,
-            streams: false,
-            body_limit: 0,
-        }
+        Operation::new(name, Verb::Get, "/", "", (Schema::object(&[], ""), Schema::null()), Access::User)
     }
 }

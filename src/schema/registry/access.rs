@@ -22,21 +22,13 @@ const fn operation(
     verb: Verb,
     path: &'static str,
     description: &'static str,
-    (parameters, result): (Schema, Schema),
+    schemas: (Schema, Schema),
     access: Access,
 ) -> Operation {
     let changes = !matches!(verb, Verb::Get);
     Operation {
-        name,
-        verb,
-        path,
-        description,
-        parameters,
-        result,
-        access,
-        changes,
-        streams: false,
         body_limit: if changes && !matches!(access, Access::Open) { LARGE_BODY } else { SMALL_BODY },
+        ..Operation::new(name, verb, path, description, schemas, access)
     }
 }
 

@@ -151,16 +151,15 @@ const fn operation(
 ) -> Operation {
     let changes = !matches!(verb, Verb::Get);
     Operation {
-        name,
-        verb,
-        path,
-        description,
-        parameters,
-        result,
-        access: Access::Privilege(if changes { SYSTEM_MODIFY } else { SYSTEM_AUDIT }),
-        changes,
-        streams: false,
         body_limit: if changes { LARGE_BODY } else { SMALL_BODY },
+        ..Operation::new(
+            name,
+            verb,
+            path,
+            description,
+            (parameters, result),
+            Access::Privilege(if changes { SYSTEM_MODIFY } else { SYSTEM_AUDIT }),
+        )
     }
 }
 

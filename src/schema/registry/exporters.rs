@@ -1,6 +1,6 @@
 //! Exporters and their interfaces: what they told, and what is set in its place.
 
-use super::{Access, OBJECTS_MODIFY, OBJECTS_READ, Operation, SMALL_BODY, Verb};
+use super::{Operation, Verb, of_objects};
 use crate::schema::{Format, Property, Schema};
 
 /// Exporters that are heard, and those of which something was set.
@@ -75,116 +75,99 @@ const EXPORTER: Schema = Schema::object(
     "An exporter.",
 );
 
-const fn operation(
-    name: &'static str,
-    verb: Verb,
-    path: &'static str,
-    description: &'static str,
-    parameters: Schema,
-    result: Schema,
-) -> Operation {
-    let changes = !matches!(verb, Verb::Get);
-    Operation {
-        name,
-        verb,
-        path,
-        description,
-        parameters,
-        result,
-        access: Access::Privilege(if changes { OBJECTS_MODIFY } else { OBJECTS_READ }),
-        changes,
-        streams: false,
-        body_limit: SMALL_BODY,
-    }
-}
-
 /// The operations.
 pub(super) static OPERATIONS: &[Operation] = &[
-    operation(
+    of_objects(
         "exporters",
         Verb::Get,
         "/objects/exporters",
         "Lists the exporters that are heard, or of which something was set, that the caller may see.",
-        Schema::object(
-            &[Property::optional("partition", Schema::integer(0, 65_535, "Only those of this partition."))],
-            "Which exporters.",
+        (
+            Schema::object(
+                &[Property::optional("partition", Schema::integer(0, 65_535, "Only those of this partition."))],
+                "Which exporters.",
+            ),
+            Schema::array(&EXPORTER, MOST_EXPORTERS, "The exporters by address."),
         ),
-        Schema::array(&EXPORTER, MOST_EXPORTERS, "The exporters by address."),
     ),
-    operation(
+    of_objects(
         "exporter",
         Verb::Get,
         "/objects/exporters/{address}",
         "Shows an exporter.",
-        Schema::object(&[ADDRESS, PARTITION], "Which exporter."),
-        EXPORTER,
+        (Schema::object(&[ADDRESS, PARTITION], "Which exporter."), EXPORTER),
     ),
-    operation(
+    of_objects(
         "exporter.set",
         Verb::Set,
         "/objects/exporters/{address}",
         "Sets what is given of an exporter, in place of what it tells.",
-        Schema::object(
-            &[
-                ADDRESS,
-                PARTITION,
-                Property::optional("name", NAME),
-                Property::optional("sampling", SAMPLING),
-                Property::optional("correct_clock", Schema::boolean("Whether the times that it tells are put right.")),
-                Property::optional(
-                    "delete",
-                    Schema::array(
-                        &Schema::word(&["name", "sampling", "correct_clock"], "A property."),
-                        3,
-                        "Properties that are learned again.",
+        (
+            Schema::object(
+                &[
+                    ADDRESS,
+                    PARTITION,
+                    Property::optional("name", NAME),
+                    Property::optional("sampling", SAMPLING),
+                    Property::optional(
+                        "correct_clock",
+                        Schema::boolean("Whether the times that it tells are put right."),
                     ),
-                ),
-            ],
-            "Which exporter, and what to set.",
+                    Property::optional(
+                        "delete",
+                        Schema::array(
+                            &Schema::word(&["name", "sampling", "correct_clock"], "A property."),
+                            3,
+                            "Properties that are learned again.",
+                        ),
+                    ),
+                ],
+                "Which exporter, and what to set.",
+            ),
+            EXPORTER,
         ),
-        EXPORTER,
     ),
-    operation(
+    of_objects(
         "exporter.delete",
         Verb::Delete,
         "/objects/exporters/{address}",
         "Forgets an exporter and all that was set of it; it is known anew when it sends again.",
-        Schema::object(&[ADDRESS, PARTITION], "Which exporter."),
-        Schema::null(),
+        (Schema::object(&[ADDRESS, PARTITION], "Which exporter."), Schema::null()),
     ),
-    operation(
+    of_objects(
         "interface.set",
         Verb::Set,
         "/objects/exporters/{address}/interfaces/{index}",
         "Sets what is given of an interface, in place of what is learned.",
-        Schema::object(
-            &[
-                ADDRESS,
-                INDEX,
-                PARTITION,
-                Property::optional("name", NAME),
-                Property::optional("bit_rate_in", BIT_RATE),
-                Property::optional("bit_rate_out", BIT_RATE),
-                Property::optional("ring", RING),
-                Property::optional(
-                    "delete",
-                    Schema::array(
-                        &Schema::word(&["name", "bit_rate_in", "bit_rate_out", "ring"], "A property."),
-                        4,
-                        "Properties that are learned again.",
+        (
+            Schema::object(
+                &[
+                    ADDRESS,
+                    INDEX,
+                    PARTITION,
+                    Property::optional("name", NAME),
+                    Property::optional("bit_rate_in", BIT_RATE),
+                    Property::optional("bit_rate_out", BIT_RATE),
+                    Property::optional("ring", RING),
+                    Property::optional(
+                        "delete",
+                        Schema::array(
+                            &Schema::word(&["name", "bit_rate_in", "bit_rate_out", "ring"], "A property."),
+                            4,
+                            "Properties that are learned again.",
+                        ),
                     ),
-                ),
-            ],
-            "Which interface, and what to set.",
+                ],
+                "Which interface, and what to set.",
+            ),
+            EXPORTER,
         ),
-        EXPORTER,
     ),
-    operation(
+    of_objects(
         "interface.delete",
         Verb::Delete,
         "/objects/exporters/{address}/interfaces/{index}",
         "Takes back all that was set of an interface.",
-        Schema::object(&[ADDRESS, INDEX, PARTITION], "Which interface."),
-        Schema::null(),
+        (Schema::object(&[ADDRESS, INDEX, PARTITION], "Which interface."), Schema::null()),
     ),
 ];

@@ -174,91 +174,99 @@ const RANKED: Schema = Schema::object(
 /// The operations.
 pub(super) static OPERATIONS: &[Operation] = &[
     Operation {
-        name: "sessions",
-        verb: Verb::Get,
-        path: "/flows/sessions",
-        description: "Lists the sessions of a range of time.",
-        parameters: Schema::object(
-            &[
-                RELATIVE_TIME,
-                START_TIME,
-                END_TIME,
-                FILTER,
-                Property::optional(
-                    "sample_count",
-                    Schema::integer(0, i64::MAX, "Only this many sessions, 0 for all.").default(Default::Integer(0)),
-                ),
-            ],
-            "Which sessions.",
-        ),
-        result: Schema::array(&SESSION, usize::MAX, "The sessions, each by its last update in the range."),
-        access: Access::Privilege(FLOWS_READ),
-        changes: false,
         streams: true,
         body_limit: QUERY_BODY,
+        ..Operation::new(
+            "sessions",
+            Verb::Get,
+            "/flows/sessions",
+            "Lists the sessions of a range of time.",
+            (
+                Schema::object(
+                    &[
+                        RELATIVE_TIME,
+                        START_TIME,
+                        END_TIME,
+                        FILTER,
+                        Property::optional(
+                            "sample_count",
+                            Schema::integer(0, i64::MAX, "Only this many sessions, 0 for all.")
+                                .default(Default::Integer(0)),
+                        ),
+                    ],
+                    "Which sessions.",
+                ),
+                Schema::array(&SESSION, usize::MAX, "The sessions, each by its last update in the range."),
+            ),
+            Access::Privilege(FLOWS_READ),
+        )
     },
     Operation {
-        name: "sessions.count",
-        verb: Verb::Get,
-        path: "/flows/sessions/count",
-        description: "Counts the sessions of a range of time.",
-        parameters: Schema::object(&[RELATIVE_TIME, START_TIME, END_TIME, FILTER], "Which sessions."),
-        result: Schema::integer(0, i64::MAX, "How many."),
-        access: Access::Privilege(FLOWS_READ),
-        changes: false,
-        streams: false,
         body_limit: QUERY_BODY,
+        ..Operation::new(
+            "sessions.count",
+            Verb::Get,
+            "/flows/sessions/count",
+            "Counts the sessions of a range of time.",
+            (
+                Schema::object(&[RELATIVE_TIME, START_TIME, END_TIME, FILTER], "Which sessions."),
+                Schema::integer(0, i64::MAX, "How many."),
+            ),
+            Access::Privilege(FLOWS_READ),
+        )
     },
     Operation {
-        name: "table",
-        verb: Verb::Get,
-        path: "/flows/table",
-        description: "Ranks what the sessions of a range of time have in common, with a time series of each.",
-        parameters: Schema::object(
-            &[
-                RELATIVE_TIME,
-                START_TIME,
-                END_TIME,
-                FILTER,
-                Property::optional(
-                    "group_by",
-                    Schema::word(GROUP_BY, "What a row stands for.").default(Default::Text("IP")),
-                ),
-                Property::optional(
-                    "count_by",
-                    Schema::word(COUNT_BY, "What is counted.").default(Default::Text("BYTES")),
-                ),
-                Property::optional("unique", Schema::word(UNIQUE, "What UNIQUE counts the distinct ones of.")),
-                Property::optional(
-                    "direction",
-                    Schema::word(&["snd", "rcv"], "Only what is sent, or only what is received."),
-                ),
-                Property::optional(
-                    "rows",
-                    Schema::integer(
-                        1,
-                        MOST_ROWS,
-                        "How many rows; what they leave out is summed up in one more, OTHER.",
-                    )
-                    .default(Default::Integer(10)),
-                ),
-                Property::optional(
-                    "time_series",
-                    Schema::integer(0, MOST_BUCKETS, "How many buckets a row's time series has.")
-                        .default(Default::Integer(175)),
-                ),
-                Property::optional(
-                    "ways",
-                    Schema::boolean("Whether rows tell what was sent from what was received.")
-                        .default(Default::Boolean(false)),
-                ),
-            ],
-            "What to rank.",
-        ),
-        result: Schema::array(&RANKED, MOST_ROWS as usize + 1, "The rows in order of rank."),
-        access: Access::Privilege(FLOWS_READ),
-        changes: false,
-        streams: false,
         body_limit: QUERY_BODY,
+        ..Operation::new(
+            "table",
+            Verb::Get,
+            "/flows/table",
+            "Ranks what the sessions of a range of time have in common, with a time series of each.",
+            (
+                Schema::object(
+                    &[
+                        RELATIVE_TIME,
+                        START_TIME,
+                        END_TIME,
+                        FILTER,
+                        Property::optional(
+                            "group_by",
+                            Schema::word(GROUP_BY, "What a row stands for.").default(Default::Text("IP")),
+                        ),
+                        Property::optional(
+                            "count_by",
+                            Schema::word(COUNT_BY, "What is counted.").default(Default::Text("BYTES")),
+                        ),
+                        Property::optional("unique", Schema::word(UNIQUE, "What UNIQUE counts the distinct ones of.")),
+                        Property::optional(
+                            "direction",
+                            Schema::word(&["snd", "rcv"], "Only what is sent, or only what is received."),
+                        ),
+                        Property::optional(
+                            "rows",
+                            Schema::integer(
+                                1,
+                                MOST_ROWS,
+                                "How many rows; what they leave out is summed up in one more, OTHER.",
+                            )
+                            .default(Default::Integer(10)),
+                        ),
+                        Property::optional(
+                            "time_series",
+                            Schema::integer(0, MOST_BUCKETS, "How many buckets a row's time series has.")
+                                .default(Default::Integer(175)),
+                        ),
+                        Property::optional(
+                            "ways",
+                            Schema::boolean("Whether rows tell what was sent from what was received.")
+                                .default(Default::Boolean(false)),
+                        ),
+                    ],
+                    "What to rank.",
+                ),
+                Schema::array(&RANKED, MOST_ROWS as usize + 1, "The rows in order of rank."),
+            ),
+            Access::Privilege(FLOWS_READ),
+        )
     },
 ];

@@ -1,6 +1,6 @@
 //! The box as a node, in Proxmox's words: what its clients ask for when they connect. There is one node, and no cluster.
 
-use super::{Access, Operation, SMALL_BODY, SYSTEM_AUDIT, Verb};
+use super::{Access, Operation, SYSTEM_AUDIT, Verb};
 use crate::schema::{Format, Property, Schema};
 
 const SIZE: Schema = Schema::integer(0, i64::MAX, "Octets.");
@@ -146,16 +146,5 @@ const fn read(
     result: Schema,
     access: Access,
 ) -> Operation {
-    Operation {
-        name,
-        verb: Verb::Get,
-        path,
-        description,
-        parameters: Schema::object(parameters, "Of what."),
-        result,
-        access,
-        changes: false,
-        streams: false,
-        body_limit: SMALL_BODY,
-    }
+    Operation::new(name, Verb::Get, path, description, (Schema::object(parameters, "Of what."), result), access)
 }

@@ -1,6 +1,6 @@
 //! What users make and name: traffic groups, preferences.
 
-use super::{Access, OBJECTS_MODIFY, OBJECTS_READ, Operation, SMALL_BODY, Verb};
+use super::{Access, Operation, Verb, of_objects};
 use crate::schema::{Default, Format, Property, Schema};
 
 /// A traffic group of a thousand netblocks, or a user's whole preferences.
@@ -42,144 +42,133 @@ const VALUE: Property = Property::required("value", Schema::any("A value, or a s
 
 /// The operations.
 pub(super) static OPERATIONS: &[Operation] = &[
-    Operation {
-        name: "trafficgroups",
-        verb: Verb::Get,
-        path: "/objects/trafficgroups",
-        description: "Lists the traffic groups by number.",
-        parameters: Schema::object(
-            &[Property::optional("partition", Schema::integer(0, 65_535, "Only those of this partition."))],
-            "Which groups.",
+    of_objects(
+        "trafficgroups",
+        Verb::Get,
+        "/objects/trafficgroups",
+        "Lists the traffic groups by number.",
+        (
+            Schema::object(
+                &[Property::optional("partition", Schema::integer(0, 65_535, "Only those of this partition."))],
+                "Which groups.",
+            ),
+            Schema::array(&GROUP, MOST_GROUPS, "The groups."),
         ),
-        result: Schema::array(&GROUP, MOST_GROUPS, "The groups."),
-        access: Access::Privilege(OBJECTS_READ),
-        changes: false,
-        streams: false,
-        body_limit: SMALL_BODY,
-    },
+    ),
     Operation {
-        name: "trafficgroups.create",
-        verb: Verb::Create,
-        path: "/objects/trafficgroups",
-        description: "Makes a traffic group: what arrives from now on is tagged with it where its rule is the most specific.",
-        parameters: Schema::object(
-            &[
-                Property::optional(
-                    "partition",
-                    Schema::integer(0, 65_535, "Its partition; 0 is for the flows of all.")
-                        .default(Default::Integer(0)),
+        body_limit: OBJECT_BODY,
+        ..of_objects(
+            "trafficgroups.create",
+            Verb::Create,
+            "/objects/trafficgroups",
+            "Makes a traffic group: what arrives from now on is tagged with it where its rule is the most specific.",
+            (
+                Schema::object(
+                    &[
+                        Property::optional(
+                            "partition",
+                            Schema::integer(0, 65_535, "Its partition; 0 is for the flows of all.")
+                                .default(Default::Integer(0)),
+                        ),
+                        Property::required("name", NAME),
+                        Property::optional("filter", FILTER),
+                        Property::required("blocks", BLOCKS),
+                    ],
+                    "The new group.",
                 ),
-                Property::required("name", NAME),
-                Property::optional("filter", FILTER),
-                Property::required("blocks", BLOCKS),
-            ],
-            "The new group.",
-        ),
-        result: GROUP,
-        access: Access::Privilege(OBJECTS_MODIFY),
-        changes: true,
-        streams: false,
+                GROUP,
+            ),
+        )
+    },
+    of_objects(
+        "trafficgroup",
+        Verb::Get,
+        "/objects/trafficgroups/{id}",
+        "Shows a traffic group.",
+        (Schema::object(&[ID, PARTITION], "Which group."), GROUP),
+    ),
+    Operation {
         body_limit: OBJECT_BODY,
+        ..of_objects(
+            "trafficgroup.set",
+            Verb::Set,
+            "/objects/trafficgroups/{id}",
+            "Changes what is given of a traffic group; flows that arrived before keep the group they had.",
+            (
+                Schema::object(
+                    &[
+                        ID,
+                        PARTITION,
+                        Property::optional("name", NAME),
+                        Property::optional("filter", FILTER),
+                        Property::optional("blocks", BLOCKS),
+                        Property::optional("add", Schema::array(&BLOCK, MOST_BLOCKS, "More addresses and netblocks.")),
+                        Property::optional("delete", Schema::array(&WORD, 1, "Properties to take away.")),
+                    ],
+                    "Which group, and what to change of it.",
+                ),
+                GROUP,
+            ),
+        )
     },
+    of_objects(
+        "trafficgroup.delete",
+        Verb::Delete,
+        "/objects/trafficgroups/{id}",
+        "Removes a traffic group; its number is not used again.",
+        (Schema::object(&[ID, PARTITION], "Which group."), Schema::null()),
+    ),
+    Operation::new(
+        "prefs",
+        Verb::Get,
+        "/objects/prefs/{user}",
+        "Shows a user's preferences, or one of them; those of others need the privilege Objects.Read.",
+        (Schema::object(&[USER, PATH], "Whose, and which."), Schema::any("A stanza or a value.")),
+        Access::User,
+    ),
     Operation {
-        name: "trafficgroup",
-        verb: Verb::Get,
-        path: "/objects/trafficgroups/{id}",
-        description: "Shows a traffic group.",
-        parameters: Schema::object(&[ID, PARTITION], "Which group."),
-        result: GROUP,
-        access: Access::Privilege(OBJECTS_READ),
-        changes: false,
-        streams: false,
-        body_limit: SMALL_BODY,
-    },
-    Operation {
-        name: "trafficgroup.set",
-        verb: Verb::Set,
-        path: "/objects/trafficgroups/{id}",
-        description: "Changes what is given of a traffic group; flows that arrived before keep the group they had.",
-        parameters: Schema::object(
-            &[
-                ID,
-                PARTITION,
-                Property::optional("name", NAME),
-                Property::optional("filter", FILTER),
-                Property::optional("blocks", BLOCKS),
-                Property::optional("add", Schema::array(&BLOCK, MOST_BLOCKS, "More addresses and netblocks.")),
-                Property::optional("delete", Schema::array(&WORD, 1, "Properties to take away.")),
-            ],
-            "Which group, and what to change of it.",
-        ),
-        result: GROUP,
-        access: Access::Privilege(OBJECTS_MODIFY),
-        changes: true,
-        streams: false,
         body_limit: OBJECT_BODY,
-    },
-    Operation {
-        name: "trafficgroup.delete",
-        verb: Verb::Delete,
-        path: "/objects/trafficgroups/{id}",
-        description: "Removes a traffic group; its number is not used again.",
-        parameters: Schema::object(&[ID, PARTITION], "Which group."),
-        result: Schema::null(),
-        access: Access::Privilege(OBJECTS_MODIFY),
-        changes: true,
-        streams: false,
-        body_limit: SMALL_BODY,
-    },
-    Operation {
-        name: "prefs",
-        verb: Verb::Get,
-        path: "/objects/prefs/{user}",
-        description: "Shows a user's preferences, or one of them; those of others need the privilege Objects.Read.",
-        parameters: Schema::object(&[USER, PATH], "Whose, and which."),
-        result: Schema::any("A stanza or a value."),
-        access: Access::User,
-        changes: false,
-        streams: false,
-        body_limit: SMALL_BODY,
-    },
-    Operation {
-        name: "prefs.put",
-        verb: Verb::Set,
-        path: "/objects/prefs/{user}",
-        description: "Puts a value in place of a user's preferences or one of them: entries of a stanza that are not given are \
+        ..Operation::new(
+            "prefs.put",
+            Verb::Set,
+            "/objects/prefs/{user}",
+            "Puts a value in place of a user's preferences or one of them: entries of a stanza that are not given are \
                       removed. Those of others need the privilege Objects.Modify.",
-        parameters: Schema::object(&[USER, PATH, VALUE], "Whose, which, and the new value."),
-        result: Schema::any("The value as it is now."),
-        access: Access::User,
-        changes: true,
-        streams: false,
-        body_limit: OBJECT_BODY,
+            (
+                Schema::object(&[USER, PATH, VALUE], "Whose, which, and the new value."),
+                Schema::any("The value as it is now."),
+            ),
+            Access::User,
+        )
     },
     Operation {
-        name: "prefs.merge",
-        verb: Verb::Create,
-        path: "/objects/prefs/{user}",
-        description: "Adds to a user's preferences or changes them: entries of a stanza that are not given stay. Those of \
+        body_limit: OBJECT_BODY,
+        ..Operation::new(
+            "prefs.merge",
+            Verb::Create,
+            "/objects/prefs/{user}",
+            "Adds to a user's preferences or changes them: entries of a stanza that are not given stay. Those of \
                       others need the privilege Objects.Modify.",
-        parameters: Schema::object(&[USER, PATH, VALUE], "Whose, which, and the new value."),
-        result: Schema::any("The value as it is now."),
-        access: Access::User,
-        changes: true,
-        streams: false,
-        body_limit: OBJECT_BODY,
+            (
+                Schema::object(&[USER, PATH, VALUE], "Whose, which, and the new value."),
+                Schema::any("The value as it is now."),
+            ),
+            Access::User,
+        )
     },
-    Operation {
-        name: "prefs.delete",
-        verb: Verb::Delete,
-        path: "/objects/prefs/{user}",
-        description: "Removes one of a user's preferences, a value or a whole stanza. Those of others need the privilege \
+    Operation::new(
+        "prefs.delete",
+        Verb::Delete,
+        "/objects/prefs/{user}",
+        "Removes one of a user's preferences, a value or a whole stanza. Those of others need the privilege \
                       Objects.Modify.",
-        parameters: Schema::object(
-            &[USER, Property::required("path", Schema::text(1_024, "Names with '/' between them."))],
-            "Whose, and which.",
+        (
+            Schema::object(
+                &[USER, Property::required("path", Schema::text(1_024, "Names with '/' between them."))],
+                "Whose, and which.",
+            ),
+            Schema::null(),
         ),
-        result: Schema::null(),
-        access: Access::User,
-        changes: true,
-        streams: false,
-        body_limit: SMALL_BODY,
-    },
+        Access::User,
+    ),
 ];

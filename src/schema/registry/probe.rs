@@ -1,6 +1,6 @@
 //! Probes: their settings and their log. Sessions, test cases and measures are not here yet.
 
-use super::{Access, OBJECTS_MODIFY, OBJECTS_READ, Operation, SMALL_BODY, Verb};
+use super::{Operation, Verb, of_objects};
 use crate::schema::{Format, Property, Schema};
 
 const LEVELS: &[&str] = &["DEBUG", "WARNING", "CRITICAL"];
@@ -34,38 +34,16 @@ const LINE: Schema = Schema::object(
     "A line.",
 );
 
-const fn operation(
-    name: &'static str,
-    verb: Verb,
-    path: &'static str,
-    description: &'static str,
-    (parameters, result): (Schema, Schema),
-) -> Operation {
-    let changes = !matches!(verb, Verb::Get);
-    Operation {
-        name,
-        verb,
-        path,
-        description,
-        parameters,
-        result,
-        access: Access::Privilege(if changes { OBJECTS_MODIFY } else { OBJECTS_READ }),
-        changes,
-        streams: false,
-        body_limit: SMALL_BODY,
-    }
-}
-
 /// The operations.
 pub(super) static OPERATIONS: &[Operation] = &[
-    operation(
+    of_objects(
         "probe.settings",
         Verb::Get,
         "/probe/settings",
         "How long the probes' results and log are kept, and what is logged.",
         (Schema::object(&[], "Nothing."), SETTINGS),
     ),
-    operation(
+    of_objects(
         "probe.settings.set",
         Verb::Set,
         "/probe/settings",
@@ -84,7 +62,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
             SETTINGS,
         ),
     ),
-    operation(
+    of_objects(
         "probe.log",
         Verb::Get,
         "/probe/log",
@@ -102,7 +80,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
             Schema::array(&LINE, 2_000, "The lines."),
         ),
     ),
-    operation(
+    of_objects(
         "probe.log.add",
         Verb::Create,
         "/probe/log",
@@ -115,7 +93,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
             LINE,
         ),
     ),
-    operation(
+    of_objects(
         "probe.license",
         Verb::Get,
         "/probe/license",
@@ -125,7 +103,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
             Schema::object(&[Property::required("license", LICENSE)], "The text; empty where none was stored."),
         ),
     ),
-    operation(
+    of_objects(
         "probe.license.set",
         Verb::Set,
         "/probe/license",

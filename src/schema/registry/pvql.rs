@@ -1,6 +1,6 @@
 //! Questions in PVQL, and what they can name.
 
-use super::{Access, FLOWS_READ, Operation, QUERY_BODY, SMALL_BODY, Verb};
+use super::{Access, FLOWS_READ, Operation, QUERY_BODY, Verb};
 use crate::schema::{Default, Property, Schema};
 
 /// The longest query text, in octets as in characters.
@@ -22,56 +22,58 @@ const ID: Schema = Schema::text(128, "What the query was called by its setting q
 const THINGS: Schema = Schema::map(&Schema::any("What is known of it."), "By name.");
 
 const fn list(name: &'static str, path: &'static str, description: &'static str, result: Schema) -> Operation {
-    Operation {
+    Operation::new(
         name,
-        verb: Verb::Get,
+        Verb::Get,
         path,
         description,
-        parameters: Schema::object(&[], "Nothing."),
-        result,
-        access: Access::Privilege(FLOWS_READ),
-        changes: false,
-        streams: false,
-        body_limit: SMALL_BODY,
-    }
+        (Schema::object(&[], "Nothing."), result),
+        Access::Privilege(FLOWS_READ),
+    )
 }
 
 /// The operations.
 pub(super) static OPERATIONS: &[Operation] = &[
     Operation {
-        name: "query",
-        verb: Verb::Get,
-        path: "/flows/query",
-        description: "Answers a question in PVQL.",
-        parameters: Schema::object(
-            &[
-                Property::required(
-                    "expr",
-                    Schema::text(LONGEST_QUERY, "The question, such as 'traffic BY client.ip'."),
-                ),
-                Property::optional(
-                    "variables",
-                    Schema::map(
-                        &Schema::any("A value, or an object of 'value' and 'type'."),
-                        "What each $name stands for.",
-                    ),
-                ),
-                Property::optional("dry", Schema::boolean("Only parse and check it.").default(Default::Boolean(false))),
-            ],
-            "The question.",
-        ),
-        result: Schema::object(
-            &[
-                Property::required("info", Schema::map(&Schema::any("A property."), "How it was understood.")),
-                Property::optional("data", Schema::array(&ROW, MOST_ROWS, "The rows.")),
-                Property::optional("meta", Schema::map(&Schema::any("A property."), "How it was answered.")),
-            ],
-            "The answer.",
-        ),
-        access: Access::Privilege(FLOWS_READ),
-        changes: false,
         streams: true,
         body_limit: QUERY_BODY,
+        ..Operation::new(
+            "query",
+            Verb::Get,
+            "/flows/query",
+            "Answers a question in PVQL.",
+            (
+                Schema::object(
+                    &[
+                        Property::required(
+                            "expr",
+                            Schema::text(LONGEST_QUERY, "The question, such as 'traffic BY client.ip'."),
+                        ),
+                        Property::optional(
+                            "variables",
+                            Schema::map(
+                                &Schema::any("A value, or an object of 'value' and 'type'."),
+                                "What each $name stands for.",
+                            ),
+                        ),
+                        Property::optional(
+                            "dry",
+                            Schema::boolean("Only parse and check it.").default(Default::Boolean(false)),
+                        ),
+                    ],
+                    "The question.",
+                ),
+                Schema::object(
+                    &[
+                        Property::required("info", Schema::map(&Schema::any("A property."), "How it was understood.")),
+                        Property::optional("data", Schema::array(&ROW, MOST_ROWS, "The rows.")),
+                        Property::optional("meta", Schema::map(&Schema::any("A property."), "How it was answered.")),
+                    ],
+                    "The answer.",
+                ),
+            ),
+            Access::Privilege(FLOWS_READ),
+        )
     },
     list(
         "queries.list",
@@ -90,18 +92,14 @@ pub(super) static OPERATIONS: &[Operation] = &[
             "The questions.",
         ),
     ),
-    Operation {
-        name: "queries.cancel",
-        verb: Verb::Delete,
-        path: "/flows/queries/{query_id}",
-        description: "Ends one's own questions in PVQL of that name.",
-        parameters: Schema::object(&[Property::required("query_id", ID)], "Which."),
-        result: Schema::boolean("Whether there was one."),
-        access: Access::Privilege(FLOWS_READ),
-        changes: true,
-        streams: false,
-        body_limit: SMALL_BODY,
-    },
+    Operation::new(
+        "queries.cancel",
+        Verb::Delete,
+        "/flows/queries/{query_id}",
+        "Ends one's own questions in PVQL of that name.",
+        (Schema::object(&[Property::required("query_id", ID)], "Which."), Schema::boolean("Whether there was one.")),
+        Access::Privilege(FLOWS_READ),
+    ),
     list(
         "fields",
         "/flows/fields",

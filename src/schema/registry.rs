@@ -143,7 +143,12 @@ const fn of_objects(
 static AREAS: &[(&str, &[Operation])] = &[
     ("system", system::OPERATIONS),
     ("nodes", nodes::OPERATIONS),
-    ("access", access::OPERATIONS),
+    ("logins", access::logins::OPERATIONS),
+    ("users", access::users::OPERATIONS),
+    ("rights", access::rights::OPERATIONS),
+    ("keys", access::keys::OPERATIONS),
+    ("oauth", access::oauth::OPERATIONS),
+    ("audit", access::audit::OPERATIONS),
     ("config", config::OPERATIONS),
     ("flows", flows::OPERATIONS),
     ("pvql", pvql::OPERATIONS),

@@ -12,7 +12,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 use nix::unistd::geteuid;
 use serde_json::{Value, json};
 use tiny_http::Method;
@@ -23,6 +22,7 @@ use crate::base::disk::Disk;
 use crate::base::time;
 use crate::http::client::{CallError, call};
 use crate::io::disk::OsDisk;
+use crate::io::terminal::Keys;
 use crate::schema::registry::LONGEST_PASSWORD;
 
 /// The local socket in the data folder.
@@ -147,7 +147,7 @@ fn asked_for() -> Result<String, SetupError> {
         return Err(SetupError::NoTerminal);
     }
     let terminal = |e: nix::Error| SetupError::Io("the terminal", e.into());
-    let _quiet = Quiet::begin(&stdin).map_err(terminal)?;
+    let _keys = Keys::wait(&stdin).map_err(terminal)?;
     let first = ask(&stdin, &format!("New password of '{ADMINISTRATOR}': "))?;
     // A password that will not do is not typed twice.
     password::check_rules(&first, ADMINISTRATOR).map_err(SetupError::Rule)?;
@@ -161,7 +161,7 @@ fn asked_for() -> Result<String, SetupError> {
 /// [`SetupError::GivenUp`], or what the terminal says.
 pub fn hidden(question: &str) -> Result<String, SetupError> {
     let stdin = io::stdin();
-    let _quiet = Quiet::begin(&stdin).map_err(|error| SetupError::Io("the terminal", error.into()))?;
+    let _keys = Keys::wait(&stdin).map_err(|error| SetupError::Io("the terminal", error.into()))?;
     ask(&stdin, question)
 }
 
@@ -172,31 +172,6 @@ fn ask(stdin: &io::Stdin, question: &str) -> Result<String, SetupError> {
     let typed = typed_line(&mut stdin.lock());
     writeln!(screen).map_err(failed)?;
     typed
-}
-
-/// A terminal that shows nothing and hands over each key; as before again when dropped.
-struct Quiet<'a> {
-    terminal: &'a io::Stdin,
-    before: Termios,
-}
-
-impl<'a> Quiet<'a> {
-    fn begin(terminal: &'a io::Stdin) -> nix::Result<Self> {
-        let before = tcgetattr(terminal)?;
-        let mut quiet = before.clone();
-        // Without signals from keys: an interrupt would leave the terminal quiet.
-        quiet.local_flags &= !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG);
-        quiet.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
-        quiet.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-        tcsetattr(terminal, SetArg::TCSAFLUSH, &quiet)?;
-        Ok(Self { terminal, before })
-    }
-}
-
-impl Drop for Quiet<'_> {
-    fn drop(&mut self) {
-        let _ = tcsetattr(self.terminal, SetArg::TCSAFLUSH, &self.before);
-    }
 }
 
 /// A line of keys: backspace takes one character back, ^U all, ^C and ^D give up.

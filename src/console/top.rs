@@ -4,10 +4,10 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 use serde_json::Value;
 
 use super::words::call;
+use crate::io::terminal::Keys;
 
 /// Pairs shown: with the heading they fit a screen of 24 lines, and at 9600 baud they take about a second.
 const ROWS: usize = 15;
@@ -19,7 +19,7 @@ const QUESTION: &str = "/api2/rest/flows/table?group_by=IPPAIR&count_by=BYTES&re
 /// Shows them until a key is pressed; `stay` is called at each look.
 pub(super) fn show(data: &Path, mut stay: impl FnMut()) -> io::Result<()> {
     let stdin = io::stdin();
-    let _patient = Patient::begin(&stdin)?;
+    let _keys = Keys::pause(&stdin, PAUSE)?;
     let mut screen = io::stdout();
     loop {
         stay();
@@ -57,31 +57,6 @@ fn in_words(rate: f64) -> String {
         (rate, unit) = (rate / 1_000.0, next);
     }
     if unit.is_empty() { format!("{rate:.0}") } else { format!("{rate:.1} {unit}") }
-}
-
-/// A terminal whose reads end after [`PAUSE`]; as before again when dropped.
-struct Patient<'a> {
-    terminal: &'a io::Stdin,
-    before: Termios,
-}
-
-impl<'a> Patient<'a> {
-    fn begin(terminal: &'a io::Stdin) -> io::Result<Self> {
-        let before = tcgetattr(terminal)?;
-        let mut patient = before.clone();
-        patient.local_flags &= !(LocalFlags::ECHO | LocalFlags::ICANON);
-        patient.control_chars[SpecialCharacterIndices::VMIN as usize] = 0;
-        patient.control_chars[SpecialCharacterIndices::VTIME as usize] = PAUSE;
-        tcsetattr(terminal, SetArg::TCSAFLUSH, &patient)?;
-        Ok(Self { terminal, before })
-    }
-}
-
-impl Drop for Patient<'_> {
-    fn drop(&mut self) {
-        // Nobody is left to tell where the terminal is gone.
-        _ = tcsetattr(self.terminal, SetArg::TCSAFLUSH, &self.before);
-    }
 }
 
 #[cfg(test)]

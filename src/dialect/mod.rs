@@ -8,6 +8,7 @@ pub mod alyvix;
 mod carriers;
 mod doc;
 pub mod flowtraq;
+mod listing;
 pub mod message;
 pub mod native;
 pub mod origin;

@@ -35,6 +35,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 use tiny_http::Method;
 
+use super::listing::{BLOCKS, Listing};
 use super::router::drive;
 use super::{Answer, Reply, Request, carriers, parameters, reply};
 use crate::api::{Api, Asked, Failure, Outcome};
@@ -241,7 +242,7 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
         Outcome::Asked(asked) => match route {
             Route::Sessions { compact } => {
                 let form = if compact { sessions::Form::Compact } else { sessions::Form::Named };
-                Answer::Reply(reply::stream(now, Box::new(sessions::Listing::new(*asked, form))))
+                Answer::Reply(reply::stream(now, Box::new(Listing::new(*asked, sessions::Sessions::new(form)))))
             }
             _ => run(now, asked, Shape::Version3),
         },
@@ -273,9 +274,6 @@ fn adapt(operation: &Operation, found: &mut Map<String, Value>) {
         }
     }
 }
-
-/// Blocks worked on before others run: few enough for 5 ms, enough for a small answer to need no second turn.
-const BLOCKS: usize = 3;
 
 /// In which words a ranking is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

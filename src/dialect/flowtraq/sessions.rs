@@ -1,16 +1,11 @@
 //! Sessions in FlowTraq's 34 columns, written as the query finds them: what is in memory is a page of them.
 
-use std::collections::VecDeque;
-
-use super::table::put;
 use super::text;
 use super::times::Days;
-use crate::api::Asked;
-use crate::base::{Ip, Mac, Time};
-use crate::dialect::{Chunk, Chunks};
+use crate::base::{Ip, Mac};
+use crate::dialect::listing::{Telling, has_ports, put};
 use crate::enrich::apps;
 use crate::flow::{FlowRecord, Side};
-use crate::query::Step;
 use crate::wire::protocol_name;
 
 macro_rules! columns {
@@ -62,21 +57,6 @@ columns! {
 /// Those that version 1 does not have.
 const NETBLOCKS: [&str; 2] = ["CLIENT MASK", "SERVER MASK"];
 
-/// A piece ends with the session that passes this many octets.
-const PIECE: usize = 48 * 1024;
-
-/// The longest that a session usually is, with names.
-const ROOM: usize = 1024;
-
-/// Blocks looked at per piece: few enough for 5 ms, enough for a small answer to be one piece.
-const BLOCKS: usize = 3;
-
-/// IP protocols with ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
-const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
-
-/// ICMP and ICMPv6: the server port is type and code.
-const ICMP: [u8; 2] = [1, 58];
-
 /// How a listing is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -91,39 +71,22 @@ pub(super) enum Form {
     },
 }
 
-/// Sessions in one of the forms, and the honesty object.
-pub(super) struct Listing {
-    asked: Asked,
+/// Sessions in one of the forms.
+pub(super) struct Sessions {
     form: Form,
     /// Sessions, packets, bytes.
     totals: [u64; 3],
-    pending: VecDeque<FlowRecord>,
     days: Days,
-    begun: bool,
-    /// Whether a session was written: the next needs a comma.
-    written: bool,
-    ended: bool,
 }
 
-impl Listing {
-    pub(super) fn new(asked: Asked, form: Form) -> Self {
-        Self {
-            asked,
-            form,
-            totals: [0; 3],
-            pending: VecDeque::new(),
-            days: Days::default(),
-            begun: false,
-            written: false,
-            ended: false,
-        }
+impl Sessions {
+    pub(super) fn new(form: Form) -> Self {
+        Self { form, totals: [0; 3], days: Days::default() }
     }
+}
 
-    fn begin(&mut self, out: &mut Vec<u8>) {
-        if self.begun {
-            return;
-        }
-        self.begun = true;
+impl Telling for Sessions {
+    fn open(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(match self.form {
             Form::Named => return out.extend_from_slice(b"{\"sessions\":{\"data\":["),
             Form::Compact => b"{\"compact\":{\"header\":[",
@@ -136,7 +99,19 @@ impl Listing {
         out.extend_from_slice(b"],\"data\":[");
     }
 
-    fn end(&self, out: &mut Vec<u8>) {
+    fn wants(&mut self, record: &FlowRecord) -> bool {
+        let Form::Version1 { most } = self.form else { return true };
+        let [packets, bytes] = record.total.iter().fold([0; 2], |[p, b], c| [p + c.packets, b + c.bytes]);
+        let is_wanted = self.totals[0] < most;
+        self.totals.iter_mut().zip([1, packets, bytes]).for_each(|(sum, more)| *sum += more);
+        is_wanted
+    }
+
+    fn session(&mut self, out: &mut Vec<u8>, record: &FlowRecord) {
+        write_record(out, &mut self.days, record, self.form);
+    }
+
+    fn close(&self, out: &mut Vec<u8>, honesty: &str) {
         match self.form {
             Form::Named | Form::Compact => out.extend_from_slice(b"]}"),
             Form::Version1 { .. } => {
@@ -149,60 +124,7 @@ impl Listing {
                 );
             }
         }
-        put(out, format_args!(",\"honesty\":{}}}", self.asked.honesty()));
-    }
-
-    fn write_pending(&mut self, out: &mut Vec<u8>) {
-        out.reserve((self.pending.len() * ROOM).min(PIECE + ROOM));
-        while out.len() < PIECE
-            && let Some(record) = self.pending.pop_front()
-        {
-            if let Form::Version1 { most } = self.form {
-                let [packets, bytes] = record.total.iter().fold([0; 2], |[p, b], c| [p + c.packets, b + c.bytes]);
-                let is_wanted = self.totals[0] < most;
-                self.totals.iter_mut().zip([1, packets, bytes]).for_each(|(sum, more)| *sum += more);
-                if !is_wanted {
-                    continue;
-                }
-            }
-            if self.written {
-                out.push(b',');
-            }
-            self.written = true;
-            write_record(out, &mut self.days, &record, self.form);
-        }
-    }
-}
-
-impl Chunks for Listing {
-    fn next_chunk(&mut self, now: Time) -> Chunk {
-        if self.ended {
-            return Chunk::End;
-        }
-        if self.asked.is_cancelled() {
-            return Chunk::Failed(Asked::ENDED.to_owned());
-        }
-        let mut out = Vec::new();
-        for _ in 0..BLOCKS {
-            if self.pending.is_empty() {
-                match self.asked.step(now) {
-                    Step::Busy => continue,
-                    Step::Sessions(found) => self.pending = found.into(),
-                    Step::Done(_) => {
-                        self.begin(&mut out);
-                        self.end(&mut out);
-                        self.ended = true;
-                        break;
-                    }
-                }
-            }
-            self.begin(&mut out);
-            self.write_pending(&mut out);
-            if out.len() >= PIECE {
-                break;
-            }
-        }
-        if out.is_empty() { Chunk::Busy } else { Chunk::Data(out) }
+        put(out, format_args!(",\"honesty\":{honesty}}}"));
     }
 }
 
@@ -212,12 +134,12 @@ fn write_record(out: &mut Vec<u8>, days: &mut Days, record: &FlowRecord, form: F
     let mut cells = Cells { out, form, at: 0 };
     let key = &record.key;
     let [client, server] = &record.sides;
-    let has_ports = WITH_PORTS.contains(&key.protocol);
+    let [has_client_port, has_server_port] = has_ports(key.protocol);
 
     cells.side(key.client, client);
-    cells.number_if(has_ports, key.client_port);
+    cells.number_if(has_client_port, key.client_port);
     cells.side(key.server, server);
-    cells.number_if(has_ports || ICMP.contains(&key.protocol), key.server_port);
+    cells.number_if(has_server_port, key.server_port);
     match protocol_name(key.protocol) {
         Some(name) => cells.text(name),
         None => cells.number(key.protocol),

@@ -1,13 +1,9 @@
 //! A ranking in FlowTraq's words, written row by row.
 
-use std::io::Write;
-
 use crate::base::Time;
+use crate::dialect::listing::{PIECE, put};
 use crate::dialect::{Chunk, Chunks};
 use crate::query::{GroupBy, GroupKey, Row, Table, TableQuestion};
-
-/// A piece ends with the row that passes this many octets.
-const PIECE: usize = 32 * 1024;
 
 /// Partition 0 is the whole box.
 const PARTITION: &str = "main";
@@ -91,11 +87,6 @@ impl Chunks for Ranking {
 pub(super) fn color(key: &str) -> u32 {
     let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     hash | 0xff
-}
-
-/// Writes formatted text; a vector never refuses.
-pub(super) fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    let _ = out.write_fmt(text);
 }
 
 /// Writes a property's name and the colon.

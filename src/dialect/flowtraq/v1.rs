@@ -14,11 +14,13 @@
 use serde_json::{Map, Value, json};
 use tiny_http::Method;
 
-use super::table::{color, put, string};
+use super::sessions::{Form, Sessions};
+use super::table::{color, string};
 use super::{Shape, adapt, carriers, failure_as, run, times};
 use crate::api::{Api, Outcome};
 use crate::auth::Credential;
 use crate::base::Time;
+use crate::dialect::listing::{Listing, PIECE, put};
 use crate::dialect::router::drive;
 use crate::dialect::{Answer, Chunk, Chunks, Reply, Request, parameters, reply};
 use crate::query::{GroupBy, Row, Table, TableQuestion};
@@ -29,9 +31,6 @@ use std::time::Duration;
 
 /// How far back a question looks where nobody says.
 const RANGE: &str = "-15m";
-/// A piece ends with the row that passes this many octets.
-const PIECE: usize = 32 * 1024;
-
 /// An endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -106,7 +105,7 @@ fn answer(api: &Rc<Api>, now: Time, request: &Request, endpoint: Endpoint) -> Re
     Ok(drive(now, outcome, move |now, outcome| match outcome {
         Outcome::Failed(failure) => Answer::Reply(failure_as("error", &failure)),
         Outcome::Asked(asked) if endpoint == Endpoint::Sessions => {
-            let listing = super::sessions::Listing::new(*asked, super::sessions::Form::Version1 { most });
+            let listing = Listing::new(*asked, Sessions::new(Form::Version1 { most }));
             Answer::Reply(reply::stream(now, Box::new(listing)))
         }
         Outcome::Asked(asked) => run(now, asked, Shape::Version1),

@@ -25,6 +25,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tiny_http::Method;
 
+use super::listing::{BLOCKS, Listing, put};
 use super::router::drive;
 use super::{Answer, Request, pvx, reply};
 use crate::api::{Api, Asked, Failure, Outcome};
@@ -163,13 +164,12 @@ fn refuse_path(
     })
 }
 
-/// Blocks worked on before others run: few enough for 5 ms, enough for a small answer to need no second turn.
-const BLOCKS: usize = 3;
-
 /// Runs a question to its end, a few blocks at a time; a listing is sent as it is found.
 fn ask(now: Time, manner: Manner, mut asked: Box<Asked>) -> Answer {
     if matches!(asked.what(), query::What::Sessions { .. }) {
-        return Answer::Reply(manner.dressed(reply::stream(now, Box::new(rows::Listing::new(*asked, manner)))));
+        return Answer::Reply(
+            manner.dressed(reply::stream(now, Box::new(Listing::new(*asked, rows::Sessions(manner))))),
+        );
     }
     if asked.label().is_some() {
         return Answer::Reply(manner.dressed(reply::stream(now, pvx::inside(asked, manner.opening()))));
@@ -182,7 +182,7 @@ fn ask(now: Time, manner: Manner, mut asked: Box<Asked>) -> Answer {
         }
         query::Step::Done(query::Answer::Count(count) | query::Answer::Sessions(count)) => {
             let mut out = manner.opening().to_vec();
-            rows::put(&mut out, format_args!("{count},\"honesty\":{}}}", asked.honesty()));
+            put(&mut out, format_args!("{count},\"honesty\":{}}}", asked.honesty()));
             Answer::Reply(manner.dressed(reply::json_bytes(200, out)))
         }
         query::Step::Done(query::Answer::Values(_)) => {

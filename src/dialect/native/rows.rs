@@ -1,92 +1,31 @@
 //! Sessions and rankings as the registry's schema has them, written as they are found.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::io::Write;
 
 use super::Manner;
-use crate::api::Asked;
 use crate::base::{Ip, Mac, Time};
+use crate::dialect::listing::{PIECE, Telling, has_ports, put};
 use crate::dialect::{Chunk, Chunks};
 use crate::enrich::apps;
 use crate::flow::{End, FlowRecord};
-use crate::query::{Row, Step, Table, flag_letters};
+use crate::query::{Row, Table, flag_letters};
 use crate::wire::protocol_name;
 
-/// A piece ends with the row that passes this many octets.
-const PIECE: usize = 32 * 1024;
+/// Sessions as the registry's schema has them.
+pub(super) struct Sessions(pub(super) Manner);
 
-/// Blocks looked at per piece: few enough for 5 ms.
-const BLOCKS: usize = 3;
-
-/// IP protocols with ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
-const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
-
-/// ICMP and ICMPv6: the server port is type and code.
-const ICMP: [u8; 2] = [1, 58];
-
-/// The sessions that a question finds; in memory is a page of them.
-pub(super) struct Listing {
-    asked: Asked,
-    manner: Manner,
-    pending: VecDeque<FlowRecord>,
-    begun: bool,
-    /// Whether a session was written: the next needs a comma.
-    written: bool,
-    ended: bool,
-}
-
-impl Listing {
-    pub(super) const fn new(asked: Asked, manner: Manner) -> Self {
-        Self { asked, manner, pending: VecDeque::new(), begun: false, written: false, ended: false }
+impl Telling for Sessions {
+    fn open(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.opening());
+        out.push(b'[');
     }
 
-    fn begin(&mut self, out: &mut Vec<u8>) {
-        if !self.begun {
-            self.begun = true;
-            out.extend_from_slice(self.manner.opening());
-            out.push(b'[');
-        }
+    fn session(&mut self, out: &mut Vec<u8>, record: &FlowRecord) {
+        session(out, record);
     }
-}
 
-impl Chunks for Listing {
-    fn next_chunk(&mut self, now: Time) -> Chunk {
-        if self.ended {
-            return Chunk::End;
-        }
-        if self.asked.is_cancelled() {
-            return Chunk::Failed(Asked::ENDED.to_owned());
-        }
-        let mut out = Vec::new();
-        for _ in 0..BLOCKS {
-            if self.pending.is_empty() {
-                match self.asked.step(now) {
-                    Step::Busy => continue,
-                    Step::Sessions(found) => self.pending = found.into(),
-                    Step::Done(_) => {
-                        self.begin(&mut out);
-                        put(&mut out, format_args!("],\"honesty\":{}}}", self.asked.honesty()));
-                        self.ended = true;
-                        break;
-                    }
-                }
-            }
-            self.begin(&mut out);
-            while out.len() < PIECE
-                && let Some(record) = self.pending.pop_front()
-            {
-                if self.written {
-                    out.push(b',');
-                }
-                self.written = true;
-                session(&mut out, &record);
-            }
-            if out.len() >= PIECE {
-                break;
-            }
-        }
-        if out.is_empty() { Chunk::Busy } else { Chunk::Data(out) }
+    fn close(&self, out: &mut Vec<u8>, honesty: &str) {
+        put(out, format_args!("],\"honesty\":{honesty}}}"));
     }
 }
 
@@ -162,13 +101,13 @@ fn ranked(out: &mut Vec<u8>, row: &Row, manner: Manner) {
 /// A session as an object; its number comes first.
 pub(in crate::dialect) fn session(out: &mut Vec<u8>, record: &FlowRecord) {
     let FlowRecord { key, origin, sides, macs, total, .. } = record;
-    let has_ports = WITH_PORTS.contains(&key.protocol);
+    let [has_client_port, has_server_port] = has_ports(key.protocol);
     let mut object = Object::begin(out);
     object.plain("id", record.id);
     object.quoted("client", key.client);
-    object.plain_if(has_ports, "client_port", key.client_port);
+    object.plain_if(has_client_port, "client_port", key.client_port);
     object.quoted("server", key.server);
-    object.plain_if(has_ports || ICMP.contains(&key.protocol), "server_port", key.server_port);
+    object.plain_if(has_server_port, "server_port", key.server_port);
     match protocol_name(key.protocol) {
         Some(name) => object.text("protocol", name),
         None => object.quoted("protocol", key.protocol),
@@ -284,11 +223,6 @@ impl<'a> Object<'a> {
     fn end(self) {
         self.out.push(b'}');
     }
-}
-
-/// Writes formatted text; a vector never refuses.
-pub(in crate::dialect) fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
-    let _ = out.write_fmt(text);
 }
 
 /// Writes a JSON string.

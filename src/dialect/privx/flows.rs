@@ -10,7 +10,7 @@
 //! Decision: sorted sessions stay capped. The sessions of a second pass over the history are not those of the first, because
 //! sessions go on meanwhile, and a store of all of them for each sorted listing does not fit the memory of a small box.
 
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -22,9 +22,10 @@ use super::items::{Page, Search, uuid};
 use super::objects::{Place, body};
 use crate::api::{Api, Asked, Outcome};
 use crate::base::{Ip, Time};
-use crate::dialect::native::rows::{put, session};
+use crate::dialect::listing::{Listing, Telling, put};
+use crate::dialect::native::rows::session;
 use crate::dialect::router::drive;
-use crate::dialect::{Answer, Chunk, Chunks, Request, carriers, parameters, reply};
+use crate::dialect::{Answer, Request, carriers, parameters, reply};
 use crate::filter::Filter;
 use crate::flow::FlowRecord;
 use crate::query::{Answer as Answered, GroupKey, Row, Step};
@@ -33,10 +34,6 @@ use crate::schema::{Format, Kind, Operation, format};
 
 /// Most sessions that can be sorted: offset and limit together.
 const MOST_SORTED: u64 = 1_000;
-/// A piece ends with the session that passes this many octets.
-const PIECE: usize = 32 * 1024;
-/// Blocks looked at per piece: few enough for 5 ms.
-const BLOCKS: usize = 3;
 /// How far back hosts are looked for where nobody says.
 const HOSTS_PERIOD: &str = "1d";
 
@@ -202,7 +199,7 @@ impl Collection {
                 Ok(drive(now, outcome, move |now, outcome| match outcome {
                     Outcome::Asked(asked) if wanted.is_some() => one_session(now, asked),
                     Outcome::Asked(asked) => {
-                        Answer::Reply(reply::stream(now, Box::new(Listing::new(*asked, &page, sort))))
+                        Answer::Reply(reply::stream(now, Box::new(Listing::new(*asked, Sessions::new(&page, sort)))))
                     }
                     other => failed(other),
                 }))
@@ -367,20 +364,13 @@ impl Sort {
 }
 
 /// `{"items": [..], "count": N}`
-struct Listing {
-    asked: Asked,
+struct Sessions {
     sort: Option<Sort>,
     /// The first of those sorted so far: place, number of its turn, itself.
     first: BinaryHeap<Sorted>,
     skip: u64,
     left: u64,
     count: u64,
-    pending: VecDeque<FlowRecord>,
-    begun: bool,
-    written: bool,
-    /// All sessions are found.
-    found: bool,
-    ended: bool,
 }
 
 struct Sorted {
@@ -405,28 +395,25 @@ impl Ord for Sorted {
     }
 }
 
-impl Listing {
-    fn new(asked: Asked, page: &Page, sort: Option<Sort>) -> Self {
-        Self {
-            asked,
-            sort,
-            first: BinaryHeap::new(),
-            skip: page.offset,
-            left: page.limit.unwrap_or(u64::MAX),
-            count: 0,
-            pending: VecDeque::new(),
-            begun: false,
-            written: false,
-            found: false,
-            ended: false,
-        }
+impl Sessions {
+    const fn new(page: &Page, sort: Option<Sort>) -> Self {
+        let left = match page.limit {
+            Some(limit) => limit,
+            None => u64::MAX,
+        };
+        Self { sort, first: BinaryHeap::new(), skip: page.offset, left, count: 0 }
+    }
+}
+
+impl Telling for Sessions {
+    fn open(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"items\":[");
     }
 
-    fn take(&mut self, records: Vec<FlowRecord>) {
+    fn found(&mut self, records: Vec<FlowRecord>) -> Vec<FlowRecord> {
         let Some(sort) = self.sort else {
             self.count += records.len() as u64;
-            self.pending = records.into();
-            return;
+            return records;
         };
         for record in records {
             self.count += 1;
@@ -435,62 +422,30 @@ impl Listing {
                 self.first.pop();
             }
         }
+        Vec::new()
     }
 
-    fn write(&mut self, out: &mut Vec<u8>) {
-        while out.len() < PIECE
-            && let Some(record) = self.pending.pop_front()
-        {
-            if self.skip > 0 {
-                self.skip -= 1;
-            } else if self.left > 0 {
-                self.left -= 1;
-                if self.written {
-                    out.push(b',');
-                }
-                self.written = true;
-                write_session(out, &record);
-            }
-        }
+    fn kept(&mut self) -> Vec<FlowRecord> {
+        let sorted = std::mem::take(&mut self.first).into_sorted_vec();
+        sorted.into_iter().map(|sorted| sorted.record).collect()
     }
-}
 
-impl Chunks for Listing {
-    fn next_chunk(&mut self, now: Time) -> Chunk {
-        if self.ended {
-            return Chunk::End;
+    fn wants(&mut self, _record: &FlowRecord) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
         }
-        if self.asked.is_cancelled() {
-            return Chunk::Failed(Asked::ENDED.to_owned());
-        }
-        let mut out = Vec::new();
-        for _ in 0..BLOCKS {
-            if self.pending.is_empty() && !self.found {
-                match self.asked.step(now) {
-                    Step::Busy => continue,
-                    Step::Sessions(records) => self.take(records),
-                    Step::Done(_) => {
-                        self.found = true;
-                        let sorted = std::mem::take(&mut self.first).into_sorted_vec();
-                        self.pending.extend(sorted.into_iter().map(|sorted| sorted.record));
-                    }
-                }
-            }
-            if !self.begun {
-                self.begun = true;
-                out.extend_from_slice(b"{\"items\":[");
-            }
-            self.write(&mut out);
-            if self.found && self.pending.is_empty() {
-                put(&mut out, format_args!("],\"count\":{},\"honesty\":{}}}", self.count, self.asked.honesty()));
-                self.ended = true;
-                break;
-            }
-            if out.len() >= PIECE {
-                break;
-            }
-        }
-        if out.is_empty() { Chunk::Busy } else { Chunk::Data(out) }
+        let is_wanted = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_wanted
+    }
+
+    fn session(&mut self, out: &mut Vec<u8>, record: &FlowRecord) {
+        write_session(out, record);
+    }
+
+    fn close(&self, out: &mut Vec<u8>, honesty: &str) {
+        put(out, format_args!("],\"count\":{},\"honesty\":{honesty}}}", self.count));
     }
 }
 

@@ -8,14 +8,11 @@ use super::error::Error;
 use super::rows::{self, Format};
 use crate::api::{Asked, Label};
 use crate::base::Time;
+use crate::dialect::listing::{BLOCKS, PIECE};
 use crate::dialect::{Chunk, Chunks};
 use crate::query::values::Values;
 use crate::query::{Answer, Step};
 
-/// Octets of rows in a piece.
-const PIECE: usize = 32 * 1024;
-/// Blocks worked on before others run.
-const BLOCKS: usize = 3;
 /// A larger answer keeps its seat until it is sent, so that slow readers do not fill the memory with answers.
 const LARGE: usize = 256 * 1024;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tiny_http::{Header, Method, StatusCode};
 
+use crate::api::Hashed;
 use crate::base::{Connection, Time};
 
 /// Who is at the other end of a connection.
@@ -183,14 +184,14 @@ pub enum Answer {
     /// Nothing to say yet: run `step` again after letting others run (a query that is still scanning).
     Busy(Box<dyn FnOnce(Time) -> Answer>),
     /// A password must be hashed first: run `work` on the hashing thread (queue of at most 8), then `resume` with its
-    /// result, or with [`HashResult::QueueFull`] without having run it.
+    /// result, or with nothing without having run it, because too many wait: answer 503.
     Hash {
         /// Blocking, tens of milliseconds.
-        work: Box<dyn FnOnce() -> HashResult + Send>,
+        work: Box<dyn FnOnce() -> Hashed + Send>,
         /// Work of the same mark that is under way serves for this too.
         alike: Option<[u8; 32]>,
         /// Back on the main thread.
-        resume: Box<dyn FnOnce(Time, HashResult) -> Answer>,
+        resume: Box<dyn FnOnce(Time, Option<Hashed>) -> Answer>,
     },
     /// Something must be made durable first: run `work` on the durability thread, then `resume` with what it gave, also
     /// where the client is gone: what is on disk and what is in memory must not part.
@@ -234,11 +235,11 @@ pub enum Say {
     /// As [`Answer::Hash`]; then ask again.
     Hash {
         /// Blocking, tens of milliseconds.
-        work: Box<dyn FnOnce() -> HashResult + Send>,
+        work: Box<dyn FnOnce() -> Hashed + Send>,
         /// Work of the same mark that is under way serves for this too.
         alike: Option<[u8; 32]>,
         /// Back on the main thread.
-        resume: Box<dyn FnOnce(Time, HashResult)>,
+        resume: Box<dyn FnOnce(Time, Option<Hashed>)>,
     },
     /// As [`Answer::Save`]; then ask again.
     Save {
@@ -249,17 +250,6 @@ pub enum Say {
     },
     /// The conversation is over.
     Close(&'static str),
-}
-
-/// What became of hashing work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HashResult {
-    /// A password was compared with a stored hash.
-    Verified(bool),
-    /// A new password's hash, in PHC string form.
-    Hashed(String),
-    /// The queue was full; nothing was done. Answer 503.
-    QueueFull,
 }
 
 /// What HTTP calls for each request.

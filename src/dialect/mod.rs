@@ -19,5 +19,6 @@ pub mod pvx;
 mod reply;
 mod router;
 
-pub use message::{Answer, Body, Chunk, Chunks, HashResult, Peer, Reply, Request, Say, Service, Socket};
+pub use crate::api::Hashed;
+pub use message::{Answer, Body, Chunk, Chunks, Peer, Reply, Request, Say, Service, Socket};
 pub use router::Router;

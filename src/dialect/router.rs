@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use tiny_http::Method;
 
-use super::{Answer, HashResult, Request, Service, alyvix, doc, flowtraq, native, privx, prometheus, pvx, reply};
-use crate::api::{Api, Hashed, Outcome};
+use super::{Answer, Request, Service, alyvix, doc, flowtraq, native, privx, prometheus, pvx, reply};
+use crate::api::{Api, Outcome};
 use crate::base::Time;
 
 /// The longest body where no operation says: nothing there takes one.
@@ -73,21 +73,9 @@ impl Service for Router {
 /// Goes on with an outcome until it can be rendered, handing out passwords to hash on the way.
 pub(super) fn drive(now: Time, outcome: Outcome, render: impl FnOnce(Time, Outcome) -> Answer + 'static) -> Answer {
     match outcome {
-        Outcome::Hash { work, alike, resume } => Answer::Hash {
-            alike,
-            work: Box::new(move || match work() {
-                Hashed::Verified(verified) => HashResult::Verified(verified),
-                Hashed::Made(hash) => HashResult::Hashed(hash),
-            }),
-            resume: Box::new(move |now, result| {
-                let hashed = match result {
-                    HashResult::Verified(verified) => Some(Hashed::Verified(verified)),
-                    HashResult::Hashed(hash) => Some(Hashed::Made(hash)),
-                    HashResult::QueueFull => None,
-                };
-                drive(now, resume(now, hashed), render)
-            }),
-        },
+        Outcome::Hash { work, alike, resume } => {
+            Answer::Hash { alike, work, resume: Box::new(move |now, hashed| drive(now, resume(now, hashed), render)) }
+        }
         Outcome::Save { work, resume } => {
             Answer::Save { work, resume: Box::new(move |now, written| drive(now, resume(now, written), render)) }
         }

@@ -10,7 +10,7 @@ use super::limits::Limits;
 use super::seats::{Doom, Phase};
 use super::serve::Server;
 use crate::base::{Time, time};
-use crate::dialect::HashResult;
+use crate::dialect::Hashed;
 use crate::io::offload::Full;
 
 /// A seat that is given back when this is dropped.
@@ -31,13 +31,13 @@ impl SeatGuard {
     /// Runs hashing work, or waits for work like it that is under way, and goes on with its result.
     pub(super) async fn hash<T>(
         &self,
-        work: Box<dyn FnOnce() -> HashResult + Send>,
+        work: Box<dyn FnOnce() -> Hashed + Send>,
         alike: Option<[u8; 32]>,
-        resume: Box<dyn FnOnce(Time, HashResult) -> T>,
+        resume: Box<dyn FnOnce(Time, Option<Hashed>) -> T>,
     ) -> T {
         let result = match self.server.hashing.begin(&self.server.offload, work, alike) {
             Ok(hash) => hash.answer().await,
-            Err(Full) => HashResult::QueueFull,
+            Err(Full) => None,
         };
         resume(time::now(), result)
     }

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use crate::dialect::HashResult;
+use crate::dialect::Hashed;
 use crate::io::offload::{Full, Offload, Pending};
 
 /// See the module doc.
@@ -16,9 +16,9 @@ pub(super) struct Hashing(RefCell<Vec<([u8; 32], Weak<Hash>)>>);
 
 /// Work that was begun.
 pub(super) struct Hash {
-    pending: Pending<HashResult>,
+    pending: Pending<Hashed>,
     /// What it gave, once one of those who wait heard of it.
-    given: Cell<Option<HashResult>>,
+    given: Cell<Option<Hashed>>,
 }
 
 impl Hashing {
@@ -26,7 +26,7 @@ impl Hashing {
     pub(super) fn begin(
         &self,
         offload: &Offload,
-        work: Box<dyn FnOnce() -> HashResult + Send>,
+        work: Box<dyn FnOnce() -> Hashed + Send>,
         alike: Option<[u8; 32]>,
     ) -> Result<Rc<Hash>, Full> {
         let mut known = self.0.borrow_mut();
@@ -44,14 +44,14 @@ impl Hashing {
 }
 
 impl Hash {
-    /// What it gives.
-    pub(super) async fn answer(&self) -> HashResult {
+    /// What it gives; nothing where the thread is gone.
+    pub(super) async fn answer(&self) -> Option<Hashed> {
         // The answer comes once: the first who hears it keeps it for the others.
         let given = match self.pending.answer().await {
-            Ok(result) => result,
-            Err(_) => self.given.take().unwrap_or(HashResult::QueueFull),
+            Ok(hashed) => Some(hashed),
+            Err(_) => self.given.take(),
         };
-        self.given.set(Some(given.clone()));
+        self.given.set(given.clone());
         given
     }
 }
@@ -73,7 +73,7 @@ mod tests {
             let work = Box::new(move || {
                 std::thread::sleep(std::time::Duration::from_millis(20));
                 done.fetch_add(1, Ordering::SeqCst);
-                HashResult::Verified(true)
+                Hashed::Verified(true)
             });
             hashing.begin(&offload, work, mark)
         };
@@ -87,7 +87,7 @@ mod tests {
             }
             answers
         });
-        assert!(answers.len() == 101 && answers.iter().all(|answer| *answer == HashResult::Verified(true)));
+        assert!(answers.len() == 101 && answers.iter().all(|answer| *answer == Some(Hashed::Verified(true))));
         assert_eq!(done.load(Ordering::SeqCst), 2, "once for each mark");
         drop((all, other));
         let (plain, again) = (begin(None).ok().unwrap(), begin(None).ok().unwrap());

@@ -26,10 +26,10 @@ use super::call::{Begun, Shape, shown};
 use super::error::Error;
 use super::functions;
 use super::{begin_answer, shaped, unknown_function};
-use crate::api::{Api, Caller, Hashed, Outcome};
+use crate::api::{Api, Caller, Outcome};
 use crate::auth::Credential;
 use crate::base::Time;
-use crate::dialect::{HashResult, Say, Socket};
+use crate::dialect::{Say, Socket};
 
 /// Most calls of a socket that are being answered.
 const MOST_CALLS: usize = 16;
@@ -318,18 +318,8 @@ fn on_its_way(outcome: Outcome, resumed: Resumed) -> Option<Say> {
     match outcome {
         Outcome::Hash { work, alike, resume } => Some(Say::Hash {
             alike,
-            work: Box::new(move || match work() {
-                Hashed::Verified(verified) => HashResult::Verified(verified),
-                Hashed::Made(hash) => HashResult::Hashed(hash),
-            }),
-            resume: Box::new(move |now, result| {
-                let hashed = match result {
-                    HashResult::Verified(verified) => Some(Hashed::Verified(verified)),
-                    HashResult::Hashed(hash) => Some(Hashed::Made(hash)),
-                    HashResult::QueueFull => None,
-                };
-                *resumed.borrow_mut() = Some(resume(now, hashed));
-            }),
+            work,
+            resume: Box::new(move |now, hashed| *resumed.borrow_mut() = Some(resume(now, hashed))),
         }),
         Outcome::Save { work, resume } => Some(Say::Save {
             work,

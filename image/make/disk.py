@@ -68,8 +68,9 @@ def raspberry_pi(system, work):
         slot.put(name, system.kernel.device_tree(name))
     slot.put("config.txt", "".join(f"{line}\n" for line in loader["config"]).encode())
     slot.put("cmdline.txt", system.command_line.encode() + b"\n")
-    # Gzip is what the firmware unpacks.
-    slot.put("vmlinuz", gzip.compress(system.kernel.image(), 9, mtime=0))
+    kernel = system.kernel.image()
+    # Gzip is what the firmware unpacks; a kernel of 32 bits unpacks itself.
+    slot.put("vmlinuz", gzip.compress(kernel, 9, mtime=0) if kernel[56:60] == b"ARM\x64" else kernel)
     slot.put("initrd", system.initramfs)
     empty = work / "empty"
     empty.touch()

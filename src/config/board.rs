@@ -11,6 +11,7 @@ pub const BOARDS: &[(&str, &str)] = &[
     ("x86-64", include_str!("../../board/x86-64/profile.json")),
     ("vm-arm64", include_str!("../../board/vm-arm64/profile.json")),
     ("rpi-arm64", include_str!("../../board/rpi-arm64/profile.json")),
+    ("rpi-armv7", include_str!("../../board/rpi-armv7/profile.json")),
     ("rpi-armv6", include_str!("../../board/rpi-armv6/profile.json")),
 ];
 

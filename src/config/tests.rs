@@ -80,7 +80,9 @@ fn what_only_makes_no_sense_together_is_a_fault() {
 fn an_unknown_board_names_those_there_are() {
     assert_eq!(
         lines("{}", &[("board", json!("toaster"))]),
-        ["config (board): board: there is no board 'toaster'; there are: base, x86-64, vm-arm64, rpi-arm64, rpi-armv6"]
+        [
+            "config (board): board: there is no board 'toaster'; there are: base, x86-64, vm-arm64, rpi-arm64, rpi-armv7, rpi-armv6"
+        ]
     );
 }
 

@@ -12,6 +12,8 @@ mod pulse;
 mod read;
 mod replay;
 mod run;
+mod scratch;
+mod selftest;
 mod setting;
 mod stored;
 
@@ -20,6 +22,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::cli::install::InstallError;
 use crate::cli::send::CallFailure;
 use crate::cli::{self, Command};
 use crate::console;
@@ -61,6 +64,7 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
     match cli::parse(arguments) {
         Ok(Command::Read(read)) => read::main(&read),
         Ok(Command::Run(run)) => run::main(&run),
+        Ok(Command::Selftest(options)) => selftest::main(&options),
         Ok(Command::Setup(options)) => match cli::setup::run(&options) {
             Ok(done) => say(&done),
             Err(error) => {
@@ -90,12 +94,27 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
                 }
             }
         },
+        Ok(Command::Install(options)) => installed(cli::install::install(&options)),
+        Ok(Command::Uninstall(options)) => installed(cli::install::uninstall(&options)),
         Ok(Command::Print(text)) => say(&text),
         Err(stop) if stop.wrong => {
             complain(stop.text.trim_end());
             Exit::Usage
         }
         Err(stop) => say(&stop.text),
+    }
+}
+
+fn installed(done: Result<String, InstallError>) -> Exit {
+    match done {
+        Ok(told) => say(&told),
+        Err(error) => {
+            complain(&format!("weir: {error}"));
+            match error {
+                InstallError::Refused(_) => Exit::Refused,
+                InstallError::Failed(..) => Exit::Failure,
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod exports;
 mod folder;
-mod keeper;
+pub mod keeper;
 mod print;
 
 use std::fmt::{self, Write as _};
@@ -57,7 +57,7 @@ pub fn main(options: &cli::Read) -> Exit {
 }
 
 /// Why nothing can be read at all.
-struct Stop(String, Exit);
+pub struct Stop(pub String, Exit);
 
 fn failure(why: impl fmt::Display) -> Stop {
     Stop(why.to_string(), Exit::Failure)

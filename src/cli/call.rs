@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use super::output::Format;
 use super::send::{CallFailure, Target, send};
 use super::tree::{self, VERBS};
-use super::{DEFAULT_DATA, Stop, flag, many, one, option, usage};
+use super::{Stop, USED_DATA, flag, many, one, option, usage, used_data};
 use crate::io::pinned::Fingerprint;
 use crate::schema::{Fault, Kind, Operation, Schema, Verb, from_text, verify};
 
@@ -100,12 +100,7 @@ fn skeleton(word: &'static str) -> Clap {
                 .value_parser(PossibleValuesParser::new(Format::WORDS))
                 .help("How to print the result [default: text]"),
         )
-        .arg(
-            text("data", "DIR")
-                .value_parser(value_parser!(PathBuf))
-                .conflicts_with("host")
-                .help(format!("The data folder of the weir that is called [default: {DEFAULT_DATA}]")),
-        )
+        .arg(text("data", "DIR").value_parser(value_parser!(PathBuf)).conflicts_with("host").help(USED_DATA))
         .arg(text("host", "HOST[:PORT]").help(format!("Call another box, over TLS [default port: {PORT}]")))
         .arg(
             text("key-file", "FILE")
@@ -280,7 +275,7 @@ fn content(file: &str) -> io::Result<String> {
 
 fn target(matches: &ArgMatches) -> Result<Target, String> {
     let Some(host) = one::<String>(matches, "host") else {
-        return Ok(Target::Local(one(matches, "data").unwrap_or_else(|| DEFAULT_DATA.into())));
+        return Ok(Target::Local(used_data(matches)));
     };
     let fingerprint = match one::<String>(matches, "fingerprint") {
         Some(text) => Some(Fingerprint::parse(&text).ok_or_else(|| {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::call::{WORDS, live_names};
 use super::output::Format;
-use super::{DEFAULT_DATA, program, tree, usage};
+use super::{default_data, program, tree, usage};
 use crate::schema::{Kind, Operation, Property};
 
 /// Shells that there is a script for.
@@ -74,7 +74,7 @@ fn commands() -> Vec<Candidate> {
 /// The data folder named on the line.
 fn data(words: &[String]) -> String {
     let at = words.iter().position(|word| word == "--data");
-    at.and_then(|at| words.get(at + 1)).map_or_else(|| DEFAULT_DATA.to_owned(), Clone::clone)
+    at.and_then(|at| words.get(at + 1)).map_or_else(|| default_data().to_string_lossy().into_owned(), Clone::clone)
 }
 
 fn paths(command: &str, typed: &str, data: &str) -> Vec<Candidate> {

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod complete;
+pub mod install;
 pub mod output;
 pub mod send;
 pub mod setup;
@@ -17,8 +18,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command as Clap, value_parser};
 
 use crate::config::board::BOARDS;
 
-/// Folder that holds everything weir keeps, where `--data` does not say otherwise.
+/// Folder that holds everything weir keeps, where `--data` does not say otherwise: in the folder that one is in. What calls a weir
+/// looks where an installed one keeps it, too.
 pub const DEFAULT_DATA: &str = "weir-data";
+/// What is said of `--data` where a weir is meant that is there.
+const USED_DATA: &str = "The folder that `weir run` uses [default: weir-data, else that of an installed weir]";
 /// Seconds without a line after which the console logs out.
 const DEFAULT_IDLE: u64 = 600;
 /// Most sessions that `weir read` holds at once; as for `flow.sessions` of the config.
@@ -35,8 +39,14 @@ pub enum Command {
     Setup(Setup),
     /// A login and a prompt at this terminal.
     Console(Console),
+    /// See whether this program works on this machine.
+    Selftest(Selftest),
     /// Call an operation of a running weir.
     Call(Box<call::Call>),
+    /// Become a service of this machine.
+    Install(install::Install),
+    /// Be one no longer.
+    Uninstall(install::Uninstall),
     /// Print this and be done.
     Print(String),
 }
@@ -111,6 +121,13 @@ pub struct Console {
     pub idle: u64,
 }
 
+/// `weir selftest`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selftest {
+    /// Where its folder is made, for a while.
+    pub folder: Option<PathBuf>,
+}
+
 /// What parsing says when there is no command to run: help that was asked for, or what is wrong.
 #[derive(Debug)]
 pub struct Stop {
@@ -155,9 +172,22 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
             flows: one(m, "flows"),
             log: one(m, "log"),
         })),
-        Some(("setup", m)) => Ok(Command::Setup(Setup { data: data(m), password_stdin: m.get_flag("password-stdin") })),
+        Some(("setup", m)) => {
+            Ok(Command::Setup(Setup { data: used_data(m), password_stdin: m.get_flag("password-stdin") }))
+        }
         Some(("console", m)) => {
-            Ok(Command::Console(Console { data: data(m), idle: one(m, "idle").unwrap_or(DEFAULT_IDLE) }))
+            Ok(Command::Console(Console { data: used_data(m), idle: one(m, "idle").unwrap_or(DEFAULT_IDLE) }))
+        }
+        Some(("selftest", m)) => Ok(Command::Selftest(Selftest { folder: one(m, "folder") })),
+        Some(("install", m)) => Ok(Command::Install(install::Install {
+            prefix: one(m, "prefix").unwrap_or_else(|| install::PREFIX.into()),
+            data: one(m, "data").unwrap_or_else(|| install::DATA.into()),
+            board: one(m, "board"),
+            low_ports: m.get_flag("low-ports"),
+            how: how(m),
+        })),
+        Some(("uninstall", m)) => {
+            Ok(Command::Uninstall(install::Uninstall { purge: m.get_flag("purge"), how: how(m) }))
         }
         Some(("completion", m)) => {
             Ok(Command::Print(complete::script(&one::<String>(m, "SHELL").unwrap_or_default()).to_owned()))
@@ -194,8 +224,25 @@ fn data(matches: &ArgMatches) -> PathBuf {
     one(matches, "data").unwrap_or_else(|| DEFAULT_DATA.into())
 }
 
+/// The data folder of the weir that is meant.
+fn used_data(matches: &ArgMatches) -> PathBuf {
+    one(matches, "data").unwrap_or_else(default_data)
+}
+
+/// The data folder in the folder that one is in; where there is none, that of an installed weir.
+fn default_data() -> PathBuf {
+    let own = PathBuf::from(DEFAULT_DATA);
+    if own.exists() { own } else { install::installed_data().unwrap_or(own) }
+}
+
+fn how(matches: &ArgMatches) -> install::How {
+    install::How { root: one(matches, "root"), dry_run: matches.get_flag("dry-run") }
+}
+
 fn program() -> Clap {
     let data = || option("data", "DIR").value_parser(value_parser!(PathBuf));
+    let board =
+        || option("board", "NAME").value_parser(PossibleValuesParser::new(BOARDS.iter().map(|(name, _)| *name)));
     let log = option("log", "LEVEL")
         .value_parser(PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]))
         .help("How much to log to standard error [config: log.level, else info]");
@@ -214,11 +261,7 @@ fn program() -> Clap {
                     .action(ArgAction::Append)
                     .help("Capture here; may be repeated [config: capture.interfaces, else all that are up]"),
             )
-            .arg(
-                option("board", "NAME")
-                    .value_parser(PossibleValuesParser::new(BOARDS.iter().map(|(name, _)| *name)))
-                    .help("Board profile that sets the capacities [config: board, else base]"),
-            )
+            .arg(board().help("Board profile that sets the capacities [config: board, else base]"))
             .arg(
                 option("defaults", "FILE")
                     .value_parser(value_parser!(PathBuf))
@@ -287,16 +330,46 @@ fn program() -> Clap {
         .arg(log.help("How much to log to standard error [default: warn]"));
     let setup = Clap::new("setup")
         .about("Set the administrator's password (user admin), whether weir runs or not")
-        .arg(data().help(format!("The folder that `weir run` uses [default: {DEFAULT_DATA}]")))
+        .arg(data().help(USED_DATA))
         .arg(flag("password-stdin").help("Read the password from standard input instead of asking for it"));
     let console = Clap::new("console")
         .about("Administer the box at this terminal: what an image runs at its serial line")
-        .arg(data().help(format!("The folder that `weir run` uses [default: {DEFAULT_DATA}]")))
+        .arg(data().help(USED_DATA))
         .arg(
             option("idle", "SECONDS")
                 .value_parser(value_parser!(u64).range(0..=86_400))
                 .help(format!("Log out whoever types nothing for so long; 0 is never [default: {DEFAULT_IDLE}]")),
         );
+    let selftest = Clap::new("selftest")
+        .about("See whether this program works on this machine: processor, kernel, files, TLS")
+        .arg(
+            option("folder", "DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("Make its files here, to try out a card or disk [default: the folder for temporary files]"),
+        );
+    let root = || {
+        option("root", "DIR")
+            .value_parser(value_parser!(PathBuf))
+            .help("Do it in this folder, which holds a system, in place of this machine; nothing is started")
+    };
+    let dry_run = || flag("dry-run").help("Say what would be done, and do nothing");
+    let install = Clap::new("install")
+        .about("Make weir a service of this machine, under systemd, with a user of its own")
+        .arg(
+            option("prefix", "DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help(format!("The program goes to bin in here [default: {}]", install::PREFIX)),
+        )
+        .arg(data().help(format!("Folder for everything weir keeps [default: {}]", install::DATA)))
+        .arg(board().help("Board profile that sets the capacities [config: board, else base]"))
+        .arg(flag("low-ports").help("Allow it ports below 1024, such as 443, for http.listen of the config"))
+        .arg(root())
+        .arg(dry_run());
+    let uninstall = Clap::new("uninstall")
+        .about("Undo what install did; what weir has kept stays")
+        .arg(flag("purge").help("Remove what weir has kept, too, and its user"))
+        .arg(root())
+        .arg(dry_run());
     let completion = Clap::new("completion").about("Print a script that completes weir's words in a shell").arg(
         Arg::new("SHELL").required(true).value_parser(PossibleValuesParser::new(complete::SHELLS)).help("The shell"),
     );
@@ -310,7 +383,7 @@ fn program() -> Clap {
         .max_term_width(100)
         .subcommands([run, read, setup])
         .subcommands(call::commands())
-        .subcommands([console, completion, complete])
+        .subcommands([console, selftest, install, uninstall, completion, complete])
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {

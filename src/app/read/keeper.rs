@@ -1,26 +1,20 @@
 //! The store that sessions of capture files go to, in a data folder or in a folder that is removed in the end.
 
 use std::collections::HashSet;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::chain;
+use super::super::scratch::Scratch;
 use super::{Stop, failure, print};
 use crate::app::Exit;
+use crate::base::Time;
 use crate::base::lru::HashKey;
-use crate::base::{Time, time};
 use crate::enrich::Enricher;
 use crate::filter::Filter;
 use crate::flow::{FlowRecord, Meter};
 use crate::io::disk::OsDisk;
-use crate::io::signals::Signals;
 use crate::query::{Answer, Limits, Question, Run, Step, TableQuestion, What};
 use crate::store::{self, Columns, Order, Store};
-
-/// How a command ends that the user has stopped, as shells report it.
-const STOPPED: i32 = 130;
 
 /// A store that sessions go to, and what it needs.
 #[derive(Debug)]
@@ -41,11 +35,10 @@ impl Keeper {
 
     /// A store in a folder that is removed in the end.
     pub fn scratch(enricher: Enricher) -> Result<Self, Stop> {
-        let name = format!("weir-read-{}-{}", std::process::id(), time::now().micros());
-        let path = std::env::temp_dir().join(name);
-        let wrong = |error| failure(format!("{}: {error}", path.display()));
-        let scratch = Scratch::new(path.clone()).map_err(wrong)?;
-        let disk = Arc::new(OsDisk::open(&path).map_err(wrong)?);
+        let parent = std::env::temp_dir();
+        let wrong = |error| failure(format!("{}: {error}", parent.display()));
+        let scratch = Scratch::new(&parent, "weir-read").map_err(wrong)?;
+        let disk = Arc::new(OsDisk::open(scratch.path()).map_err(wrong)?);
         let settings = store::Settings { budget_bytes: u64::MAX, ..store::Settings::default() };
         Self::on(disk, settings, enricher, Some(scratch))
     }
@@ -155,34 +148,5 @@ impl Keeper {
             to.turn();
         }
         Ok(())
-    }
-}
-
-/// A folder of our own that is removed in the end, also where the user stops us before.
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(path: PathBuf) -> std::io::Result<Self> {
-        let mut signals = Signals::listen()?;
-        // Never one that is there already: the folder for temporary files is everybody's.
-        DirBuilder::new().mode(0o700).create(&path)?;
-        let scratch = Self(path.clone());
-        #[expect(clippy::disallowed_methods, reason = "reading blocks this thread; another has to wait for the user")]
-        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            async_io::block_on(signals.next());
-            // Reading may make another file meanwhile.
-            while std::fs::remove_dir_all(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::DirectoryNotEmpty) {}
-            std::process::exit(STOPPED);
-        })?;
-        Ok(scratch)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            log::warn!("{}: {error}", self.0.display());
-        }
     }
 }

@@ -49,7 +49,7 @@ impl Service for Router {
             flowtraq::call(&self.api, now, &request)
         } else if request.path.starts_with(native::PREFIX) {
             native::call(&self.api, now, &request)
-        } else if request.path.starts_with(pvx::PREFIX) {
+        } else if pvx::is_ours(&request.path) {
             pvx::call(&self.api, now, &request)
         } else if privx::is_ours(&request.path) {
             privx::call(&self.api, now, &request)

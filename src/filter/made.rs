@@ -207,6 +207,17 @@ impl Pattern {
         Self::build(&regex, any_case)
     }
 
+    /// What has that text somewhere in it.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn containing(text: &str, any_case: bool) -> Result<Self, String> {
+        if text.len() > PATTERN_LENGTH {
+            return Err(format!("a pattern may have at most {PATTERN_LENGTH} octets"));
+        }
+        Self::build(&regex_lite::escape(text), any_case)
+    }
+
     /// The same with letters fitting in either case.
     #[must_use]
     pub fn in_any_case(&self) -> Self {

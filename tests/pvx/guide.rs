@@ -109,6 +109,52 @@ fn every_curl_command_of_the_guide_echoes_the_same() {
     }
 }
 
+// "Querying with Invoke-WebRequest"
+
+#[test]
+fn a_form_is_read_as_powershell_writes_it() {
+    if !have_curl("guide: PowerShell") {
+        return;
+    }
+    // .NET's forms name their fields without quotes, and their boundary with them.
+    let fields = [
+        ("an_integer", "42"),
+        ("a_string", "the answer"),
+        ("an_array", "[\\\"to life\\\", \\\"the universe\\\", \\\"and everything\\\"]"),
+    ];
+    let part = |(name, value): (&str, &str)| {
+        format!(
+            "--b\\r\\nContent-Type: text/plain; charset=utf-8\\r\\nContent-Disposition: form-data; name={name}\\r\\n\\r\\n{value}\\r\\n"
+        )
+    };
+    let body: String = fields.map(part).concat();
+    let line = format!(
+        "printf %b \"{body}--b--\\r\\n\" | curl 'https://<SERVER>/api/echo' -H 'Content-Type: multipart/form-data; boundary=\"b\"' --data-binary @-"
+    );
+    assert_eq!(answer(&line), echoed());
+}
+
+// "Using HTTP"
+
+#[test]
+fn functions_are_called_by_get_or_post_and_the_root_lists_them() {
+    if !have_curl("guide: methods") {
+        return;
+    }
+    for method in ["PUT", "DELETE", "PATCH", "OPTIONS"] {
+        let got = shell(&format!("curl -X {method} 'https://<SERVER>/api/echo?a=1' -D -"));
+        let head = got.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 405 ") && head.contains("allow: get, head, post"), "{got}");
+        assert!(got.contains(r#"{"type":"error","error":"BAD-METHOD""#), "{got}");
+    }
+    assert!(shell("curl --head 'https://<SERVER>/api/echo?a=1'").starts_with("HTTP/1.1 200 "));
+    let doc = answer("curl 'https://<SERVER>/api/doc'");
+    assert_eq!(doc["result"]["protocols"]["websocket"], "/api/ws");
+    for root in ["/api", "/api/", "/api/0.7/"] {
+        assert_eq!(answer(&format!("curl 'https://<SERVER>{root}'")), doc, "{root}");
+    }
+}
+
 #[test]
 fn the_certificate_is_not_trusted_until_that_is_asked_for() {
     if !have_curl("guide: --insecure") {
@@ -126,7 +172,7 @@ fn a_version_may_stand_in_the_path() {
     if !have_curl("guide: versions") {
         return;
     }
-    for version in ["0.1/", "0.7/", ""] {
+    for version in ["0.1/", "0.7/", "v0.7/", ""] {
         let got = answer(&format!("curl 'https://<SERVER>/api/{version}echo?a=1'"));
         assert_eq!(got["result"], json!({ "a": 1 }), "{version}");
     }
@@ -288,7 +334,7 @@ fn what_is_wrong_with_a_call_is_named_with_what_would_be_right() {
     }
     let cases = [
         ("'https://<SERVER>/api/nothing'", "UNKNOWN-FUNCTION", "known"),
-        ("'https://<SERVER>/api/'", "UNKNOWN-FUNCTION", "known"),
+        ("'https://<SERVER>/api/nothing/'", "UNKNOWN-FUNCTION", "known"),
         ("'https://<SERVER>/api/query?_key=KEY&expr=traffic&nothing=1'", "UNKNOWN-ARGUMENT", "known"),
         ("'https://<SERVER>/api/query?_key=KEY&expr=traffic&format=xml'", "BAD-ARGUMENT", "known"),
         ("'https://<SERVER>/api/query?_key=KEY&expr=traffic&dry=7'", "BAD-ARGUMENT", "reasons"),

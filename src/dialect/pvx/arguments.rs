@@ -150,15 +150,36 @@ fn multipart(body: &[u8], boundary: &str) -> Option<Vec<(String, String)>> {
     Some(found)
 }
 
-/// The name in the head of a part; `%22` stands for a quote (WHATWG HTML, 4.10.21.8).
+/// The name in the head of a part; `%22` stands for a quote (WHATWG HTML, 4.10.21.8). Some clients (.NET's, so PowerShell's `-Form`) put
+/// it without quotes, some after the file's name.
 fn field_name(head: &str) -> Option<String> {
     let disposition = head.split("\r\n").find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
     })?;
-    let (_, after) = disposition.split_once("name=\"").filter(|(before, _)| !before.ends_with("file"))?;
-    let (name, _) = after.split_once('"')?;
-    Some(name.replace("%22", "\"").replace("%0D%0A", "\r\n"))
+    let mut rest = disposition.split_once(';')?.1;
+    loop {
+        let (name, value) = rest.split_once('=')?;
+        let value = value.trim_start();
+        let (value, after) = match value.strip_prefix('"') {
+            Some(quoted) => quoted.split_at_checked(end_of_quoted(quoted)?)?,
+            None => value.split_at_checked(value.find(';').unwrap_or(value.len()))?,
+        };
+        if name.trim().eq_ignore_ascii_case("name") {
+            return Some(value.trim_end().replace("%22", "\"").replace("%0D%0A", "\r\n"));
+        }
+        rest = after.split_once(';')?.1;
+    }
+}
+
+/// Where a quoted string ends: at the first quote without a backslash before it.
+fn end_of_quoted(text: &str) -> Option<usize> {
+    let mut is_escaped = false;
+    text.find(|c| {
+        let ends = c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        ends
+    })
 }
 
 /// Whatever a body holds: no panic, and no more arguments than there may be.
@@ -202,9 +223,24 @@ mod tests {
         let expected = [("an_integer", "42"), ("a", "b\r\nc"), ("empty", "")];
         assert_eq!(multipart(body.as_bytes(), "x").unwrap(), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
         assert_eq!(multipart(b"--x--", "x"), Some(vec![]));
-        for bad in
-            ["", "--x", "--x\r\n", "--x\r\nContent-Disposition: form-data\r\n\r\nv\r\n--x--", "--x\r\n\r\nv\r\n--x--"]
-        {
+        for named in [
+            "name=a",
+            "name=a ; x=y",
+            "filename=\"name=b\"; name=\"a\"",
+            "filename=\"\\\"\"; Name = a",
+            "name=\"a\"; filename=\"\\\"",
+        ] {
+            let body = format!("--x\r\nContent-Disposition: form-data; {named}\r\n\r\nv\r\n--x--");
+            assert_eq!(multipart(body.as_bytes(), "x"), Some(vec![("a".to_owned(), "v".to_owned())]), "{named}");
+        }
+        for bad in [
+            "",
+            "--x",
+            "--x\r\n",
+            "--x\r\nContent-Disposition: form-data\r\n\r\nv\r\n--x--",
+            "--x\r\n\r\nv\r\n--x--",
+            "--x\r\nContent-Disposition: form-data; filename=\"name=a\"\r\n\r\nv\r\n--x--",
+        ] {
             assert_eq!(multipart(bad.as_bytes(), "x"), None, "{bad:?}");
         }
     }

@@ -268,5 +268,10 @@ fn doc() -> Value {
         });
         json!({ "name": function.name, "description": function.description, "arguments": arguments.collect::<Value>() })
     };
-    json!({ "functions": TABLE.iter().map(of).collect::<Value>() })
+    let versions = (1..=LATEST.1).map(|minor| format!("{}.{minor}", LATEST.0)).collect::<Vec<_>>();
+    json!({
+        "protocols": { "http": "/api/", "stream": "/api/stream/", "websocket": "/api/ws" },
+        "versions": versions,
+        "functions": TABLE.iter().map(of).collect::<Value>(),
+    })
 }

@@ -7,11 +7,11 @@
 //!
 //! - Versions run from 0.1 to 0.7. Until 0.3 a query's result is a list of objects and its rows are pairs of bare lists, as the
 //!   guide shows; since 0.4 it is one object, which is what clients read, and rows are as `format` says. The segment of the
-//!   version may stand before or after `stream`.
+//!   version may stand before or after `stream`, and begin with a `v`. The root, `/api/`, answers as `doc`.
 //! - In the format `compact` a row is a list of cells, keys first, and where nothing is grouped and one value is asked, the cell
 //!   by itself. In `named` two columns of one name are one: give them aliases.
 //! - Names of errors are ours but `TOO-FEW-ARGUMENTS`: `UNKNOWN-ARGUMENT`, `TOO-MANY-ARGUMENTS`, `BAD-ARGUMENT`, `BAD-BODY`, `UNKNOWN-FUNCTION`,
-//!   `UNKNOWN-VERSION`, `NOT-AUTHENTICATED`, `NOT-AUTHORIZED`, `NOT-SET-UP`, `TOO-MANY-LOGINS`, `FOREIGN-ORIGIN`, `PVQL-SYNTAX-ERROR`,
+//!   `BAD-METHOD`, `UNKNOWN-VERSION`, `NOT-AUTHENTICATED`, `NOT-AUTHORIZED`, `NOT-SET-UP`, `TOO-MANY-LOGINS`, `FOREIGN-ORIGIN`, `PVQL-SYNTAX-ERROR`,
 //!   `PVQL-UNKNOWN-FIELD`, `-LAYER`, `-FUNCTION`, `-VARIABLE`, `PVQL-BAD-EXPRESSION`, `PVQL-TOO-LONG`, `BAD-QUERY`, `CANCELLED`, `NOT-FOUND`,
 //!   `CONFLICT`, `BUSY`, `TOO-LARGE`, `BAD-MESSAGE`, `INTERNAL-ERROR`. An error of PVQL has `position`, the octets before the fault; one of
 //!   arguments has `names`. Errors have their status in HTTP too.
@@ -33,7 +33,9 @@ mod socket;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use tiny_http::Method;
 
+use super::message::header;
 use super::router::drive;
 use super::{Answer, Chunks, Reply, Request, carriers, origin, parameters, reply};
 use crate::api::{Api, Asked, Caller, Outcome};
@@ -75,6 +77,8 @@ impl Route {
             segments.next();
         }
         let name = parameters::decode(&segments.collect::<Vec<_>>().join("/"), false);
+        // The root says what there is.
+        let name = if name.is_empty() && !is_streamed { "doc".to_owned() } else { name };
         let version = version.unwrap_or(LATEST);
         check_version(version)?;
         match functions::find(&name) {
@@ -100,11 +104,17 @@ fn unknown_function(name: &str) -> Error {
     Error::new("UNKNOWN-FUNCTION", &message).at(404).with("path", json!(name)).with("known", json!(known))
 }
 
-/// `0.7`
+/// `0.7` or `v0.7`
 fn parse_version(segment: &str) -> Option<(u32, u32)> {
-    let (major, minor) = segment.split_once('.')?;
+    let (major, minor) = segment.strip_prefix('v').unwrap_or(segment).split_once('.')?;
     let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     Some((number(major)?, number(minor)?))
+}
+
+/// Whether a path is this dialect's: the root or below it.
+#[must_use]
+pub fn is_ours(path: &str) -> bool {
+    path.starts_with(PREFIX) || Some(path) == PREFIX.strip_suffix('/')
 }
 
 /// The operation behind a path below [`PREFIX`].
@@ -130,6 +140,12 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
         Ok(route) => route,
         Err(error) => return Answer::Reply(failed(&error)),
     };
+    if !matches!(request.method, Method::Get | Method::Post) {
+        let message = format!("Functions are called by GET or POST, not by {}", request.method);
+        let mut reply = failed(&Error::new("BAD-METHOD", &message).at(405));
+        reply.headers.extend(header("Allow", "GET, HEAD, POST"));
+        return Answer::Reply(reply);
+    }
     let mut arguments = match Arguments::of(request) {
         Ok(arguments) => arguments,
         Err(error) => return Answer::Reply(failed(&error)),
@@ -253,7 +269,11 @@ fn done(value: &Value, is_streamed: bool) -> Reply {
 }
 
 fn failed(error: &Error) -> Reply {
-    let reply = reply::json_text(error.status(), format!("{}\n", error.message()));
+    let mut reply = reply::json_text(error.status(), format!("{}\n", error.message()));
+    if error.status() == 401 {
+        // A scheme that no browser asks its user about.
+        reply.headers.extend(header("WWW-Authenticate", "PVX"));
+    }
     match error.retry() {
         Some(seconds) => reply::with_retry(reply, seconds),
         None => reply,
@@ -281,8 +301,12 @@ mod tests {
             ("0.0/echo", None),
             ("0.3/0.3/echo", None),
             ("stream/stream/echo", None),
-            ("", None),
+            ("v0.7/stream/query", Some(((0, 7), true, "query"))),
+            ("", Some((LATEST, false, "doc"))),
+            ("0.7/", Some(((0, 7), false, "doc"))),
             ("stream", None),
+            ("v", None),
+            ("vv0.7/echo", None),
             ("nothing", None),
             ("echo/echo", None),
         ];

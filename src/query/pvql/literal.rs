@@ -28,6 +28,9 @@ pub(super) enum Among {
     Several(Vec<Among>),
 }
 
+/// Functions of a text that leave it as it is.
+const TEXTS: [&str; 3] = ["text", "itext", "lower"];
+
 /// Works out an expression; none where it has fields.
 pub(super) fn constant(node: &Node, now: Time) -> Result<Option<Constant>, PvqlError> {
     let meaning = |message: &str| PvqlError::new(node.at, Why::Meaning, message.to_owned());
@@ -70,6 +73,14 @@ pub(super) fn constant(node: &Node, now: Time) -> Result<Option<Constant>, PvqlE
             },
             _ => return Err(meaning("expected one date or number in date(..)")),
         },
+        // Texts are compared in one way, so these change nothing of one.
+        Expr::Call(name, arguments) if TEXTS.iter().any(|text| name.eq_ignore_ascii_case(text)) => {
+            let [only] = arguments.as_slice() else { return Ok(None) };
+            match constant(only, now)? {
+                Some(Constant::Text(text)) => Constant::Text(text),
+                _ => return Ok(None),
+            }
+        }
         _ => return Ok(None),
     }))
 }
@@ -95,8 +106,22 @@ fn arithmetic(operation: Arithmetic, left: &Constant, right: &Constant) -> Optio
             let bits = u8::try_from(*bits).ok().filter(|bits| *bits <= most)? + before;
             Some(Constant::Net(Net { ip: net.ip.masked(bits), bits }))
         }
+        (Constant::Net(net), Constant::Net(mask)) if operation == Arithmetic::Divide => {
+            let before = if net.ip.is_v4() { 96 } else { 0 };
+            let bits = mask_length(mask).filter(|_| net.ip.is_v4() == mask.ip.is_v4())? + before;
+            Some(Constant::Net(Net { ip: net.ip.masked(bits), bits }))
+        }
         _ => None,
     }
+}
+
+/// The prefix length that an address as a mask stands for, such as 24 for 255.255.255.0.
+pub(super) fn mask_length(mask: &Net) -> Option<u8> {
+    let all = u128::from_be_bytes(mask.ip.octets());
+    let ones = if mask.ip.is_v4() { all << 96 } else { all };
+    let length = ones.leading_ones();
+    let is_mask = mask.bits == 128 && ones.checked_shl(length).unwrap_or(0) == 0;
+    u8::try_from(length).ok().filter(|_| is_mask)
 }
 
 /// What stands on the right of `IN`.
@@ -112,10 +137,11 @@ pub(super) fn among(node: &Node, now: Time) -> Result<Option<Among>, PvqlError> 
         },
         Expr::Call(name, arguments) => {
             let lower = name.to_ascii_lowercase();
-            let any_case = matches!(lower.as_str(), "iglob" | "ire");
+            let any_case = matches!(lower.as_str(), "iglob" | "ire" | "itext");
             let make = match lower.as_str() {
                 "glob" | "iglob" => Pattern::glob,
                 "re" | "ire" => Pattern::regex,
+                "text" | "itext" => Pattern::containing,
                 _ => return Ok(constant(node, now)?.map(Among::One)),
             };
             let [Node { expr: Expr::Text(text), .. }] = arguments.as_slice() else {

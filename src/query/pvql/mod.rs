@@ -10,10 +10,10 @@
 //! | part | what it may be |
 //! |---|---|
 //! | VALUES | fields with `+ - * /` and brackets, each with `AS "name"`; a key as a value is the set of what it was, `#key` how many different ones; `safesum(a, b)` |
-//! | KEYS | fields, `time()`, `time(600)` in seconds, `server.ip[24]` or `server.ip/24`, `prefix(client.ip, 24)`, `prefix6(..)`, `family(client.ip)`, `flatten(zone)`, `text(x)`, `lower(x)` |
+//! | KEYS | fields, `time()`, `time(600)` in seconds, `server.ip[24]`, `server.ip/24` or `server.ip/255.255.255.0`, `prefix(client.ip, 24)`, `prefix6(..)`, `family(client.ip)`, `flatten(zone)`, `text(x)`, `lower(x)` |
 //! | LAYERS | see [`LAYERS`]; `transport` where none is named |
-//! | CONDITION | `= != < <= > >=`, `IN` and `NOT IN` of a set, a range `80..90`, a subnet, a zone with all below it, `glob("*.x")`, `iglob`, `re("..")`, `ire`; `AND OR NOT` |
-//! | ROWS | `10`, `10@5` (leaves out 5), `ALL@5`, `10 {v2 ASC, k1}`: `vN`, `kN`, `v*`, `k*`, `*`, a field or an alias |
+//! | CONDITION | `= != < <= > >=`, `IN` and `NOT IN` of a set, a range `80..90`, a subnet, a zone with all below it, `glob("*.x")`, `iglob`, `re("..")`, `ire`, `text("..")` (that stands somewhere in it), `itext`; `AND OR NOT` |
+//! | ROWS | `10`, `10@5` (leaves out 5), `ALL@5`, `10 {v2 ASC, k1}`, `{v2 ASC}` for all of them: `vN`, `kN`, `v*`, `k*`, `*`, a field or an alias |
 //! | TIME | `@(2018-02-20T10:00:00)` (UTC where no zone is named), `@now`, seconds since 1970, with arithmetic; the last hour where nothing is said |
 //! | SETTINGS | `limit_size_set` (100; `ALL`), `query_id`, `degradation_mode` (`"fast"`, `"precise"`, `"unlimited"`) |
 //!

@@ -11,7 +11,7 @@ use crate::filter::Comparator;
 use crate::query::values::Arithmetic;
 
 /// Functions that make a pattern.
-const PATTERNS: [&str; 4] = ["glob", "iglob", "re", "ire"];
+const PATTERNS: [&str; 6] = ["glob", "iglob", "re", "ire", "text", "itext"];
 
 /// Words that are no names.
 const KEYWORDS: &[&str] = &[
@@ -127,7 +127,9 @@ impl Parser<'_> {
     }
 
     fn top(&mut self) -> Parsed<Top> {
-        let mut top = Top { limit: if self.word("ALL") { None } else { Some(self.count()?) }, ..Top::default() };
+        // `TOP {v1 ASC}` is the language's "order by": all rows.
+        let is_all = self.word("ALL") || *self.peek() == Token::Sign("{");
+        let mut top = Top { limit: if is_all { None } else { Some(self.count()?) }, ..Top::default() };
         if self.sign("@") {
             top.offset = self.count()?;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::condition::{Asked, layer_names};
 use super::fields::{self, Found, LAYERS, Meaning, place, whole};
-use super::literal::{Constant, constant};
+use super::literal::{Constant, constant, mask_length};
 use super::parse::parse;
 use super::syntax::{Expr, Named, Node, Query, Sort, Top};
 use super::{PvqlError, Variable, Why};
@@ -290,6 +290,13 @@ impl Planner<'_> {
             Some(Constant::Number(Number::Whole(bits))) => match u8::try_from(bits) {
                 Ok(bits) if bits <= most => Ok(Some(bits)),
                 _ => Err(PvqlError::new(node.at, Why::Meaning, format!("expected a prefix length from 0 to {most}"))),
+            },
+            Some(Constant::Net(mask)) => match mask_length(&mask) {
+                Some(bits) if bits <= most => Ok(Some(bits)),
+                _ => {
+                    let message = "expected a prefix length or a mask such as 255.255.255.0";
+                    Err(PvqlError::new(node.at, Why::Meaning, message.to_owned()))
+                }
             },
             _ => Ok(None),
         }

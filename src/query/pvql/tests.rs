@@ -98,10 +98,18 @@ fn keys_make_rows_in_the_order_of_values_then_keys() {
 }
 
 #[test]
-fn subnets_are_written_in_three_ways() {
-    for query in ["traffic BY server.ip[24]", "traffic BY server.ip/24", "traffic BY prefix(server.ip, 24)"] {
-        assert_eq!(rows(query), ["192.0.2.0/24 | 21480", "10.0.0.0/24 | 252"], "{query}");
+fn subnets_are_written_in_four_ways() {
+    for subnet in ["server.ip[24]", "server.ip/24", "prefix(server.ip, 24)", "server.ip/255.255.255.0"] {
+        let query = format!("traffic BY {subnet}");
+        assert_eq!(rows(&query), ["192.0.2.0/24 | 21480", "10.0.0.0/24 | 252"], "{query}");
     }
+    assert_eq!(rows("traffic WHERE server.ip IN 192.0.2.77/255.255.255.0"), [" | 21480"]);
+    assert_eq!(rows("traffic BY server.ip/0.0.0.0"), ["0.0.0.0/0 | 21732"]);
+    for no_mask in ["server.ip/255.0.255.0", "server.ip/0.0.0.1", "server.ip/10.0.0.0"] {
+        let error = planned(&format!("traffic BY {no_mask}")).unwrap_err();
+        assert!(error.message.contains("mask"), "{no_mask}: {error:?}");
+    }
+    assert!(planned("traffic WHERE server.ip IN 192.0.2.0/ffff::").is_err());
     assert_eq!(rows("traffic BY prefix6(server.ip, 64)"), ["192.0.2.1/32 | 21480", "10.0.0.2/32 | 252"]);
 }
 
@@ -242,6 +250,11 @@ fn names_fit_patterns_in_any_case() {
         ("server.hostname IN glob(\"*.example.com\")", 180),
         ("server_name IN glob(\"example\")", 0),
         ("tls.server_name IN re(\"^www\")", 180),
+        ("server_name IN text(\"EXAMPLE.\")", 180),
+        ("server_name IN {itext(\"ple.c\"), text(\"nobody\")}", 180),
+        ("server_name IN text(\"www*\")", 0),
+        ("server_name = itext(\"WWW.example.com\")", 180),
+        ("lower(\"WWW.example.com\") = lower(server_name)", 180),
         ("server.hostname = \"\"", 21_552),
         ("server.hostname != \"www.example.com\"", 21_552),
         ("server.hostname = \"*\"", 0),
@@ -283,6 +296,8 @@ fn top_sorts_cuts_and_leaves_out() {
     assert_eq!(rows("traffic BY client.ip TOP 0"), <[&str; 0]>::default());
     assert_eq!(rows("traffic BY client.ip TOP 1 {v1 ASC}"), ["10.0.0.2 | 180"]);
     assert_eq!(rows("traffic BY client.ip TOP 1 {k1 DESC}"), ["10.0.0.2 | 180"]);
+    assert_eq!(rows("traffic BY client.ip TOP {v1 ASC}"), ["10.0.0.2 | 180", "10.0.0.1 | 21552"]);
+    assert!(planned("traffic BY client.ip TOP {}").is_err());
     assert_eq!(rows("pdus AS \"p\", traffic BY layer TOP ALL {p}"), ["tcp | 33 21300", "icmp | 3 252", "udp | 2 180"]);
     for all in ["k*", "* ASC, v1", "server.port"] {
         let query = format!("vlan, sessions BY server.port TOP 1 {{{all}}}");

@@ -252,7 +252,8 @@ impl Api {
         let shows = access::trial::can_show(operation.name).then_some(connection);
         self.identified(now, (from, shows), credential, move |now, identity| {
             if refuses_token {
-                let (mut auth, why) = (api.world.auth.borrow_mut(), Refusal::NotByToken(operation.path));
+                let why = Refusal::NotByToken(operation.path_of(|name| parameters.get(name)));
+                let mut auth = api.world.auth.borrow_mut();
                 return Failure::Refused(auth.denied(now, from, &identity.user, operation.name, why)).into();
             }
             if operation.changes && identity.means.lacks_csrf() {

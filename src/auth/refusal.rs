@@ -26,7 +26,7 @@ pub enum Refusal {
     /// Known, but without the right.
     Forbidden,
     /// Only for who came in themselves, and not by an API token: what is at this path.
-    NotByToken(&'static str),
+    NotByToken(String),
     /// What was asked for would break a rule that holds for everyone; which.
     Rule(String),
     /// Set-up by code is over: there is an administrator.

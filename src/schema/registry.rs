@@ -230,6 +230,19 @@ impl Operation {
         self.path.split('/').filter_map(parameter).any(|known| known == name)
     }
 
+    /// Its path with the values of these parameters.
+    #[must_use]
+    pub fn path_of<'a>(&self, value_of: impl Fn(&str) -> Option<&'a Value>) -> String {
+        let filled = self.path.split('/').map(|part| {
+            let value = parameter(part).and_then(&value_of);
+            value.map_or_else(
+                || part.to_owned(),
+                |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+            )
+        });
+        filled.collect::<Vec<_>>().join("/")
+    }
+
     /// The parameters' values in a path, where it is this operation's.
     fn matches<'a>(&self, path: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
         let mut found = Vec::new();

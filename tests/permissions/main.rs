@@ -153,7 +153,7 @@ fn a_token_of_its_own_rights_has_none_before_they_are_given_and_never_more_than_
     for operation in registry::operations().filter(|operation| operation.access != Access::Open) {
         let outcome = made.raw(at(0), &separate, operation, json!({}));
         let expected = match (operation.access, operation.name) {
-            (_, "password.set") => Some(Refusal::NotByToken(operation.path)),
+            (_, "password.set") => Some(Refusal::NotByToken(operation.path.to_owned())),
             (Access::User, _) => None,
             _ => Some(Refusal::Forbidden),
         };

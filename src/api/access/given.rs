@@ -52,7 +52,9 @@ fn create_token(call: &Call) -> Outcome {
         let (name, id) = (bare_name(call, "userid")?, call.text("tokenid"));
         if *identity.user == *name && matches!(identity.means, Means::Token(_)) {
             // It would go on where the first one is ended.
-            return Err(Failure::Refused(Refusal::NotByToken(call.operation.path)));
+            return Err(Failure::Refused(Refusal::NotByToken(
+                call.operation.path_of(|name| call.parameters.get(name)),
+            )));
         }
         manages(identity, users, &name)?;
         if users.issued.token(&name, id).is_some() {

@@ -48,6 +48,9 @@ pub struct Got {
     pub retry_after: Option<String>,
     #[allow(dead_code, reason = "of use to one dialect")]
     pub location: Option<String>,
+    /// `WWW-Authenticate` or `Allow`: how it would have gone.
+    #[allow(dead_code, reason = "of use to one dialect")]
+    pub hint: Option<String>,
     pub streamed: bool,
 }
 
@@ -211,8 +214,9 @@ fn got(now: Time, reply: Reply) -> Got {
         reply.headers.iter().find(|h| h.field.as_str().as_str().eq_ignore_ascii_case(name)).map(|h| h.value.to_string())
     };
     let (retry_after, location) = (field("Retry-After"), field("Location"));
+    let hint = field("WWW-Authenticate").or_else(|| field("Allow"));
     let streamed = matches!(reply.body, Body::Stream(_));
-    Got { status: reply.status.0, body: text_of(now, reply.body), retry_after, location, streamed }
+    Got { status: reply.status.0, body: text_of(now, reply.body), retry_after, location, hint, streamed }
 }
 
 /// A number of packets and bytes each way.

@@ -72,8 +72,32 @@ fn users_are_made_read_changed_and_removed() {
     assert_eq!(faults(&call(&made, Method::Put, &path, &changed)), [invalid("username")]);
     assert_eq!(search(&made, USERS, &json!({ "keywords": "on call" }))["count"], 1);
     assert_eq!(search(&made, USERS, &json!({ "username": ["alice", "admin"] }))["count"], 2);
+    // "data that is invalid in the request": 400.
+    let again = call(&made, Method::Post, USERS, &json!({ "username": "alice", "password": OTHER }));
+    assert_eq!(faults(&again), [("username".to_owned(), "DUPLICATE_OBJECT".to_owned())]);
     assert_eq!(call(&made, Method::Delete, &path, &Value::Null).status, 200);
     assert_eq!(call(&made, Method::Get, &path, &Value::Null).status, 404);
+}
+
+// "Dates and Durations"
+
+#[test]
+fn dates_of_users_are_iso_8601_and_never_is_null() {
+    let made = Box_::with_sessions();
+    let path = user(&made, "alice", &json!({}));
+    let shown = |name: &str| get(&made, &path)[name].clone();
+    assert_eq!((shown("expire"), shown("last_login")), (Value::Null, Value::Null));
+    let put = |expire: Value| call(&made, Method::Put, &path, &json!({ "expire": expire }));
+    assert_eq!(put(json!("2099-01-27T10:50:00Z")).status, 200);
+    assert_eq!(shown("expire"), "2099-01-27T10:50:00.000000Z");
+    let whole = get(&made, &path);
+    assert_eq!(call(&made, Method::Put, &path, &whole).status, 200, "as it was read");
+    assert_eq!(shown("expire"), "2099-01-27T10:50:00.000000Z");
+    for bad in [json!("tomorrow"), json!(true), json!("2099-01-27")] {
+        assert_eq!(faults(&put(bad)), [invalid("expire")]);
+    }
+    assert_eq!(put(Value::Null).status, 200);
+    assert_eq!(shown("expire"), Value::Null);
 }
 
 /// The guide's example.
@@ -157,6 +181,15 @@ fn oauth_errors_are_those_of_rfc_6749() {
     assert_eq!(error(token(&made, (&id, &secret), &grant("client_credentials"))), (400, "unauthorized_client".into()));
     assert_eq!(error(token(&made, (&id, &secret), &grant("magic"))).0, 400);
     assert_eq!(error(token(&made, (&id, &secret), &[])), (400, "invalid_request".into()));
+    for missing in [&[("grant_type", "password"), ("username", "admin")][..], &[("grant_type", "password")]] {
+        assert_eq!(error(token(&made, (&id, &secret), missing)), (400, "invalid_request".into()), "{missing:?}");
+    }
+    // "The authorization server MUST ignore unrecognized request parameters."
+    let known = [("grant_type", "password"), ("username", "admin"), ("password", PASSWORD)];
+    let more = [&known[..], &[("audience", "x"), ("user_agent", "y")]].concat();
+    assert_eq!(token(&made, (&id, &secret), &more).status, 200);
+    let refused = token(&made, (&id, "wrong"), &known);
+    assert_eq!((refused.status, refused.hint.as_deref()), (401, Some("Basic realm=\"weir\"")));
 }
 
 #[test]

@@ -65,7 +65,10 @@ fn paths_are_service_api_version_collection_identifier() {
         assert_eq!(get(&made, &format!("{path}/{id}"))["id"], id.as_str());
         assert_eq!(get(&made, &format!("{path}/{}", id.to_uppercase()))["id"], id.as_str(), "RFC 9562: any case");
         assert_eq!(call(&made, Method::Get, &format!("{path}/"), &Value::Null).status, 404, "a trailing slash");
-        assert_eq!(call(&made, Method::Put, path, &json!({})).status, 405);
+        let got = call(&made, Method::Put, path, &json!({}));
+        assert_eq!((got.status, got.hint.as_deref()), (405, Some("GET")));
+        let got = call(&made, Method::Get, &format!("{path}/search"), &Value::Null);
+        assert_eq!((got.status, got.hint.as_deref()), (405, Some("POST")));
         assert_eq!(call(&made, Method::Delete, &format!("{path}/{id}"), &Value::Null).status, 405);
     }
     for path in ["/flow-store/api/v2/sessions", "/flow-store/api/v1/nothing", "/flow-store/api/v1/sessions/a/b"] {
@@ -92,8 +95,10 @@ fn without_a_credential_everything_is_401_and_says_nothing_of_what_there_is() {
         let got = made.remote(at(0), Method::Get, path, &[], b"");
         assert_eq!(got.status, 401, "{path}");
         assert_eq!(got.json()["error_code"], "UNAUTHORIZED");
+        assert!(got.body.contains("Authorization: Bearer"), "in this dialect's words: {}", got.body);
+        assert_eq!(got.hint.as_deref(), Some("Bearer"), "RFC 6750, section 3");
         let wrong = made.remote(at(0), Method::Get, path, &[("Authorization", "Bearer x.y.z")], b"");
-        assert_eq!(wrong.status, 401, "{path}");
+        assert_eq!((wrong.status, wrong.hint.as_deref()), (401, Some("Bearer error=\"invalid_token\"")), "{path}");
     }
 }
 
@@ -194,6 +199,17 @@ fn sortkey_and_sortdir_order_the_objects() {
     sorted.reverse();
     assert_eq!(bytes("sortkey=client_bytes&sortdir=DESC&limit=1000"), sorted, "in any case");
     assert_eq!(bytes("sortkey=client_bytes&sortdir=desc&limit=2&offset=1"), sorted[1..3]);
+    for key in ["client", "server", "protocol", "application", "id", "duration"] {
+        let sorted = |direction: &str| {
+            column(&get(&made, &format!("{SESSIONS}?sortkey={key}&sortdir={direction}&limit=1000")), key)
+        };
+        let (up, mut down) = (sorted("asc"), sorted("desc"));
+        down.reverse();
+        assert!(up.len() > 3 && up == down, "{key}: {up:?} {down:?}");
+        if ["protocol", "application", "id"].contains(&key) {
+            assert!(up.is_sorted_by_key(|text| text.as_str().map(str::to_owned)), "{key}: {up:?}");
+        }
+    }
     let names = column(&get(&made, &format!("{HOSTS}?sortkey=common_name")), "common_name");
     assert!(names.is_sorted_by_key(|name| name.as_str().unwrap().to_owned()), "{names:?}");
     for (query, property) in [
@@ -267,6 +283,13 @@ fn keywords_find_by_any_text() {
     assert_eq!(column(&by_address, "server_port"), [json!(53), json!(53)]);
     let none = search(&made, SESSIONS, &json!({ "keywords": "192.0.2.53 443" }));
     assert_eq!((&none["count"], &none["items"]), (&json!(0), &json!([])), "and an empty array, not null");
+    // "wildcards must be assumed"
+    for part in ["192.0.2", "192.0.2.", "192.0"] {
+        let found = search(&made, SESSIONS, &json!({ "keywords": part }));
+        assert!(found["count"].as_u64().unwrap() >= by_address["count"].as_u64().unwrap(), "{part}");
+        assert!(column(&found, "server").iter().all(|server| server.as_str().unwrap().starts_with("192.0.")), "{part}");
+    }
+    assert_eq!(search(&made, SESSIONS, &json!({ "keywords": "ttps" }))["count"], https["count"]);
     let host = search(&made, HOSTS, &json!({ "keywords": "192.0.2.5" }));
     assert_eq!(column(&host, "common_name"), ["192.0.2.53"]);
 }
@@ -285,6 +308,26 @@ fn dates_and_durations_are_iso_8601() {
     assert_eq!(get(&made, &format!("{SESSIONS}?period=PT1M"))["count"], recent);
     let none = json!({ "start_time": "2020-01-01T00:00:00Z", "end_time": "2020-01-02T00:00:00Z" });
     assert_eq!(search(&made, SESSIONS, &none)["count"], 0);
+    for duration in column(&all, "duration") {
+        let seconds =
+            duration.as_str().and_then(|text| text.strip_prefix("PT")?.strip_suffix('S')?.parse::<f64>().ok());
+        assert!(seconds.is_some(), "{duration}");
+    }
+    // One end of the time is enough, of both collections.
+    for path in [SESSIONS, HOSTS] {
+        let count = |criteria: Value| search(&made, path, &criteria)["count"].as_u64().unwrap();
+        let whole = count(json!({ "start_time": "2001-01-01T00:00:00Z" }));
+        assert_eq!(whole, count(json!({ "end_time": "2100-01-01T00:00:00Z" })), "{path}");
+        assert!(whole > 0, "{path}");
+        assert_eq!(count(json!({ "start_time": "2100-01-01T00:00:00Z" })), 0, "{path}");
+        assert_eq!(count(json!({ "end_time": "2001-01-01T00:00:00Z" })), 0, "{path}");
+        assert_eq!(count(json!({ "start_time": "2001-01-01T00:00:00Z", "period": "P1D" })), 0, "{path}");
+        assert_eq!(count(json!({ "end_time": "2100-01-01T00:00:00Z", "period": "P1D" })), 0, "{path}");
+        assert_eq!(count(json!({ "start_time": "2001-01-01T00:00:00Z", "period": "P100Y" })), whole, "{path}");
+    }
+    let all_three =
+        json!({ "start_time": "2001-01-01T00:00:00Z", "end_time": "2100-01-01T00:00:00Z", "period": "P1D" });
+    assert_eq!(faults(&call(&made, Method::Post, &format!("{SESSIONS}/search"), &all_three)), [invalid("period")]);
     for bad in [json!({ "period": "1h" }), json!({ "start_time": "yesterday" }), json!({ "end_time": 5 })] {
         let property = bad.as_object().unwrap().keys().next().unwrap().clone();
         assert_eq!(faults(&call(&made, Method::Post, &format!("{SESSIONS}/search"), &bad)), [invalid(&property)]);

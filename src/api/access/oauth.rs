@@ -176,6 +176,15 @@ fn token(call: &Call) -> Outcome {
             return Failure::Grant(error).into();
         }
     };
+    let needed: &[&str] = match grant {
+        "password" => &["username", "password"],
+        "authorization_code" => &["code"],
+        "refresh_token" => &["refresh_token"],
+        _ => &[],
+    };
+    if let Some(missing) = needed.iter().find(|name| call.text(name).is_empty()) {
+        return refused("invalid_request", &format!("{missing} is missing"));
+    }
     let author = Author { means: format!("client {id}"), ..call.author() };
     match grant {
         "password" => {

@@ -2,12 +2,13 @@
 //!
 //! Today's clients read `error_message`, the guide says `message`: both are sent, with the same text. The codes that the
 //! guide and the clients' sources name are used where they fit; `INVALID_VALUE`, `UNKNOWN_PROPERTY`, `UNAUTHORIZED`,
-//! `PERMISSION_DENIED`, `CONFLICT`, `TOO_MANY_REQUESTS` and `SERVICE_UNAVAILABLE` are ours.
+//! `PERMISSION_DENIED`, `DUPLICATE_OBJECT`, `CONFLICT`, `TOO_MANY_REQUESTS` and `SERVICE_UNAVAILABLE` are ours.
 
 use serde_json::{Value, json};
 
 use crate::api::Failure;
 use crate::auth::Refusal;
+use crate::dialect::message::header;
 use crate::dialect::{Reply, reply};
 use crate::schema::Problem;
 
@@ -86,7 +87,11 @@ fn of_failure(failure: &Failure) -> Reply {
     match failure {
         Failure::Refused(refusal) => match refusal {
             Refusal::Throttled { wait } => reply::with_retry(say(429, "TOO_MANY_REQUESTS"), wait.as_secs() + 1),
-            Refusal::NoCredential | Refusal::Wrong => say(401, "UNAUTHORIZED"),
+            Refusal::NoCredential => {
+                let why = "Send an access token of /auth/api/v1/oauth/token: Authorization: Bearer TOKEN";
+                challenge(reply::json(401, &object("UNAUTHORIZED", None, why)), "Bearer")
+            }
+            Refusal::Wrong => challenge(say(401, "UNAUTHORIZED"), "Bearer error=\"invalid_token\""),
             Refusal::Busy => say(503, "SERVICE_UNAVAILABLE"),
             Refusal::NotStored => say(500, "GENERAL_ERROR"),
             Refusal::WeakPassword(rule) => Error::Invalid(vec![Fault::invalid("password", rule)]).reply(),
@@ -100,12 +105,21 @@ fn of_failure(failure: &Failure) -> Reply {
         Failure::Conflict(_) => say(409, "CONFLICT"),
         Failure::Grant(error) => {
             // RFC 6749, section 5.2; who shows a wrong client secret has not proven who they are.
-            let status = if error.error == "invalid_client" { 401 } else { 400 };
-            reply::json(status, &json!({ "error": error.error, "error_description": error.description }))
+            let said = json!({ "error": error.error, "error_description": error.description });
+            match error.error {
+                "invalid_client" => challenge(reply::json(401, &said), "Basic realm=\"weir\""),
+                _ => reply::json(400, &said),
+            }
         }
         Failure::Busy(_) => say(503, "SERVICE_UNAVAILABLE"),
         Failure::Broken(_) => say(500, "GENERAL_ERROR"),
     }
+}
+
+/// Says how to come in (RFC 6750, section 3; RFC 6749, section 5.2).
+fn challenge(mut reply: Reply, how: &str) -> Reply {
+    reply.headers.extend(header("WWW-Authenticate", how).ok());
+    reply
 }
 
 fn object(code: &str, property: Option<&str>, message: &str) -> Value {

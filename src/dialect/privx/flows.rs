@@ -13,6 +13,7 @@
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tiny_http::Method;
@@ -26,16 +27,20 @@ use crate::dialect::listing::{Listing, Telling, put};
 use crate::dialect::native::rows::session;
 use crate::dialect::router::drive;
 use crate::dialect::{Answer, Request, carriers, parameters, reply};
+use crate::enrich::apps;
 use crate::filter::Filter;
 use crate::flow::FlowRecord;
 use crate::query::{Answer as Answered, GroupKey, Row, Step};
 use crate::schema::registry::{MOST_ROWS, find};
 use crate::schema::{Format, Kind, Operation, format};
+use crate::wire::protocol_name;
 
 /// Most sessions that can be sorted: offset and limit together.
 const MOST_SORTED: u64 = 1_000;
 /// How far back hosts are looked for where nobody says.
 const HOSTS_PERIOD: &str = "1d";
+/// Most applications whose names have a keyword in them.
+const MOST_LIKE: usize = 16;
 
 /// Criteria of sessions and the field of the filter language that each is.
 const CRITERIA: &[(&str, &str)] = &[
@@ -74,7 +79,13 @@ type SortKey = fn(&FlowRecord) -> u128;
 const SORT_KEYS: &[(&str, SortKey)] = &[
     ("last", |r| r.last.micros().into()),
     ("start", |r| r.start.micros().into()),
-    ("seconds", |r| r.last.since(r.start).as_micros()),
+    ("duration", |r| r.last.since(r.start).as_micros()),
+    ("id", |r| r.id.into()),
+    ("client", |r| u128::from_be_bytes(r.key.client.octets())),
+    ("server", |r| u128::from_be_bytes(r.key.server.octets())),
+    ("protocol", |r| letters(protocol_name(r.key.protocol).unwrap_or_default())),
+    ("application", |r| letters(apps::name(r.application).unwrap_or_default())),
+    ("server_name", |r| letters(r.server_name.as_deref().unwrap_or_default())),
     ("client_bytes", |r| r.total[0].bytes.into()),
     ("server_bytes", |r| r.total[1].bytes.into()),
     ("client_packets", |r| r.total[0].packets.into()),
@@ -83,6 +94,12 @@ const SORT_KEYS: &[(&str, SortKey)] = &[
     ("server_port", |r| r.key.server_port.into()),
     ("updates", |r| r.ordinal.into()),
 ];
+
+/// The order of texts by their first 16 octets, in any case.
+fn letters(text: &str) -> u128 {
+    let octets = text.bytes().chain(std::iter::repeat(0)).take(16);
+    octets.fold(0, |sum, octet| sum << 8 | u128::from(octet.to_ascii_lowercase()))
+}
 
 /// A collection made of the flow history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,7 +196,7 @@ impl Collection {
         if request.method == Method::Post && !request.body.iter().all(u8::is_ascii_whitespace) {
             criteria.extend(body(request)?);
         }
-        let mut asked = times(&mut criteria)?;
+        let mut asked = times(&mut criteria, now)?;
         let caller = carriers::caller(request, None);
         match self {
             Self::Sessions => {
@@ -229,21 +246,40 @@ fn failed(outcome: Outcome) -> Answer {
 }
 
 /// Takes the times out of the criteria and gives them as the operations have them.
-fn times(criteria: &mut Map<String, Value>) -> Result<Map<String, Value>, Error> {
+fn times(criteria: &mut Map<String, Value>, now: Time) -> Result<Map<String, Value>, Error> {
     let (mut found, mut faults) = (Map::new(), Vec::new());
+    let (mut start, mut end, mut period) = (None, None, None);
     for name in TIMES {
         let Some(value) = criteria.remove(name).filter(|value| !value.is_null()) else { continue };
         let text = value.as_str().unwrap_or_default();
         match name {
             "period" => match format::duration(text) {
-                Some(span) => drop(found.insert("relative_time".into(), json!(format!("{}s", span.as_secs().max(1))))),
+                Some(span) => period = Some(span),
                 None => faults.push(Fault::invalid(name, "an ISO 8601 duration is expected, such as P1DT12H")),
             },
             name => match Format::DateTime.check(text) {
-                Ok(()) => drop(found.insert(name.to_owned(), json!(text))),
+                Ok(()) if name == "start_time" => start = format::moment(text),
+                Ok(()) => end = format::moment(text),
                 Err(why) => faults.push(Fault::invalid(name, &why)),
             },
         }
+    }
+    match (start, end, period) {
+        (None, None, Some(span)) => {
+            found.insert("relative_time".into(), json!(format!("{}s", span.as_secs().max(1))));
+        }
+        (Some(start), None, Some(span)) => end = Some(start + span),
+        (None, Some(end), Some(span)) => start = Some(end - span),
+        (Some(_), Some(_), Some(_)) => {
+            faults.push(Fault::invalid("period", "start_time and end_time say the same already"));
+        }
+        // A ranking wants both; what begins in the future is empty and no error.
+        (Some(start), None, None) => end = Some(start.max(now) + Duration::from_micros(1)),
+        (None, Some(_), None) => start = Some(Time::ZERO),
+        _ => {}
+    }
+    for (name, time) in [("start_time", start), ("end_time", end)] {
+        found.extend(time.map(|time| (name.to_owned(), json!(time.to_string()))));
     }
     if faults.is_empty() { Ok(found) } else { Err(Error::Invalid(faults)) }
 }
@@ -264,16 +300,31 @@ fn filter_of(search: &Search) -> Result<String, Error> {
         terms.push(format!("({})", any.join(" || ")));
     }
     for word in keywords.unwrap_or_default().split_whitespace() {
-        let pattern = format!("*{word}*");
-        let ways =
-            [("SRVNAME", pattern.as_str()), ("ADDR", word), ("PORT", word), ("APPLICATION", word), ("PROTO", word)];
-        let any: Vec<String> = ways.into_iter().filter_map(|(field, text)| term(field, text).ok()).collect();
+        let (pattern, block) = (format!("*{word}*"), block_of(word));
+        let ways = [
+            ("SRVNAME", pattern.as_str()),
+            ("ADDR", block.as_deref().unwrap_or(word)),
+            ("PORT", word),
+            ("APPLICATION", word),
+            ("PROTO", word),
+        ];
+        let lower = word.to_ascii_lowercase();
+        let like = apps::all().map(|(_, name)| name).filter(|name| name.contains(&lower) && *name != lower);
+        let ways = ways.into_iter().chain(like.take(MOST_LIKE).map(|name| ("APPLICATION", name)));
+        let any: Vec<String> = ways.filter_map(|(field, text)| term(field, text).ok()).collect();
         if any.is_empty() {
             faults.push(Fault::invalid("keywords", &format!("nothing can be found by '{word}'")));
         }
         terms.push(format!("({})", any.join(" || ")));
     }
     if faults.is_empty() { Ok(terms.join(" && ")) } else { Err(Error::Invalid(faults)) }
+}
+
+/// The netblock of addresses that begin with one to three numbers, such as `192.168.`
+fn block_of(word: &str) -> Option<String> {
+    let numbers: Vec<&str> = word.strip_suffix('.').unwrap_or(word).split('.').collect();
+    let is_part = word.contains('.') && numbers.len() < 4 && numbers.iter().all(|number| number.parse::<u8>().is_ok());
+    is_part.then(|| format!("{}{}/{}", numbers.join("."), ".0".repeat(4 - numbers.len()), 8 * numbers.len()))
 }
 
 fn text_of(value: &Value) -> String {
@@ -304,13 +355,27 @@ fn session_number(id: &str) -> Option<u64> {
     (session_id(number) == id).then_some(number)
 }
 
+/// How the native object says how long a session lasted.
+const SECONDS: &[u8] = b"\"seconds\":";
+
 fn write_session(out: &mut Vec<u8>, record: &FlowRecord) {
     let mut object = Vec::new();
     session(&mut object, record);
     // The native object begins with its number, which is no UUID.
     let rest = object.iter().position(|byte| *byte == b',').and_then(|at| object.get(at..)).unwrap_or(b"}");
     put(out, format_args!("{{\"id\":\"{}\"", session_id(record.id)));
-    out.extend_from_slice(rest);
+    // Durations are ISO 8601 here. In texts quotation marks are escaped, so this is found nowhere else.
+    let seconds = rest.windows(SECONDS.len()).position(|octets| octets == SECONDS);
+    match seconds.and_then(|at| Some((rest.get(..at)?, rest.get(at + SECONDS.len()..)?))) {
+        Some((before, after)) => {
+            let end = after.iter().position(|octet| matches!(octet, b',' | b'}')).unwrap_or(after.len());
+            let (number, after) = after.split_at(end);
+            for part in [before, b"\"duration\":\"PT", number, b"S\"", after] {
+                out.extend_from_slice(part);
+            }
+        }
+        None => out.extend_from_slice(rest),
+    }
 }
 
 fn one_session(now: Time, mut asked: Box<Asked>) -> Answer {
@@ -492,7 +557,7 @@ fn host_schema() -> Value {
     } })
 }
 
-/// The native one, but for the identifier.
+/// The native one, but for the identifier and the duration.
 fn session_schema() -> Value {
     let native = find("sessions").map(|operation| operation.result.kind);
     let item = match native {
@@ -500,7 +565,11 @@ fn session_schema() -> Value {
         _ => json!({ "type": "object" }),
     };
     let mut item = item;
-    item["properties"]["id"] = json!({ "type": "string", "format": "uuid" });
+    if let Some(properties) = item["properties"].as_object_mut() {
+        properties.remove("seconds");
+        properties.insert("id".to_owned(), json!({ "type": "string", "format": "uuid" }));
+        properties.insert("duration".to_owned(), json!({ "type": "string", "format": "duration" }));
+    }
     item
 }
 

@@ -26,6 +26,9 @@
 //!   flows get the address.
 //! - A search without a body, or with an empty one, finds everything. A criterion that objects do not have is an error: a
 //!   misspelt one must not find everything.
+//! - What was there before under a name that is to be made is invalid data: 400 and `DUPLICATE_OBJECT`.
+//! - `expire` and `last_login` are dates, and `null` for never.
+//! - `start_time` and `end_time` may stand alone, and one of them with `period`, which then reaches from there.
 //! - `PUT` takes the whole object as it was read, or the properties that change. What cannot be changed may be there if it is
 //!   the same.
 //! - A method that a path does not take is answered with 405.
@@ -45,6 +48,7 @@ use tiny_http::Method;
 
 use self::failure::Error;
 use self::objects::{Collection, Place};
+use super::message::header;
 use super::router::drive;
 use super::{Answer, Request, carriers, reply};
 use crate::api::{Api, Outcome};
@@ -212,7 +216,19 @@ pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
             Route::Status => route.operation(&request.method).map(|operation| status(api, now, request, operation)),
         },
     };
-    answered.unwrap_or_else(|error| Answer::Reply(error.reply()))
+    answered.unwrap_or_else(|error| {
+        let mut reply = error.reply();
+        if error == Error::Method {
+            reply.headers.extend(header("Allow", &allowed(&request.path).join(", ")).ok());
+        }
+        Answer::Reply(reply)
+    })
+}
+
+/// The methods that a path takes.
+fn allowed(path: &str) -> Vec<&'static str> {
+    let methods = [("GET", Method::Get), ("POST", Method::Post), ("PUT", Method::Put), ("DELETE", Method::Delete)];
+    methods.into_iter().filter(|(_, method)| operation(method, path).is_some()).map(|(name, _)| name).collect()
 }
 
 /// `{"status": "OK", ..}`, or `ERROR` with what troubles the box as `status_message`.

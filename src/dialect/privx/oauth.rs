@@ -80,6 +80,10 @@ impl Endpoint {
             Method::Get => parameters::add_text(operation, parameters::pairs(&request.query), &mut found),
             _ => parameters::add_body(operation, &request.body, &mut found).map_err(bad)?,
         }
+        if matches!(self, Self::Authorize | Self::Token | Self::ClientToken) {
+            // RFC 6749, sections 3.1 and 3.2: what is not recognised is ignored.
+            found.retain(|name, _| operation.parameters.properties().iter().any(|property| property.name == name));
+        }
         let mut caller = carriers::caller(request, None);
         if matches!(self, Self::Token | Self::ClientToken)
             && let Credential::Password { user, password } = caller.credential
@@ -109,6 +113,11 @@ impl Endpoint {
                     let mut reply = reply::json(307, result);
                     reply.status = StatusCode(307);
                     reply.headers.extend(header("Location", &format!("{LOGIN_PAGE}?token={token}")).ok());
+                    reply
+                }
+                Some(result) if matches!(self, Self::Token | Self::ClientToken) => {
+                    let mut reply = reply::json(200, result);
+                    reply.headers.extend(header("Pragma", "no-cache").ok());
                     reply
                 }
                 Some(Value::Null) => reply::json(200, &json!({})),

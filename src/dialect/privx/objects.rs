@@ -7,12 +7,12 @@ use tiny_http::Method;
 
 use super::failure::{Error, Fault, faults_of};
 use super::items::{Page, Search, uuid};
-use crate::api::{Api, Caller, Outcome};
+use crate::api::{Api, Caller, Failure, Outcome};
 use crate::base::Time;
 use crate::dialect::message::header;
 use crate::dialect::router::drive;
 use crate::dialect::{Answer, Request, carriers, parameters, reply};
-use crate::schema::{Format, Kind, Operation, registry};
+use crate::schema::{Format, Kind, Operation, format, registry};
 
 /// A collection of objects, and the operations behind it.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Collection {
         object.insert("id".into(), json!(self.id(ours)));
         for (name, value) in ours.as_object().into_iter().flatten() {
             if !self.hidden.contains(&name.as_str()) {
-                object.entry(self.theirs(name)).or_insert_with(|| value.clone());
+                object.entry(self.theirs(name)).or_insert_with(|| outward_date(name, value));
             }
         }
         Value::Object(object)
@@ -187,9 +187,15 @@ impl Collection {
         std::iter::once((self.key.to_owned(), ours[self.key].clone())).collect()
     }
 
-    fn inward(&self, theirs: Map<String, Value>) -> Map<String, Value> {
-        let values = theirs.into_iter().filter(|(name, value)| name != "id" && !value.is_null());
-        values.map(|(name, value)| (self.ours(&name).to_owned(), value)).collect()
+    fn inward(&self, theirs: Map<String, Value>) -> Result<Map<String, Value>, Error> {
+        let mut ours = Map::new();
+        for (name, value) in theirs {
+            let value = if name == EXPIRE { inward_date(&value)? } else { value };
+            if name != "id" && !value.is_null() {
+                ours.insert(self.ours(&name).to_owned(), value);
+            }
+        }
+        Ok(ours)
     }
 
     fn create(
@@ -202,7 +208,11 @@ impl Collection {
     ) -> Answer {
         let named = theirs.get(self.named_theirs()).cloned().unwrap_or_default();
         let (again, lister) = (Rc::clone(api), caller.clone());
-        drive(now, api.call(now, caller, operation, self.inward(theirs)), move |now, outcome| match outcome.result() {
+        let ours = match self.inward(theirs) {
+            Ok(ours) => ours,
+            Err(error) => return Answer::Reply(error.reply()),
+        };
+        drive(now, api.call(now, caller, operation, ours), move |now, outcome| match outcome.result() {
             Some(result) if result.get(self.key).is_some() => self.created(result),
             // What was sent may hold a password: the answer is made of what is there now.
             Some(_) => self.with_all(&again, now, lister, move |_, all| {
@@ -211,7 +221,13 @@ impl Collection {
                     None => Answer::Reply(Error::NotFound.reply()),
                 }
             }),
-            None => Answer::Reply(self.failure(outcome).reply()),
+            None => Answer::Reply(match outcome {
+                Outcome::Failed(Failure::Conflict(message)) => {
+                    let property = self.named_theirs().to_owned();
+                    Error::Invalid(vec![Fault { code: "DUPLICATE_OBJECT", property, message }]).reply()
+                }
+                outcome => self.failure(outcome).reply(),
+            }),
         })
     }
 
@@ -236,7 +252,10 @@ impl Collection {
     ) -> Answer {
         let before = self.outward(found);
         let changed = theirs.into_iter().filter(|(name, value)| before.get(name) != Some(value));
-        let mut ours = self.inward(changed.collect());
+        let mut ours = match self.inward(changed.collect()) {
+            Ok(ours) => ours,
+            Err(error) => return Answer::Reply(error.reply()),
+        };
         if ours.contains_key(self.key) {
             let fault = Fault::invalid(self.named_theirs(), "cannot be changed");
             return Answer::Reply(Error::Invalid(vec![fault]).reply());
@@ -266,6 +285,35 @@ impl Collection {
             Some(faults) => Error::Invalid(faults),
             None => Error::Call(failure),
         }
+    }
+}
+
+/// Our dates that are no RFC 3339: seconds since 1970 where 0 is never, and an empty text for never.
+const EXPIRE: &str = "expire";
+const LAST_LOGIN: &str = "last_login";
+
+/// A date as the guide has all of them: ISO 8601; never is `null`.
+fn outward_date(name: &str, value: &Value) -> Value {
+    match (name, value) {
+        (EXPIRE, Value::Number(seconds)) => match seconds.as_u64() {
+            Some(0) | None => Value::Null,
+            Some(seconds) => json!(Time::from_micros(seconds.saturating_mul(1_000_000)).to_string()),
+        },
+        (LAST_LOGIN, Value::String(text)) if text.is_empty() => Value::Null,
+        (_, value) => value.clone(),
+    }
+}
+
+/// The same the other way.
+fn inward_date(value: &Value) -> Result<Value, Error> {
+    match value {
+        Value::Null => Ok(json!(0)),
+        Value::String(text) => match Format::DateTime.check(text).map(|()| format::moment(text)) {
+            Ok(Some(time)) => Ok(json!(time.secs())),
+            Ok(None) => Err(Error::Invalid(vec![Fault::invalid(EXPIRE, "a date is expected")])),
+            Err(why) => Err(Error::Invalid(vec![Fault::invalid(EXPIRE, &why)])),
+        },
+        other => Ok(other.clone()),
     }
 }
 

@@ -289,6 +289,14 @@ fn the_version_1_api() {
     }
     assert_eq!(bare(&weir, "auth?username=admin&password=x", &[]).0, 403, "a password in a GET's address is not taken");
 
+    // Errors name parameters as this version does.
+    for (wrong, name) in [("time_range=x", "time_range"), ("before_time=x", "before_time"), ("rows=x", "rows")] {
+        let (status, answer) = bare(&weir, &format!("stat?auth_token={token}&{wrong}"), &[]);
+        assert!(status == 403 && answer["error"].as_str().unwrap().contains(name), "{wrong}: {answer}");
+    }
+    let (status, answer) = bare(&weir, "nothing", &[]);
+    assert!(status == 404 && answer["error"].is_string(), "{answer}");
+
     // "columns: An array of column names. data: An array of rows, one rank entity per row."
     eventually("traffic is seen", || (clients_of(&weir, "ADDR==10.9.9.9") > 0).then_some(()));
     let (status, answer) =
@@ -373,15 +381,32 @@ fn flowtraq_configuration() {
     weir.set_up();
 
     // "individual values or stanzas can be addressed"; bare without `path`, every value a text.
-    let tables = json!({ "toolong": "7200.0", "timeout": "1800.0" });
+    let tables = json!({ "toolong": "7200", "timeout": "1800" });
     let (status, all) = call(&weir, "GET", "config", None);
     assert_eq!((status, &all["config"]["storage"]["storageinterval"]), (200, &json!("7.5")));
     let stanza = call(&weir, "GET", "config/sessiontables", None).1["sessiontables"].clone();
     assert_eq!((&stanza["toolong"], &stanza["timeout"]), (&tables["toolong"], &tables["timeout"]));
-    gives(&weir, "GET", "config/sessiontables/timeout", NONE, json!({ "timeout": "1800.0" }));
+    gives(&weir, "GET", "config/sessiontables/timeout", NONE, json!({ "timeout": "1800" }));
     let lists = call(&weir, "GET", "config/capture", None).1["capture"].clone();
     assert_eq!((&lists["interfaces"], &lists["promiscuous"]), (&json!("lo"), &json!("yes")));
     refused(&weir, "GET", "config/netlfow", NONE, 404);
+
+    // Values are texts; who sends a number means the same.
+    gives(&weir, "PUT", "config/sessiontables/timeout", json!({ "timeout": 900 }), json!({ "timeout": "900" }));
+    gives(
+        &weir,
+        "POST",
+        "config/sessiontables",
+        json!({ "sessiontables": { "timeout": 901 } }),
+        json!({ "sessiontables": { "timeout": "901" } }),
+    );
+    gives(&weir, "GET", "config/sessiontables/timeout", NONE, json!({ "timeout": "901" }));
+    assert_eq!(call(&weir, "DELETE", "config/sessiontables/timeout", None).0, 204);
+
+    // "a call to api/v3/info/licensekeyinfo will be a JSON object {'licensekeyinfo': {...}}"
+    let license = call(&weir, "GET", "info/licenseinfo", None).1["licenseinfo"].clone();
+    gives(&weir, "GET", "info/licensekeyinfo", NONE, json!({ "licensekeyinfo": license }));
+    gives(&weir, "GET", "info/licensekeyinfo/STATUS", NONE, json!({ "STATUS": "license OK" }));
 
     // "a POST of a value will overwrite the whole string"
     for method in ["POST", "PUT"] {
@@ -399,21 +424,21 @@ fn flowtraq_configuration() {
     let timeout = || call(&weir, "GET", "config/sessiontables/timeout", None).1["timeout"].clone();
     gives(&weir, "POST", "config/sessiontables", both.clone(), both);
     gives(&weir, "POST", "config/sessiontables", one.clone(), one.clone());
-    assert_eq!(timeout(), json!("600.0"));
+    assert_eq!(timeout(), json!("600"));
     gives(&weir, "PUT", "config/sessiontables", one.clone(), one);
-    assert_eq!(timeout(), json!("1800.0"));
-    assert_eq!(call(&weir, "GET", "config/sessiontables/toolong", None).1, json!({ "toolong": "4800.0" }));
+    assert_eq!(timeout(), json!("1800"));
+    assert_eq!(call(&weir, "GET", "config/sessiontables/toolong", None).1, json!({ "toolong": "4800" }));
     assert_eq!(call(&weir, "DELETE", "config/sessiontables/toolong", None), (204, NONE));
-    assert_eq!(call(&weir, "GET", "config/sessiontables/toolong", None).1, json!({ "toolong": "7200.0" }));
+    assert_eq!(call(&weir, "GET", "config/sessiontables/toolong", None).1, json!({ "toolong": "7200" }));
     refused(&weir, "DELETE", "config", NONE, 403);
     refused(&weir, "PUT", "config/sessiontables/timeout", json!({ "timeout": "soon" }), 403);
     refused(&weir, "PUT", "config/sessiontables/timeout", json!({ "timeout": 0 }), 403);
-    assert_eq!(timeout(), json!("1800.0"));
+    assert_eq!(timeout(), json!("1800"));
 
     // "use the path GET parameter path": keyed with it, all wildcards are this box.
     for (path, answer) in [
-        ("*", Some(json!({ "timeout": { "local": "1800.0" } }))),
-        ("%2A.%2A.%2A", Some(json!({ "timeout": { "local": "1800.0" } }))),
+        ("*", Some(json!({ "timeout": { "local": "1800" } }))),
+        ("%2A.%2A.%2A", Some(json!({ "timeout": { "local": "1800" } }))),
         ("1", None),
         ("0.1", None),
         ("*.1", None),

@@ -71,6 +71,9 @@ fn exporters_and_interfaces_stand_by_partition_with_the_guides_keys_and_types() 
     }
     assert_eq!(read(&made, "/cid7/exp127.0.0.1/iface63/bitRateIn"), json!({ "bitRateIn": 666 }));
     assert_eq!(read(&made, "/cid9"), json!({ "cid9": { "exporters": {} } }));
+    // "the first key mirroring the last section of the requested path"
+    assert_eq!(read(&made, "/cid7/exporters"), json!({ "exporters": { "exp127.0.0.1": own } }));
+    assert_eq!(read(&made, "/cid9/exporters"), json!({ "exporters": {} }));
 }
 
 #[test]

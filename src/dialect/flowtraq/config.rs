@@ -53,7 +53,7 @@ fn answer(asker: &Asker<'_>, keys: &[String]) -> Result<Answer, Reply> {
             }))
         }
         Method::Put | Method::Post => {
-            let value = keyed::payload(asker.request, &[&name])?;
+            let value = as_texts(keyed::payload(asker.request, &[&name])?);
             if *method == Method::Put && value.is_object() {
                 parameters.insert("delete".into(), stanzas(&path));
             }
@@ -86,6 +86,15 @@ fn stanzas(path: &str) -> Value {
     json!(all)
 }
 
+/// Numbers as the texts that all values are here.
+fn as_texts(value: Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.to_string()),
+        Value::Object(stanza) => stanza.into_iter().map(|(name, value)| (name, as_texts(value))).collect(),
+        value => value,
+    }
+}
+
 fn changed_to(name: &str, value: Value, changed: &Value) -> Reply {
     let mut answer = Map::from_iter([(name.to_owned(), value)]);
     if let Some(seconds) = changed["pending"]["seconds"].as_f64() {
@@ -104,6 +113,10 @@ fn told(value: &Value) -> Option<Value> {
         Value::String(text) => text.clone(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) => {
+            let text = number.to_string();
+            text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+        }
         other => other.to_string(),
     };
     Some(match value {

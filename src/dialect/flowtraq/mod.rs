@@ -200,7 +200,10 @@ impl Asker<'_> {
 pub fn call(api: &Rc<Api>, now: Time, request: &Request) -> Answer {
     let rest = request.path.strip_prefix(PREFIX).unwrap_or_default();
     let asker = Asker { api, now, request };
-    let Some(route) = Route::find(rest) else { return Answer::Reply(message(404, "There is no such endpoint")) };
+    let Some(route) = Route::find(rest) else {
+        let why = "There is no such endpoint";
+        return Answer::Reply(if rest.starts_with("v1/") { v1::error(404, why) } else { message(404, why) });
+    };
     match &route {
         Route::TrafficGroups(keys) => return groups::call(&asker, keys),
         Route::Config(keys) => return config::call(&asker, keys),

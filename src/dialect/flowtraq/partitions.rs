@@ -31,6 +31,9 @@ enum Place {
     Key(u16, Ip, u32, &'static str),
 }
 
+/// The level between a partition and its exporters.
+const EXPORTERS: &str = "exporters";
+
 /// The keys of an interface, in the guide's order.
 const KEYS: [&str; 11] = [
     "clockSkewMs",
@@ -69,7 +72,7 @@ fn place(keys: &[String]) -> Option<Place> {
     let keys: Vec<&String> = keys
         .iter()
         .enumerate()
-        .filter(|(at, key)| *at != 1 || !key.eq_ignore_ascii_case("exporters"))
+        .filter(|(at, key)| *at != 1 || !key.eq_ignore_ascii_case(EXPORTERS))
         .map(|(_, key)| key)
         .collect();
     Some(match keys.as_slice() {
@@ -100,7 +103,7 @@ pub(super) fn operation(method: &Method, keys: &[String]) -> Option<&'static Ope
 pub(super) fn call(asker: &Asker<'_>, keys: &[String]) -> Answer {
     let Some(place) = place(keys) else { return Answer::Reply(message(404, "There is no such exporter")) };
     let answer = match (&asker.request.method, place) {
-        (Method::Get, place) => Ok(read(asker, place)),
+        (Method::Get, place) => Ok(read(asker, keys, place)),
         (Method::Delete, Place::Exporter(cid, ip)) => {
             Ok(asker.ask("exporter.delete", of(cid, ip, None), |_| keyed::done()))
         }
@@ -120,7 +123,8 @@ pub(super) fn call(asker: &Asker<'_>, keys: &[String]) -> Answer {
     answer.unwrap_or_else(Answer::Reply)
 }
 
-fn read(asker: &Asker<'_>, place: Place) -> Answer {
+fn read(asker: &Asker<'_>, keys: &[String], place: Place) -> Answer {
+    let is_list = keys.last().is_some_and(|key| key.eq_ignore_ascii_case(EXPORTERS));
     match place {
         Place::All | Place::Partition(_) => {
             let partition = if let Place::Partition(cid) = place { Some(cid) } else { None };
@@ -136,8 +140,12 @@ fn read(asker: &Asker<'_>, place: Place) -> Answer {
                 match partition.map(|cid| format!("cid{cid}")) {
                     None => keyed::answer("partitions", Value::Object(tree)),
                     Some(cid) => {
-                        let entries = tree.remove(&cid).unwrap_or_else(|| json!({ "exporters": {} }));
-                        keyed::answer(&cid, entries)
+                        let mut entries = tree.remove(&cid).unwrap_or_else(|| json!({ EXPORTERS: {} }));
+                        if is_list {
+                            keyed::answer(EXPORTERS, entries[EXPORTERS].take())
+                        } else {
+                            keyed::answer(&cid, entries)
+                        }
                     }
                 }
             })

@@ -17,7 +17,7 @@ use tiny_http::Method;
 use super::sessions::{Form, Sessions};
 use super::table::{color, string};
 use super::{Shape, adapt, carriers, failure_as, run, times};
-use crate::api::{Api, Outcome};
+use crate::api::{Api, Failure, Outcome};
 use crate::auth::Credential;
 use crate::base::Time;
 use crate::dialect::listing::{Listing, PIECE, put};
@@ -103,7 +103,7 @@ fn answer(api: &Rc<Api>, now: Time, request: &Request, endpoint: Endpoint) -> Re
     adapt(operation, &mut found);
     let outcome = api.call(now, caller, operation, found);
     Ok(drive(now, outcome, move |now, outcome| match outcome {
-        Outcome::Failed(failure) => Answer::Reply(failure_as("error", &failure)),
+        Outcome::Failed(failure) => Answer::Reply(failure_as("error", &in_our_words(failure))),
         Outcome::Asked(asked) if endpoint == Endpoint::Sessions => {
             let listing = Listing::new(*asked, Sessions::new(Form::Version1 { most }));
             Answer::Reply(reply::stream(now, Box::new(listing)))
@@ -114,6 +114,19 @@ fn answer(api: &Rc<Api>, now: Time, request: &Request, endpoint: Endpoint) -> Re
             None => error(500, "A call did not end"),
         }),
     }))
+}
+
+/// Parameters by the names that they have here.
+fn in_our_words(failure: Failure) -> Failure {
+    let Failure::Parameters(mut faults) = failure else { return failure };
+    for fault in &mut faults {
+        match fault.path.as_str() {
+            "relative_time" => fault.path = "time_range".to_owned(),
+            "filter" => fault.path = "query".to_owned(),
+            _ => {}
+        }
+    }
+    Failure::Parameters(faults)
 }
 
 /// The parameters as text.
@@ -223,7 +236,8 @@ impl Given {
     }
 }
 
-fn error(status: u16, text: &str) -> Reply {
+/// `{"error": ".."}`
+pub(super) fn error(status: u16, text: &str) -> Reply {
     reply::json(status, &json!({ "error": text }))
 }
 

@@ -23,6 +23,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 use tiny_http::Method;
 
+use super::message::header;
 use super::router::drive;
 use super::{Answer, Reply, Request, carriers, origin, parameters, reply};
 use crate::api::{Api, Failure, Outcome};
@@ -69,6 +70,12 @@ fn find(method: &Method, path: &str) -> Option<(&'static Operation, Words)> {
     Some((registry::find(name)?, words))
 }
 
+/// The methods that a path takes.
+fn allowed(path: &str) -> Vec<&'static str> {
+    let methods = [("GET", Method::Get), ("POST", Method::Post), ("PUT", Method::Put)];
+    methods.into_iter().filter(|(_, method)| find(method, path).is_some()).map(|(name, _)| name).collect()
+}
+
 /// The operation behind a call.
 pub(super) fn operation(method: &Method, path: &str) -> Option<&'static Operation> {
     find(method, path).map(|(operation, _)| operation)
@@ -87,7 +94,11 @@ fn answer(api: &Rc<Api>, now: Time, request: &Request) -> Result<Answer, Reply> 
             ("sessions" | "testcases" | "testcase-filenames", _) => {
                 failed(501, "Sessions, test cases and measures are not part of this release yet")
             }
-            (_, "") => failed(405, &format!("{} is not a method of /{endpoint}", request.method)),
+            (_, "") => {
+                let mut reply = failed(405, &format!("{} is not a method of /{endpoint}", request.method));
+                reply.headers.extend(header("Allow", &allowed(&request.path).join(", ")).ok());
+                reply
+            }
             _ => failed(404, "There is no such endpoint"),
         });
     };
@@ -135,13 +146,18 @@ fn named<T>(words: Words, given: impl Iterator<Item = (String, T)>) -> Result<Ve
     if wrong.is_empty() { Ok(found) } else { Err(arguments(wrong)) }
 }
 
-/// `YYYYMMDDhhmmss`, in UTC, by RFC 3339.
+/// `YYYYMMDDhhmmss`, in UTC, by RFC 3339. Every month has up to 31 days, as in the guide's `20220631120000`: what a month does not have
+/// are days of the next.
 fn compact_time(text: &str) -> Option<String> {
     if text.len() != 14 || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
-    Some(format!("{}-{}-{}T{}:{}:{}Z", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14)))
+    let number = |from: usize, to: usize| part(from, to).parse::<i8>().ok();
+    let days = number(6, 8).filter(|day| (1..=31).contains(day))? - 1;
+    let first = jiff::civil::Date::new(part(0, 4).parse().ok()?, number(4, 6)?, 1).ok()?;
+    let date = first.checked_add(jiff::Span::new().days(days)).ok()?;
+    Some(format!("{date}T{}:{}:{}Z", part(8, 10), part(10, 12), part(12, 14)))
 }
 
 fn render(endpoint: &str, result: &Value) -> Value {
@@ -181,7 +197,17 @@ fn failure_reply(failure: &Failure, words: Words) -> Reply {
         }
         Failure::NotFound(_) => 404,
         Failure::Busy(_) | Failure::Refused(Refusal::Busy) => 503,
-        Failure::Refused(Refusal::NoCredential | Refusal::Wrong) => 401,
+        Failure::Refused(refusal @ (Refusal::NoCredential | Refusal::Wrong)) => {
+            let why = match refusal {
+                Refusal::NoCredential => {
+                    "Credentials are missing: send HTTP Basic authentication, or name this network in the config, as alyvix.networks".to_owned()
+                }
+                refusal => refusal.to_string(),
+            };
+            let mut reply = failed(401, &why);
+            reply.headers.extend(header("WWW-Authenticate", "Basic realm=\"weir\"").ok());
+            return reply;
+        }
         Failure::Refused(_) => 403,
         Failure::Broken(_) => 500,
         _ => 400,
@@ -216,6 +242,10 @@ mod tests {
     #[test]
     fn compact_times_are_utc() {
         assert_eq!(compact_time("20220501120000").as_deref(), Some("2022-05-01T12:00:00Z"));
-        assert_eq!(compact_time("2022050112000"), None);
+        assert_eq!(compact_time("20220631120000").as_deref(), Some("2022-07-01T12:00:00Z"), "the guide's own example");
+        assert_eq!(compact_time("20240230000000").as_deref(), Some("2024-03-01T00:00:00Z"));
+        for bad in ["2022050112000", "20220532120000", "20220500120000", "20221301120000", "2022050112000x"] {
+            assert_eq!(compact_time(bad), None, "{bad}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use weir::base::lru::HashKey;
 use weir::base::{Connection, Ip, Mac, Time};
 use weir::config;
 use weir::dialect::message::header;
-use weir::dialect::{Answer, Body, Chunk, HashResult, Peer, Reply, Request, Router, Service};
+use weir::dialect::{Answer, Body, Chunk, Peer, Reply, Request, Router, Service};
 use weir::enrich::Enricher;
 use weir::flow::{Counters, End, FlowKey, FlowRecord, Intake, IntakeConfig, Meter, MeterConfig, Origin, Side, Source};
 use weir::io::disk::OsDisk;
@@ -162,7 +162,7 @@ impl Box_ {
             connection: Connection::begin(),
         };
         let Answer::Hash { resume, .. } = self.router.call(at(0), request) else { panic!("nothing to hash") };
-        let Answer::Reply(reply) = resume(at(0), HashResult::QueueFull) else { panic!("no reply") };
+        let Answer::Reply(reply) = resume(at(0), None) else { panic!("no reply") };
         got(at(0), reply)
     }
 }
@@ -179,7 +179,7 @@ pub fn replied(now: Time, mut answer: Answer) -> (Reply, Duration) {
             Answer::Reply(reply) => return (reply, Duration::ZERO),
             Answer::Later { wait, reply } => return (reply, wait),
             Answer::Busy(step) => step(now),
-            Answer::Hash { work, resume, .. } => resume(now, work()),
+            Answer::Hash { work, resume, .. } => resume(now, Some(work())),
             Answer::Upgrade(_) => panic!("nothing here asks for that"),
             Answer::Save { work, resume } => resume(now, work()),
         };

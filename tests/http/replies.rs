@@ -101,7 +101,7 @@ fn long_answers_take_their_steps_and_hashes_their_thread() {
     let world = world();
     let mut client = world.connect();
     assert_eq!(client.ask("GET /busy HTTP/1.1\r\nHost: a\r\n\r\n").body, b"at last");
-    assert_eq!(client.ask("GET /hash HTTP/1.1\r\nHost: a\r\n\r\n").body, b"Hashed(\"hashed\")");
+    assert_eq!(client.ask("GET /hash HTTP/1.1\r\nHost: a\r\n\r\n").body, b"Some(Made(\"hashed\"))");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tiny_http::{Header, Method, StatusCode};
 use weir::base::Time;
 use weir::dialect::message::header;
-use weir::dialect::{Answer, Body, Chunk, Chunks, HashResult, Reply, Request, Service};
+use weir::dialect::{Answer, Body, Chunk, Chunks, Hashed, Reply, Request, Service};
 use weir::http::{Counters, Door, Limits, Redirect, Server};
 use weir::io::net;
 use weir::io::offload::Offload;
@@ -98,7 +98,7 @@ impl Service for Sample {
             "/who" => text(format!("{:?}", request.peer)),
             "/busy" => busy(50),
             "/hash" => Answer::Hash {
-                work: Box::new(|| HashResult::Hashed("hashed".into())),
+                work: Box::new(|| Hashed::Made("hashed".into())),
                 alike: None,
                 resume: Box::new(|_, result| text(format!("{result:?}"))),
             },

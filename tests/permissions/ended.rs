@@ -113,7 +113,7 @@ fn stream(made: &boxes::Box_, target: &str) -> Box<dyn Chunks> {
     loop {
         answer = match answer {
             Answer::Busy(step) => step(boxes::at(0)),
-            Answer::Hash { work, resume, .. } => resume(boxes::at(0), work()),
+            Answer::Hash { work, resume, .. } => resume(boxes::at(0), Some(work())),
             Answer::Save { work, resume } => resume(boxes::at(0), work()),
             Answer::Reply(reply) => match reply.body {
                 Body::Stream(chunks) => return chunks,

@@ -43,8 +43,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::key::{Key, Oriented};
 use super::names::Names;
-use super::session::NONE;
-use super::table::GRAIN;
+use super::slab::{GRAIN, NONE};
 use super::walk::Walk;
 use super::{Counters, End, FlowRecord, MeterConfig, Origin};
 use crate::base::Time;
@@ -344,10 +343,9 @@ impl Intake {
     /// What was seen, done and is held.
     #[must_use]
     pub fn counters(&self) -> IntakeCounters {
-        use super::walk::Slots;
         IntakeCounters {
             live: self.table.len() as u64,
-            capacity: self.table.slots() as u64,
+            capacity: self.table.capacity() as u64,
             totals_forgotten: self.totals.forgotten(),
             names_refused: self.names.refused(),
             ..self.counters
@@ -655,7 +653,6 @@ impl Intake {
 
     /// The session whose update is due next, and when.
     fn next_unreported(&self) -> Option<(u32, u64)> {
-        use super::walk::Slots;
         let slot = Some(self.table.first_open()).filter(|slot| *slot != NONE)?;
         Some((slot, self.table[slot].opened.saturating_add(self.wait)))
     }

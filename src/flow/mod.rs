@@ -31,6 +31,7 @@ mod names;
 mod naming;
 pub mod record;
 mod session;
+mod slab;
 mod table;
 pub mod tally;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::hello::{Hellos, Prefix};
 use super::names::Names;
-use super::session::{NONE, Session, State};
+use super::session::{Session, State};
+use super::slab::NONE;
 use crate::base::lru::HashKey;
 use crate::wire::hostname::HostName;
 use crate::wire::tls::Hello;

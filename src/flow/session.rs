@@ -6,28 +6,15 @@
 use std::sync::Arc;
 
 use super::key::Key;
+use super::slab::{Link, NONE};
 use super::{Counters, End, FlowRecord, Origin};
 use crate::base::{Mac, Time};
 use crate::wire::{Packet, Tcp};
-
-/// No slot, no name.
-pub(super) const NONE: u32 = u32::MAX;
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
-
-/// A place in a doubly linked list of slots.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Link {
-    pub(super) previous: u32,
-    pub(super) next: u32,
-}
-
-impl Link {
-    pub(super) const UNLINKED: Self = Self { previous: NONE, next: NONE };
-}
 
 /// Facts about a session that are yes or no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -7,21 +7,7 @@
 //! Memory: a bit for each slot, and the updates reported since the last step of sessions not met yet.
 
 use super::FlowRecord;
-use super::session::NONE;
-
-/// What is walked over: sessions in slots, those with something to report in the order in which that began.
-pub(super) trait Slots {
-    /// How many slots there are at most.
-    fn slots(&self) -> usize;
-    /// The session that has had something to report for the longest; [`NONE`] where none has.
-    fn first_open(&self) -> u32;
-    /// When the newest one of them began to have something to report; 0 where none has.
-    fn newest_opened(&self) -> u64;
-    /// When this one did.
-    fn opened(&self, slot: u32) -> u64;
-    /// The one that began next after it.
-    fn next_open(&self, slot: u32) -> u32;
-}
+use super::slab::{NONE, Slab, Slot};
 
 /// See the module doc.
 #[derive(Debug)]
@@ -35,17 +21,17 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn new(table: &impl Slots) -> Self {
-        let met = vec![0; table.slots().div_ceil(64)];
+    pub(super) fn new<S: Slot>(table: &Slab<S>) -> Self {
+        let met = vec![0; table.capacity().div_ceil(64)];
         Self { until: table.newest_opened(), next: table.first_open(), met, early: Vec::new() }
     }
 
     /// A session is about to be closed: its updates are `records`.
-    pub(super) fn reported(&mut self, table: &impl Slots, slot: u32, records: &[FlowRecord]) {
+    pub(super) fn reported<S: Slot>(&mut self, table: &Slab<S>, slot: u32, records: &[FlowRecord]) {
         if self.next == slot {
-            self.next = table.next_open(slot);
+            self.next = table[slot].next_open();
         }
-        if table.opened(slot) <= self.until && self.meet(slot) {
+        if table[slot].opened() <= self.until && self.meet(slot) {
             self.early.extend_from_slice(records);
         }
     }
@@ -56,10 +42,10 @@ impl Walk {
     }
 
     /// The next session that was not met yet; none at the end.
-    pub(super) fn next(&mut self, table: &impl Slots) -> Option<u32> {
-        while self.next != NONE && table.opened(self.next) <= self.until {
+    pub(super) fn next<S: Slot>(&mut self, table: &Slab<S>) -> Option<u32> {
+        while self.next != NONE && table[self.next].opened() <= self.until {
             let slot = self.next;
-            self.next = table.next_open(slot);
+            self.next = table[slot].next_open();
             if self.meet(slot) {
                 return Some(slot);
             }

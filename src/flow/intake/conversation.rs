@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use crate::base::{Ip, Mac, Time};
 use crate::flow::key::Key;
-use crate::flow::session::{Link, NONE};
-use crate::flow::table::GRAIN;
+use crate::flow::slab::{GRAIN, Link, NONE, Slot};
 use crate::flow::{Counters, End, FlowKey, FlowRecord, Origin, Side};
 
 /// Microseconds of a minute.
@@ -358,6 +357,29 @@ impl Conversation {
         (self.id, self.start, self.previous, self.ordinal) = (id, start, 0, 0);
         (self.total, self.tcp_flags, self.tos) = ([Counters::default(); 2], [0; 2], [0; 2]);
         (self.is_outgrown, self.rtt_micros) = (false, 0);
+    }
+}
+
+impl Slot for Conversation {
+    #[inline]
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn seen(&mut self) -> &mut Link {
+        &mut self.seen
+    }
+
+    fn open(&mut self) -> &mut Link {
+        &mut self.open
+    }
+
+    fn next_open(&self) -> u32 {
+        self.open.next
+    }
+
+    fn opened(&self) -> u64 {
+        self.opened
     }
 }
 

@@ -1,24 +1,17 @@
-//! The bounded table of exported sessions: a slab, an index into it, an order by arrival for each exporter and one by when an update was
-//! opened for all.
+//! The bounded table of exported sessions: a slab of them, those with something to report in order, and an order by arrival for each exporter.
 //!
 //! Each exporter has a **share**: the capacity divided by the exporters that have sessions now. Who has as much or more makes room for its
 //! own newcomers; who has less takes the room from the one that has most. So nobody is pressed below the share by a flood.
 //!
-//! Memory is reserved at the start and touched as slots are first used: 256 octets a slot; and about 10 for the index, from the first
-//! session on. Who collects nothing pays nothing.
+//! A slot takes 256 octets; see [`Slab`] for when.
 
 use std::collections::BTreeMap;
-use std::ops::{Index, IndexMut};
-
-use hashbrown::HashTable;
+use std::ops::{Deref, DerefMut};
 
 use super::conversation::Conversation;
 use crate::base::Ip;
 use crate::base::lru::HashKey;
-use crate::flow::key::{Key, KeyHash};
-use crate::flow::session::{Link, NONE};
-use crate::flow::table::{List, link_last, unlink};
-use crate::flow::walk::Slots;
+use crate::flow::slab::{List, NONE, Slab};
 
 /// One exporter and its sessions.
 #[derive(Debug)]
@@ -30,15 +23,10 @@ pub(super) struct Place {
     seen: List,
 }
 
-/// The table. Slots and places are what its doors gave; using a slot after [`Table::remove`] is a mistake.
+/// The table. Places are what its doors gave.
 #[derive(Debug)]
 pub(super) struct Table {
-    index: HashTable<u32>,
-    slots: Vec<Conversation>,
-    /// Slots to use again, chained by `seen.next`.
-    free: u32,
-    hash: KeyHash,
-    open: List,
+    slab: Slab<Conversation>,
     places: Vec<Place>,
     by_ip: BTreeMap<Ip, u16>,
     most_places: usize,
@@ -52,13 +40,8 @@ pub(super) struct Table {
 impl Table {
     /// A table for at most `capacity` sessions of at most `exporters` (1 to 4,096) exporters at once.
     pub(super) fn new(capacity: u32, exporters: usize, secret: HashKey) -> Self {
-        let capacity = capacity.clamp(1, NONE - 1) as usize;
         Self {
-            index: HashTable::new(),
-            slots: Vec::with_capacity(capacity),
-            free: NONE,
-            hash: KeyHash::new(secret),
-            open: List::EMPTY,
+            slab: Slab::new(capacity, secret),
             places: Vec::new(),
             by_ip: BTreeMap::new(),
             most_places: exporters.clamp(1, 4096),
@@ -66,14 +49,6 @@ impl Table {
             found: 0,
             largest: 0,
         }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.index.len()
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.free == NONE && self.slots.len() == self.slots.capacity()
     }
 
     /// The place of an exporter; none where there are as many as can be and all have sessions.
@@ -126,7 +101,7 @@ impl Table {
 
     /// The session that makes room for a new one of this place.
     pub(super) fn victim(&mut self, place: u16) -> Option<u32> {
-        let share = self.slots.capacity() as u32 / self.busy.max(1);
+        let share = self.slab.capacity() as u32 / self.busy.max(1);
         let from = if self.exporter(place).sessions >= share.max(1) {
             place
         } else {
@@ -143,89 +118,52 @@ impl Table {
         Some(self.exporter(place).seen.head).filter(|slot| *slot != NONE)
     }
 
-    #[inline]
-    pub(super) fn hash(&self, key: &Key) -> u64 {
-        self.hash.hash(key)
-    }
-
-    /// The keyed hash of keys.
-    pub(super) const fn hasher(&self) -> &KeyHash {
-        &self.hash
-    }
-
-    #[inline]
-    pub(super) fn find(&self, hash: u64, key: &Key) -> Option<u32> {
-        self.index.find(hash, |&slot| self.slots[slot as usize].key == *key).copied()
-    }
-
     /// Adds a session that is not there yet, as the one told of last. The table must not be full: otherwise it grows.
     pub(super) fn insert(&mut self, hash: u64, session: Conversation) -> u32 {
-        let place = session.key.first_number();
-        let slot = if self.free == NONE {
-            self.slots.push(session);
-            (self.slots.len() - 1) as u32
-        } else {
-            let slot = self.free;
-            self.free = self[slot].seen.next;
-            self[slot] = session;
-            slot
-        };
-        let (slots, hasher) = (&self.slots, &self.hash);
-        if self.index.capacity() == 0 {
-            // Filled to two thirds at most, deletions leave hardly a tombstone behind, so that it is never rebuilt.
-            let capacity = slots.capacity() + slots.capacity() / 4;
-            self.index.reserve(capacity, |&other| hasher.hash(&slots[other as usize].key));
-        }
-        self.index.insert_unique(hash, slot, |&other| hasher.hash(&slots[other as usize].key));
-        let exporter = &mut self.places[usize::from(place)];
+        let exporter = &mut self.places[usize::from(session.key.first_number())];
+        let slot = self.slab.insert(hash, session);
         self.busy += u32::from(exporter.sessions == 0);
         exporter.sessions += 1;
-        link_last(&mut self.slots, &mut exporter.seen, seen, slot);
+        self.slab.link_seen(&mut exporter.seen, slot);
         slot
     }
 
     /// Takes a session out of the index and every list; its slot may be used again.
     pub(super) fn remove(&mut self, slot: u32) {
         self.close(slot);
-        let exporter = &mut self.places[usize::from(self.slots[slot as usize].key.first_number())];
+        let exporter = &mut self.places[usize::from(self.slab[slot].key.first_number())];
         exporter.sessions -= 1;
         self.busy -= u32::from(exporter.sessions == 0);
-        unlink(&mut self.slots, &mut exporter.seen, seen, slot);
-        let hash = self.hash.hash(&self[slot].key);
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
-            entry.remove();
-        }
-        let free = self.free;
-        self[slot].seen.next = free;
-        self.free = slot;
+        self.slab.unlink_seen(&mut exporter.seen, slot);
+        self.slab.remove(slot);
     }
 
     /// Notes that a flow of the session came at `moment`.
     #[inline]
     pub(super) fn touch(&mut self, slot: u32, moment: u64) {
-        let session = &mut self.slots[slot as usize];
+        let session = &mut self.slab[slot];
         let grain = Conversation::grain(moment);
         if session.arrival != grain {
             session.arrival = grain;
             let list = &mut self.places[usize::from(session.key.first_number())].seen;
             if list.tail != slot {
-                unlink(&mut self.slots, list, seen, slot);
-                link_last(&mut self.slots, list, seen, slot);
+                self.slab.unlink_seen(list, slot);
+                self.slab.link_seen(list, slot);
             }
         }
     }
 
     /// From now on the session has something to report.
     pub(super) fn open(&mut self, slot: u32, moment: u64) {
-        self[slot].opened = moment.max(1);
-        link_last(&mut self.slots, &mut self.open, open, slot);
+        self.slab[slot].opened = moment.max(1);
+        self.slab.link_open(slot);
     }
 
     /// The session has nothing to report (any more).
     pub(super) fn close(&mut self, slot: u32) {
-        if self[slot].opened != 0 {
-            self[slot].opened = 0;
-            unlink(&mut self.slots, &mut self.open, open, slot);
+        if self.slab[slot].opened != 0 {
+            self.slab[slot].opened = 0;
+            self.slab.unlink_open(slot);
         }
     }
 
@@ -233,7 +171,8 @@ impl Table {
     pub(super) fn each(&mut self, mut change: impl FnMut(&mut Conversation)) {
         for place in 0..self.places.len() {
             let mut slot = self.places[place].seen.head;
-            while let Some(session) = self.slots.get_mut(slot as usize) {
+            while slot != NONE {
+                let session = &mut self.slab[slot];
                 slot = session.seen.next;
                 change(session);
             }
@@ -241,47 +180,17 @@ impl Table {
     }
 }
 
-impl Slots for Table {
-    fn slots(&self) -> usize {
-        self.slots.capacity()
-    }
-
-    fn first_open(&self) -> u32 {
-        self.open.head
-    }
-
-    fn newest_opened(&self) -> u64 {
-        self.slots.get(self.open.tail as usize).map_or(0, |session| session.opened)
-    }
-
-    fn opened(&self, slot: u32) -> u64 {
-        self[slot].opened
-    }
-
-    fn next_open(&self, slot: u32) -> u32 {
-        self[slot].open.next
-    }
-}
-
-impl Index<u32> for Table {
-    type Output = Conversation;
+impl Deref for Table {
+    type Target = Slab<Conversation>;
     #[inline]
-    fn index(&self, slot: u32) -> &Conversation {
-        &self.slots[slot as usize]
+    fn deref(&self) -> &Slab<Conversation> {
+        &self.slab
     }
 }
 
-impl IndexMut<u32> for Table {
+impl DerefMut for Table {
     #[inline]
-    fn index_mut(&mut self, slot: u32) -> &mut Conversation {
-        &mut self.slots[slot as usize]
+    fn deref_mut(&mut self) -> &mut Slab<Conversation> {
+        &mut self.slab
     }
-}
-
-fn seen(session: &mut Conversation) -> &mut Link {
-    &mut session.seen
-}
-
-fn open(session: &mut Conversation) -> &mut Link {
-    &mut session.open
 }

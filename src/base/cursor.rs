@@ -130,20 +130,28 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// [`Truncated`] at the end of the bytes, or at a tenth byte that does not fit.
+    #[inline]
     pub fn varint(&mut self) -> Result<u64, Truncated> {
-        let start = *self;
+        if let [byte @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            self.offset += 1;
+            return Ok(u64::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Truncated> {
         let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            if shift == 63 && byte > 1 {
+        for (&byte, at) in self.rest.iter().zip(0..10) {
+            if at == 9 && byte > 1 {
                 break;
             }
-            value |= u64::from(byte & 0x7f) << shift;
+            value |= u64::from(byte & 0x7f) << (7 * at);
             if byte < 0x80 {
+                self.skip(at + 1)?;
                 return Ok(value);
             }
         }
-        *self = start;
         Err(Truncated { offset: self.offset, needed: 11, left: self.rest.len() })
     }
 }

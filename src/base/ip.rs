@@ -39,8 +39,8 @@ impl Ip {
     #[must_use]
     #[inline]
     pub fn to_v4(self) -> Option<[u8; 4]> {
-        let (prefix, v4) = self.0.split_at(12);
-        if prefix == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff] { v4.try_into().ok() } else { None }
+        let number = u128::from_be_bytes(self.0);
+        if number >> 32 == 0xffff { Some((number as u32).to_be_bytes()) } else { None }
     }
 
     /// Whether this is an IPv4 address.

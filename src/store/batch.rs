@@ -6,6 +6,7 @@
 use std::ops::{BitOr, Range};
 use std::sync::Arc;
 
+use super::few::Few;
 use crate::base::{Ip, Mac, Time};
 use crate::flow::{Counters, End, Fields, FlowKey, FlowRecord, Origin, Side};
 
@@ -150,42 +151,18 @@ impl Batch {
     /// The columns of some updates, in their order; those after the first [`BATCH_ROWS`] are left out.
     #[must_use]
     pub fn from_records(records: &[FlowRecord], columns: Columns) -> Self {
-        let records = records.get(..BATCH_ROWS).unwrap_or(records);
-        let take = Taker { records, columns };
-        let pair = [0, 1];
-        let first = records.first().map_or(Time::ZERO, |r| r.last);
-        Self {
-            rows: records.len(),
-            columns,
-            times: records.iter().fold((first, first), |(a, b), r| (a.min(r.last), b.max(r.last))),
-            id: take.plain(Columns::ID, |r| r.id),
-            ordinal: take.plain(Columns::ORDINAL, |r| r.ordinal),
-            end: take.plain(Columns::END, |r| r.end.map_or(0, |e| e as u8)),
-            addresses: [take.dict(Columns::CLIENT, |r| r.key.client), take.dict(Columns::SERVER, |r| r.key.server)],
-            ports: [
-                take.plain(Columns::CLIENT_PORT, |r| r.key.client_port),
-                take.plain(Columns::SERVER_PORT, |r| r.key.server_port),
-            ],
-            protocol: take.plain(Columns::PROTOCOL, |r| r.key.protocol),
-            vlans: [take.plain(Columns::VLANS, |r| r.key.vlan), take.plain(Columns::VLANS, |r| r.key.inner_vlan)],
-            start: take.plain(Columns::START, |r| r.start),
-            previous: take.plain(Columns::PREVIOUS, |r| r.previous),
-            first: take.plain(Columns::FIRST, |r| r.first),
-            last: take.plain(Columns::LAST, |r| r.last),
-            packets: pair.map(|d| take.plain(Columns::PACKETS, |r| r.delta[d].packets)),
-            bytes: pair.map(|d| take.plain(Columns::BYTES, |r| r.delta[d].bytes)),
-            total_packets: pair.map(|d| take.plain(Columns::TOTAL_PACKETS, |r| r.total[d].packets)),
-            total_bytes: pair.map(|d| take.plain(Columns::TOTAL_BYTES, |r| r.total[d].bytes)),
-            tcp_flags: pair.map(|d| take.plain(Columns::TCP_FLAGS, |r| r.tcp_flags[d])),
-            tos: pair.map(|d| take.plain(Columns::TOS, |r| r.tos[d])),
-            macs: pair.map(|d| take.dict(Columns::MACS, |r| r.macs[d])),
-            rtt: take.plain(Columns::RTT, |r| r.rtt_micros),
-            retransmits: pair.map(|d| take.plain(Columns::RETRANSMITS, |r| r.retransmits[d])),
-            application: take.plain(Columns::APPLICATION, |r| r.application),
-            server_name: take.dict(Columns::SERVER_NAME, |r| r.server_name.clone().unwrap_or_default()),
-            origin: take.dict_by(Columns::ORIGIN, |r| r.origin, origin_order),
-            sides: pair.map(|d| take.dict_by(Columns::SIDES, |r| r.sides[d], side_order)),
-        }
+        let take = Taker::new(records, columns);
+        take.batch(take.addresses())
+    }
+
+    /// All columns of some updates in the order of a block: by protocol, server's port, server and client. What is the same in
+    /// these stays in its order, so the updates of a session do. Those after the first [`BATCH_ROWS`] are left out.
+    #[must_use]
+    pub(super) fn sorted(records: &[FlowRecord]) -> Self {
+        let mut take = Taker::new(records, Columns::ALL);
+        let mut addresses = take.addresses();
+        take.sort(&mut addresses);
+        take.batch(addresses)
     }
 
     /// How many updates it holds.
@@ -500,56 +477,170 @@ impl<T> Dict<T> {
     pub(super) fn column(&self) -> DictColumn<'_, T> {
         DictColumn { values: &self.values, codes: &self.codes }
     }
-}
 
-/// Picks columns out of records.
-struct Taker<'a> {
-    records: &'a [FlowRecord],
-    columns: Columns,
-}
-
-impl Taker<'_> {
-    fn plain<T>(&self, column: Columns, value: impl Fn(&FlowRecord) -> T) -> Vec<T> {
-        if self.columns.has(column) { self.records.iter().map(value).collect() } else { Vec::new() }
-    }
-
-    fn dict<T: Ord + Clone>(&self, column: Columns, value: impl Fn(&FlowRecord) -> T) -> Dict<T> {
-        self.dict_by(column, value, T::clone)
-    }
-
-    /// Sorts rather than hashes: senders choose the values, and sorting has no bad case.
-    fn dict_by<T: Clone, K: Ord>(
-        &self,
-        column: Columns,
-        value: impl Fn(&FlowRecord) -> T,
-        order: impl Fn(&T) -> K,
-    ) -> Dict<T> {
-        if !self.columns.has(column) {
-            return Dict::default();
-        }
-        let mut sorted: Vec<(K, u16, T)> = (0u16..)
-            .zip(self.records)
-            .map(|(row, record)| {
-                let value = value(record);
-                (order(&value), row, value)
-            })
-            .collect();
-        sorted.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        let mut dict = Dict { values: Vec::new(), codes: vec![0; sorted.len()] };
-        for (i, (key, row, value)) in sorted.iter().enumerate() {
-            if i == 0 || sorted[i - 1].0 != *key {
-                dict.values.push(value.clone());
+    /// Of keys in order, each with its row; `value` makes one of a key and the first row that has it.
+    fn of_sorted<K: PartialEq + Copy>(
+        sorted: impl ExactSizeIterator<Item = (K, u16)>,
+        value: impl Fn(K, u16) -> T,
+    ) -> Self {
+        let mut dict = Self { values: Vec::new(), codes: vec![0; sorted.len()] };
+        let mut last = None;
+        for (key, row) in sorted {
+            if last != Some(key) {
+                dict.values.push(value(key, row));
+                last = Some(key);
             }
-            dict.codes[usize::from(*row)] = (dict.values.len() - 1) as u16;
+            dict.codes[usize::from(row)] = (dict.values.len() - 1) as u16;
         }
         dict
     }
 }
 
-type OriginKey = (Ip, u8, u16, u32, u32, u32, u8);
+/// Bits that the number of a row takes, or of a value of a column.
+const ROW_BITS: u32 = {
+    assert!(BATCH_ROWS.is_power_of_two());
+    BATCH_ROWS.trailing_zeros()
+};
+/// Up to so many distinct values each is looked for among those already there; more are sorted with their rows.
+const FEW: usize = 64;
+
+/// Picks columns out of records. Sorts rather than hashes: senders choose the values, and sorting has no bad case.
+struct Taker<'a> {
+    records: &'a [FlowRecord],
+    /// The records in the order of the batch.
+    order: Vec<u16>,
+    columns: Columns,
+}
+
+impl<'a> Taker<'a> {
+    /// In the order of the records.
+    fn new(records: &'a [FlowRecord], columns: Columns) -> Self {
+        let records = records.get(..BATCH_ROWS).unwrap_or(records);
+        Self { records, order: (0..records.len() as u16).collect(), columns }
+    }
+
+    /// In the order of a block, into which these addresses are put as well.
+    fn sort(&mut self, addresses: &mut [Dict<Ip>; 2]) {
+        let [clients, servers] = &*addresses;
+        let ends = servers.codes.iter().zip(&clients.codes);
+        let places = self.records.iter().zip(ends).zip(0u64..).map(|((record, (&server, &client)), row)| {
+            let service = u64::from(record.key.protocol) << 16 | u64::from(record.key.server_port);
+            [u64::from(server), u64::from(client), row].iter().fold(service, |place, next| place << ROW_BITS | next)
+        });
+        let mut places: Vec<u64> = places.collect();
+        places.sort_unstable();
+        self.order = places.into_iter().map(row_of).collect();
+        for dict in addresses {
+            dict.codes = self.order.iter().map(|&row| dict.codes[usize::from(row)]).collect();
+        }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &'a FlowRecord> {
+        let records = self.records;
+        self.order.iter().map(move |&row| &records[usize::from(row)])
+    }
+
+    fn batch(&self, addresses: [Dict<Ip>; 2]) -> Batch {
+        let pair = [0, 1];
+        let first = self.records.first().map_or(Time::ZERO, |r| r.last);
+        Batch {
+            rows: self.records.len(),
+            columns: self.columns,
+            times: self.records.iter().fold((first, first), |(a, b), r| (a.min(r.last), b.max(r.last))),
+            id: self.plain(Columns::ID, |r| r.id),
+            ordinal: self.plain(Columns::ORDINAL, |r| r.ordinal),
+            end: self.plain(Columns::END, |r| r.end.map_or(0, |e| e as u8)),
+            addresses,
+            ports: [
+                self.plain(Columns::CLIENT_PORT, |r| r.key.client_port),
+                self.plain(Columns::SERVER_PORT, |r| r.key.server_port),
+            ],
+            protocol: self.plain(Columns::PROTOCOL, |r| r.key.protocol),
+            vlans: [self.plain(Columns::VLANS, |r| r.key.vlan), self.plain(Columns::VLANS, |r| r.key.inner_vlan)],
+            start: self.plain(Columns::START, |r| r.start),
+            previous: self.plain(Columns::PREVIOUS, |r| r.previous),
+            first: self.plain(Columns::FIRST, |r| r.first),
+            last: self.plain(Columns::LAST, |r| r.last),
+            packets: pair.map(|d| self.plain(Columns::PACKETS, |r| r.delta[d].packets)),
+            bytes: pair.map(|d| self.plain(Columns::BYTES, |r| r.delta[d].bytes)),
+            total_packets: pair.map(|d| self.plain(Columns::TOTAL_PACKETS, |r| r.total[d].packets)),
+            total_bytes: pair.map(|d| self.plain(Columns::TOTAL_BYTES, |r| r.total[d].bytes)),
+            tcp_flags: pair.map(|d| self.plain(Columns::TCP_FLAGS, |r| r.tcp_flags[d])),
+            tos: pair.map(|d| self.plain(Columns::TOS, |r| r.tos[d])),
+            macs: pair.map(|d| self.dict(Columns::MACS, |r| r.macs[d], |r| r.macs[d])),
+            rtt: self.plain(Columns::RTT, |r| r.rtt_micros),
+            retransmits: pair.map(|d| self.plain(Columns::RETRANSMITS, |r| r.retransmits[d])),
+            application: self.plain(Columns::APPLICATION, |r| r.application),
+            server_name: self.dict(
+                Columns::SERVER_NAME,
+                |r| r.server_name.as_deref().unwrap_or_default(),
+                |r| r.server_name.clone().unwrap_or_default(),
+            ),
+            origin: self.dict(Columns::ORIGIN, |r| origin_order(&r.origin), |r| r.origin),
+            sides: pair.map(|d| self.dict(Columns::SIDES, |r| side_order(&r.sides[d]), |r| r.sides[d])),
+        }
+    }
+
+    fn plain<T>(&self, column: Columns, value: impl Fn(&FlowRecord) -> T) -> Vec<T> {
+        if self.columns.has(column) { self.rows().map(value).collect() } else { Vec::new() }
+    }
+
+    /// Clients and servers.
+    fn addresses(&self) -> [Dict<Ip>; 2] {
+        let clients = self.addresses_of(Columns::CLIENT, |record| record.key.client);
+        [clients, self.addresses_of(Columns::SERVER, |record| record.key.server)]
+    }
+
+    fn addresses_of(&self, column: Columns, address: impl Fn(&FlowRecord) -> Ip) -> Dict<Ip> {
+        if !self.columns.has(column) {
+            return Dict::default();
+        }
+        let numbers: Vec<u128> = self.rows().map(|record| u128::from_be_bytes(address(record).octets())).collect();
+        let (low, high) = numbers.iter().fold((u128::MAX, 0), |(low, high), &n| (low.min(n), high.max(n)));
+        let address = |number: u128| Ip::v6(number.to_be_bytes());
+        if high.saturating_sub(low) >> (u64::BITS - ROW_BITS) != 0 {
+            let mut sorted: Vec<(u128, u16)> = numbers.into_iter().zip(0..).collect();
+            sorted.sort_unstable();
+            return Dict::of_sorted(sorted.into_iter(), |n, _| address(n));
+        }
+        // IPv4 alone, as a rule: a number and its row are one word.
+        let mut sorted: Vec<u64> =
+            numbers.iter().zip(0..).map(|(n, row)| ((n - low) as u64) << ROW_BITS | row).collect();
+        sorted.sort_unstable();
+        Dict::of_sorted(sorted.into_iter().map(|both| (both >> ROW_BITS, row_of(both))), |n, _| {
+            address(low + u128::from(n))
+        })
+    }
+
+    /// A column of the values that these keys stand for, in their order.
+    fn dict<K: Ord + Copy, T>(
+        &self,
+        column: Columns,
+        key: impl Fn(&'a FlowRecord) -> K,
+        value: impl Fn(&'a FlowRecord) -> T,
+    ) -> Dict<T> {
+        if !self.columns.has(column) {
+            return Dict::default();
+        }
+        let record = |row: u16| &self.records[usize::from(self.order[usize::from(row)])];
+        if let Some(Few { values, codes }) = Few::of(self.rows().map(&key), FEW) {
+            return Dict { values: values.into_iter().map(|(_, row)| value(record(row))).collect(), codes };
+        }
+        let mut sorted: Vec<(K, u16)> = self.rows().map(key).zip(0..).collect();
+        sorted.sort_unstable();
+        Dict::of_sorted(sorted.into_iter(), |_, row| value(record(row)))
+    }
+}
+
+fn row_of(place: u64) -> u16 {
+    (place & ((1 << ROW_BITS) - 1)) as u16
+}
+
+type OriginKey = (u128, u8, u16, u32, u32, u32, u8);
 
 fn origin_order(o: &Origin) -> OriginKey {
-    (o.exporter, o.version, o.partition, o.sampling, o.if_in, o.if_out, o.ring)
+    let exporter = u128::from_be_bytes(o.exporter.octets());
+    (exporter, o.version, o.partition, o.sampling, o.if_in, o.if_out, o.ring)
 }
 
 fn side_order(s: &Side) -> ([u8; 2], u32, u8, u16) {

@@ -29,6 +29,7 @@ use std::fmt;
 
 use zstd::bulk::{Compressor, Decompressor};
 
+use super::few::Few;
 use crate::base::cursor::{Cursor, Truncated, put_varint, unzigzag, zigzag};
 
 /// What every zstd frame begins with; not stored.
@@ -47,6 +48,11 @@ enum Form {
     Offsets,
     Steps,
     Coded,
+}
+
+impl Form {
+    /// [`Form::Coded`], which holds few distinct numbers only, is the last.
+    const ALL: [Self; 3] = [Self::Offsets, Self::Steps, Self::Coded];
 }
 
 /// Why a column cannot be decoded.
@@ -106,14 +112,19 @@ impl Packer {
     /// Appends the numbers, in the shortest of the forms.
     pub(super) fn numbers(&mut self, out: &mut Vec<u8>, values: &[u64]) {
         let first = values.first().copied().unwrap_or(0);
-        let (low, high) = values.iter().fold((first, first), |(a, b), &v| (a.min(v), b.max(v)));
-        if low == high {
+        if values.iter().all(|value| *value == first) {
             out.push(0);
-            put_varint(out, low);
+            put_varint(out, first);
             return;
         }
+        let low = values.iter().fold(first, |low, value| low.min(*value));
         let sample = values.len() / 2..(values.len() / 2 + SAMPLE).min(values.len());
-        let best = [Form::Offsets, Form::Steps, Form::Coded].into_iter().min_by_key(|form| {
+        self.steps.clear();
+        self.steps.extend_from_slice(&values[sample.clone()]);
+        self.steps.sort_unstable();
+        self.steps.dedup();
+        let forms: &[Form] = if self.steps.len() <= 256 { &Form::ALL } else { &Form::ALL[..2] };
+        let best = forms.iter().copied().min_by_key(|form| {
             self.trial.clear();
             let mut trial = std::mem::take(&mut self.trial);
             let fits = self.form(&mut trial, *form, &values[sample.clone()], low);
@@ -121,8 +132,9 @@ impl Packer {
             self.trial = trial;
             len
         });
-        let best = best.filter(|form| *form != Form::Coded || few_distinct(values).is_some());
-        self.form(out, best.unwrap_or(Form::Offsets), values, low);
+        if !self.form(out, best.unwrap_or(Form::Offsets), values, low) {
+            self.form(out, Form::Offsets, values, low);
+        }
     }
 
     /// Appends the numbers in that form; says no where it cannot hold them.
@@ -147,16 +159,15 @@ impl Packer {
                 self.steps = steps;
             }
             Form::Coded => {
-                let Some(distinct) = few_distinct(values) else { return false };
+                let Some(few) = Few::of(values.iter().copied(), 256) else { return false };
                 out.push(3);
-                out.push((distinct.len() - 1) as u8);
+                out.push((few.values.len() - 1) as u8);
                 let mut before = 0;
-                for &value in &distinct {
+                for &(value, _) in &few.values {
                     put_varint(out, value - before);
                     before = value;
                 }
-                let codes: Vec<u8> =
-                    values.iter().map(|v| distinct.binary_search(v).map_or(0, |code| code as u8)).collect();
+                let codes: Vec<u8> = few.codes.iter().map(|code| *code as u8).collect();
                 self.plane(out, &codes);
             }
         }
@@ -205,14 +216,6 @@ impl Packer {
 
 /// See the module doc.
 const LEVEL: i32 = 1;
-
-/// The distinct values in order, where there are at most 256.
-fn few_distinct(values: &[u64]) -> Option<Vec<u64>> {
-    let mut distinct = values.to_vec();
-    distinct.sort_unstable();
-    distinct.dedup();
-    (distinct.len() <= 256).then_some(distinct)
-}
 
 /// Reads columns. Holds a decompression context (some 100 KiB) and scratch space to use again.
 pub(super) struct Unpacker {

@@ -2,7 +2,7 @@
 //!
 //! # Life of an update
 //!
-//! It is appended to its hour as a row in RAM and numbered. If it is still there when the next sync is due, it goes into the
+//! It is appended to its hour in RAM and numbered. If it is still there when the next sync is due, it goes into the
 //! journal. When 4,096 rows are together, or the hour and its grace are over, they are sealed: sorted, written by column as
 //! a block at the end of the hour's file, and forgotten here. A journal file goes when every row in it is in a block that
 //! was synced. So on a busy box most updates are written once, and on a quiet one blocks are not torn to pieces.
@@ -10,7 +10,7 @@
 //! # Bounds
 //!
 //! Two hours are open at a time (the current, and the one before during its grace), plus closed ones until the next sync. Each
-//! holds at most [`BATCH_ROWS`] rows of some 60 octets; twice that while the device refuses to write, then updates are
+//! holds at most [`BATCH_ROWS`] updates of some 270 octets, which a block is made of where they are; twice that while the device refuses to write, then updates are
 //! counted as lost. The journal holds at most 4 MiB and what one interval adds.
 
 use std::cell::RefCell;
@@ -210,19 +210,19 @@ impl Store {
         let hour = if self.takes(own, now) { own } else { hour_of(now) };
         self.trouble.late_updates += u64::from(hour != own);
         let i = self.open_hour(self.id_of(hour));
-        if self.hours.get(i).is_some_and(|open| open.pending_rows > 0 && open.clock.is_apart(&self.clock)) {
+        if self.hours.get(i).is_some_and(|open| !open.pending.is_empty() && open.clock.is_apart(&self.clock)) {
             self.seal_or_retry(i, now);
         }
         let Some(open) = self.hours.get_mut(i) else { return };
-        if open.pending_rows == 0 {
+        if open.pending.is_empty() {
             open.clock = self.clock;
         }
-        if open.pending_rows as usize >= 2 * BATCH_ROWS || open.clock.is_apart(&self.clock) {
+        if open.pending.len() >= 2 * BATCH_ROWS || open.clock.is_apart(&self.clock) {
             self.trouble.lost_updates += 1;
             return;
         }
         open.push(record);
-        let full = open.pending_rows as usize >= BATCH_ROWS;
+        let full = open.pending.len() >= BATCH_ROWS;
         self.oldest_unsynced.get_or_insert(now);
         if full && now >= self.retry_at {
             self.seal_or_retry(i, now);
@@ -241,7 +241,7 @@ impl Store {
                     self.hours[i].closed = true;
                 }
                 let open = &self.hours[i];
-                if open.pending_rows > 0 && (open.closed || open.pending_rows as usize >= BATCH_ROWS) {
+                if !open.pending.is_empty() && (open.closed || open.pending.len() >= BATCH_ROWS) {
                     self.seal_or_retry(i, now);
                     // A new journal file, so that the one with this hour's rows can go.
                     self.journals.iter_mut().for_each(|journal| journal.file = None);
@@ -262,7 +262,7 @@ impl Store {
         if self.settings.read_only {
             return None;
         }
-        let over = self.hours.iter().filter(|h| h.pending_rows > 0).map(|h| h.id.hour + HOUR + self.settings.grace);
+        let over = self.hours.iter().filter(|h| !h.pending.is_empty()).map(|h| h.id.hour + HOUR + self.settings.grace);
         let sync = self.sync_due().filter(|_| self.in_flight.is_none());
         over.chain(sync).map(|due| due.max(self.retry_at)).min()
     }
@@ -408,7 +408,7 @@ impl Store {
         self.oldest_unsynced = job.since.or(self.oldest_unsynced).or(Some(now));
         self.doomed.extend(job.doomed);
         for open in &mut self.hours {
-            open.journaled = (0, 0);
+            open.journaled = 0;
             (open.unsynced, open.created) = (open.file.is_some(), open.file.is_some());
             open.forgotten = true;
         }
@@ -418,7 +418,7 @@ impl Store {
 
     /// Lets go of hours that are over and durable.
     fn retire(&mut self) {
-        self.hours.retain(|open| !(open.closed && open.pending_rows == 0 && open.synced >= open.first_row));
+        self.hours.retain(|open| !(open.closed && open.pending.is_empty() && open.synced >= open.first_row));
     }
 
     /// Which updates stand together that are recorded now and belong to that hour.

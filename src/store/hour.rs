@@ -26,13 +26,12 @@ pub(super) struct OpenHour {
     pub(super) first_row: u64,
     /// All rows before this are in synced blocks.
     pub(super) synced: u64,
-    /// Rows not yet sealed.
-    pub(super) pending: Vec<u8>,
-    pub(super) pending_rows: u32,
+    /// Updates not yet sealed.
+    pub(super) pending: Vec<FlowRecord>,
     /// Earliest and latest `last` of those.
     pub(super) pending_times: (Time, Time),
-    /// How many octets and rows of `pending` the journal has.
-    pub(super) journaled: (usize, u32),
+    /// How many of them, from the first, the journal has.
+    pub(super) journaled: usize,
     /// Offset and octets of the blocks that no good sync covers, as far as there is room: a device that fails a sync may have
     /// forgotten them, and the kernel then does not write them again.
     pub(super) held: VecDeque<(u64, Vec<u8>)>,
@@ -69,9 +68,8 @@ impl OpenHour {
             first_row: 0,
             synced: 0,
             pending: Vec::new(),
-            pending_rows: 0,
             pending_times: NO_TIMES,
-            journaled: (0, 0),
+            journaled: 0,
             held: VecDeque::new(),
             forgotten: false,
             unsynced: false,
@@ -82,11 +80,10 @@ impl OpenHour {
 
     /// Takes a row.
     pub(super) fn push(&mut self, record: &FlowRecord) {
-        row::put(&mut self.pending, record);
-        self.pending_rows += 1;
+        let record = row::kept(record.clone());
         let (earliest, latest) = self.pending_times;
-        let last = record.last.min(row::LATEST);
-        self.pending_times = (earliest.min(last), latest.max(last));
+        self.pending_times = (earliest.min(record.last), latest.max(record.last));
+        self.pending.push(record);
     }
 
     /// What is to be added to the times of the pending rows, in microseconds.
@@ -102,6 +99,6 @@ impl OpenHour {
 
     /// The number after the last row.
     pub(super) fn next_row(&self) -> u64 {
-        self.first_row + u64::from(self.pending_rows)
+        self.first_row + self.pending.len() as u64
     }
 }

@@ -16,6 +16,7 @@ mod block;
 mod budget;
 mod column;
 mod database;
+mod few;
 mod history;
 mod hour;
 mod journal;

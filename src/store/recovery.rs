@@ -143,11 +143,11 @@ impl Store {
                 if (joins && records.len() < BATCH_ROWS) || self.settings.read_only {
                     records.iter().for_each(|record| self.hours[i].push(record));
                 } else {
-                    self.write_block(i, records.to_vec())?;
+                    self.write_block(i, records)?;
                 }
             }
         }
-        if self.hours[i].pending_rows == 0 || self.settings.read_only {
+        if self.hours[i].pending.is_empty() || self.settings.read_only {
             self.hours[i].first_row = after_all;
         }
         Ok(())

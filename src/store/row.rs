@@ -1,4 +1,4 @@
-//! An update as a row: how it waits in RAM for its block, and how the journal holds it.
+//! An update as a row: how the journal holds it, and how updates wait for a slow reader.
 //!
 //! ```text
 //! row = flags u16 le, then in this order, each but the first group only where its flag is clear:
@@ -30,6 +30,18 @@ const NO_NAME: u16 = 1 << 8;
 const NO_SIDES: u16 = 1 << 9;
 const NO_EXPORTER: u16 = 1 << 10;
 
+/// What is kept of an update, as a row has it and a block.
+pub(super) fn kept(mut record: FlowRecord) -> FlowRecord {
+    for time in [&mut record.start, &mut record.previous, &mut record.first, &mut record.last] {
+        *time = (*time).min(LATEST);
+    }
+    if let Some(name) = record.server_name.as_deref().filter(|name| name.len() > MAX_NAME || name.is_empty()) {
+        let kept = &name[..name_end(name)];
+        record.server_name = (!kept.is_empty()).then(|| kept.into());
+    }
+    record
+}
+
 /// Appends a row. Times after the year 294,246 become that, and names are cut at 255 octets.
 pub(super) fn put(out: &mut Vec<u8>, r: &FlowRecord) {
     let [start, previous, first, last] = [r.start, r.previous, r.first, r.last].map(|t| t.min(LATEST).micros());
@@ -50,7 +62,7 @@ pub(super) fn put(out: &mut Vec<u8>, r: &FlowRecord) {
         (NO_EXPORTER, r.origin == local),
     ];
     let flags = flags.iter().filter(|(_, set)| *set).fold(0, |flags, (flag, _)| flags | flag);
-    out.extend(flags.to_le_bytes());
+    out.extend_from_slice(&flags.to_le_bytes());
     let absent = |flag| flags & flag == 0;
 
     put_varint(out, r.id);
@@ -61,13 +73,13 @@ pub(super) fn put(out: &mut Vec<u8>, r: &FlowRecord) {
     out.push(r.key.protocol);
     for (flag, ip) in [(CLIENT_V4, r.key.client), (SERVER_V4, r.key.server)] {
         match ip.to_v4().filter(|_| !absent(flag)) {
-            Some(v4) => out.extend(v4),
-            None => out.extend(ip.octets()),
+            Some(v4) => out.extend_from_slice(&v4),
+            None => out.extend_from_slice(&ip.octets()),
         }
     }
-    out.extend(r.key.client_port.to_le_bytes());
-    out.extend(r.key.server_port.to_le_bytes());
-    out.extend(r.tos);
+    out.extend_from_slice(&r.key.client_port.to_le_bytes());
+    out.extend_from_slice(&r.key.server_port.to_le_bytes());
+    out.extend_from_slice(&r.tos);
     put_varint(out, u64::from(r.application));
     put_varint(out, u64::from(r.origin.if_in));
     put_counters(out, &r.delta);
@@ -85,21 +97,21 @@ pub(super) fn put(out: &mut Vec<u8>, r: &FlowRecord) {
         put_counters(out, &r.total);
     }
     if absent(NO_MACS) {
-        out.extend(r.macs.iter().flat_map(|m| m.0));
+        r.macs.iter().for_each(|mac| out.extend_from_slice(&mac.0));
     }
     if absent(NO_TCP) {
-        out.extend(r.tcp_flags);
+        out.extend_from_slice(&r.tcp_flags);
         for value in [r.rtt_micros, r.retransmits[0], r.retransmits[1]] {
             put_varint(out, u64::from(value));
         }
     }
     if absent(NO_NAME) {
         out.push(name.len() as u8);
-        out.extend(name.as_bytes());
+        out.extend_from_slice(name.as_bytes());
     }
     if absent(NO_SIDES) {
         for side in &r.sides {
-            out.extend(side.country);
+            out.extend_from_slice(&side.country);
             put_varint(out, u64::from(side.asn));
             out.push(side.mask);
             put_varint(out, u64::from(side.group));
@@ -107,8 +119,8 @@ pub(super) fn put(out: &mut Vec<u8>, r: &FlowRecord) {
     }
     if absent(NO_EXPORTER) {
         let o = &r.origin;
-        out.extend(o.exporter.octets());
-        out.extend([o.version, o.ring]);
+        out.extend_from_slice(&o.exporter.octets());
+        out.extend_from_slice(&[o.version, o.ring]);
         for value in [u32::from(o.partition), o.sampling, o.if_out] {
             put_varint(out, u64::from(value));
         }

@@ -10,9 +10,9 @@ use super::column::Unpacker;
 use super::name::{HourId, Name};
 use super::segment::{self, HOUR, Piece, Place, read_at};
 use super::summary::{Damage, DamagedBlock};
-use super::{BATCH_ROWS, Batch, BlockSummary, Columns, Store, row};
+use super::{BATCH_ROWS, Batch, BlockSummary, Columns, Store};
+use crate::base::Time;
 use crate::base::disk::File;
-use crate::base::{Cursor, Time};
 use crate::flow::FlowRecord;
 
 /// Which way a scan walks.
@@ -221,7 +221,7 @@ impl Scan {
         let current = self.current.as_mut()?;
         let open = store.hours.iter().find(|open| Some(open.id) == current.hour)?;
         let (shift, (earliest, latest)) = (open.shift(), open.pending_times);
-        if open.pending_rows == 0 || !overlaps((earliest.shifted(shift), latest.shifted(shift)), &self.range) {
+        if open.pending.is_empty() || !overlaps((earliest.shifted(shift), latest.shifted(shift)), &self.range) {
             return None;
         }
         let (from, until) = (current.rows.start.max(open.first_row), current.rows.end.min(open.next_row()));
@@ -236,24 +236,24 @@ impl Scan {
             Order::Forward => current.rows.start = wanted.end,
             Order::Backward => current.rows.end = wanted.start,
         }
-        let mut rows = Cursor::new(&open.pending);
-        let records: Vec<_> = (open.first_row..wanted.end)
-            .map_while(|number| row::read(&mut rows).ok().map(|record| (number, record)))
-            .filter_map(|(number, record)| (number >= wanted.start).then(|| shifted(record, shift)))
-            .collect();
-        Some(Ok(Batch::from_records(&records, with_needed(self.columns | Columns::LAST))))
+        let [from, to] = [wanted.start, wanted.end].map(|number| (number - open.first_row) as usize);
+        let records = open.pending.get(from..to).unwrap_or_default();
+        let columns = with_needed(self.columns | Columns::LAST);
+        if shift == 0 {
+            return Some(Ok(Batch::from_records(records, columns)));
+        }
+        let records: Vec<_> = records.iter().map(|record| shifted(record.clone(), shift)).collect();
+        Some(Ok(Batch::from_records(&records, columns)))
     }
 }
 
 /// An update by another clock.
 fn shifted(mut record: FlowRecord, by: i64) -> FlowRecord {
-    if by != 0 {
-        for time in [&mut record.start, &mut record.first, &mut record.last] {
-            *time = time.shifted(by);
-        }
-        if record.previous != Time::ZERO {
-            record.previous = record.previous.shifted(by);
-        }
+    for time in [&mut record.start, &mut record.first, &mut record.last] {
+        *time = time.shifted(by);
+    }
+    if record.previous != Time::ZERO {
+        record.previous = record.previous.shifted(by);
     }
     record
 }

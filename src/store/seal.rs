@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use super::batch::{BATCH_ROWS, Batch, Columns};
+use super::batch::{BATCH_ROWS, Batch};
 use super::history::{RETRY, Store};
 use super::hour::{FileInfo, NO_TIMES, OpenHour};
 use super::journal::JournalFile;
 use super::name::{HourId, Name};
 use super::segment::{self, hour_of};
 use super::{block, journal, row};
+use crate::base::Time;
 use crate::base::disk::File;
-use crate::base::{Cursor, Time};
 use crate::flow::FlowRecord;
 
 /// A journal file is left for a new one at this length.
@@ -119,35 +119,28 @@ impl Store {
 
     /// Seals what an hour has in RAM, at most [`BATCH_ROWS`] rows a block.
     pub(super) fn seal(&mut self, i: usize) -> io::Result<()> {
-        while let Some(open) = self.hours.get(i).filter(|open| open.pending_rows > 0) {
-            let mut rows = Cursor::new(&open.pending);
-            let records: Vec<FlowRecord> =
-                (0..BATCH_ROWS.min(open.pending_rows as usize)).map_while(|_| row::read(&mut rows).ok()).collect();
-            let (sealed, octets) = (records.len() as u32, rows.offset());
-            if sealed > 0 {
-                self.write_block(i, records)?;
-            }
+        while let Some(open) = self.hours.get_mut(i).filter(|open| !open.pending.is_empty()) {
+            let pending = std::mem::take(&mut open.pending);
+            let records = pending.get(..BATCH_ROWS).unwrap_or(&pending);
+            let (sealed, written) = (records.len(), self.write_block(i, records));
             let open = &mut self.hours[i];
-            open.first_row += u64::from(sealed);
-            open.pending_rows -= sealed;
-            open.pending.drain(..octets);
-            open.journaled = (0, 0);
-            if open.pending_rows == 0 || sealed == 0 {
-                (open.pending_rows, open.pending_times) = (0, NO_TIMES);
-                open.pending.clear();
+            open.pending = pending;
+            written?;
+            open.first_row += sealed as u64;
+            open.pending.drain(..sealed);
+            open.journaled = 0;
+            if open.pending.is_empty() {
+                open.pending_times = NO_TIMES;
             }
         }
         Ok(())
     }
 
     /// Writes a block of records whose numbers begin at the hour's `first_row`.
-    pub(super) fn write_block(&mut self, i: usize, mut records: Vec<FlowRecord>) -> io::Result<()> {
+    pub(super) fn write_block(&mut self, i: usize, records: &[FlowRecord]) -> io::Result<()> {
         let Some(open) = self.hours.get_mut(i) else { return Ok(()) };
         let late = records.iter().any(|r| hour_of(r.last) != open.id.hour);
-        // The updates of a session stay in their order. Sorted in place: another megabyte would be felt.
-        records
-            .sort_unstable_by_key(|r| (r.key.protocol, r.key.server_port, r.key.server, r.key.client, r.id, r.ordinal));
-        let batch = Batch::from_records(&records, Columns::ALL);
+        let batch = Batch::sorted(records);
         let mut bytes = if open.end == 0 { segment::file_header(open.id.hour).to_vec() } else { Vec::new() };
         bytes.extend(block::encode(&batch, open.first_row, late, open.clock, &mut self.packer));
         let name = open.name.text();
@@ -212,10 +205,11 @@ impl Store {
         let mut bytes = Vec::new();
         let mut ends = Vec::new();
         for open in &self.hours {
-            let (octets, rows) = open.journaled;
-            if let Some(fresh) = open.pending.get(octets..).filter(|fresh| !fresh.is_empty()) {
-                let first = open.first_row + u64::from(rows);
-                journal::put_group(&mut bytes, open.id, open.clock.offset, first, open.pending_rows - rows, fresh);
+            if let Some(fresh) = open.pending.get(open.journaled..).filter(|fresh| !fresh.is_empty()) {
+                let (first, count) = (open.first_row + open.journaled as u64, fresh.len() as u32);
+                let mut rows = Vec::new();
+                fresh.iter().for_each(|record| row::put(&mut rows, record));
+                journal::put_group(&mut bytes, open.id, open.clock.offset, first, count, &rows);
                 ends.push((open.id, open.next_row()));
             }
         }
@@ -241,7 +235,7 @@ impl Store {
         journal.ends.extend(ends);
         self.flash_bytes += (bytes.len() as u64).next_multiple_of(PAGE);
         for open in &mut self.hours {
-            open.journaled = (open.pending.len(), open.pending_rows);
+            open.journaled = open.pending.len();
         }
         Ok(Some((file, created)))
     }

@@ -106,22 +106,29 @@ impl Seen {
         Self { key, sides, macs, origin, application, tos }
     }
 
-    /// Whether [`Dimension::keys`] says the same of both; may say no where it does.
-    fn same_keys(&self, other: &Self, dimension: Dimension) -> bool {
-        match dimension {
-            Dimension::Host | Dimension::HostPair => {
-                self.key.client == other.key.client && self.key.server == other.key.server
+    /// The dimensions of which [`Dimension::keys`] may not say the same of both, as bits.
+    fn changed(&self, other: &Self) -> u16 {
+        const fn bits(dimensions: &[Dimension]) -> u16 {
+            match dimensions {
+                [] => 0,
+                [first, rest @ ..] => 1 << *first as u16 | bits(rest),
             }
-            Dimension::ServerPort => {
-                self.key.server_port == other.key.server_port && self.key.protocol == other.key.protocol
-            }
-            Dimension::Application => self.application == other.application,
-            Dimension::Country | Dimension::As | Dimension::TrafficGroup => self.sides == other.sides,
-            Dimension::Vlan => self.key.vlan == other.key.vlan,
-            Dimension::Mac => self.macs == other.macs,
-            Dimension::Interface | Dimension::Exporter => self.origin == other.origin,
-            Dimension::Dscp => self.tos == other.tos,
         }
+        use Dimension::{
+            Application, As, Country, Dscp, Exporter, Host, HostPair, Interface, Mac, ServerPort, TrafficGroup, Vlan,
+        };
+        let (a, b) = (&self.key, &other.key);
+        let parts = [
+            (a.client != b.client || a.server != b.server, const { bits(&[Host, HostPair]) }),
+            (a.server_port != b.server_port || a.protocol != b.protocol, const { bits(&[ServerPort]) }),
+            (self.application != other.application, const { bits(&[Application]) }),
+            (self.sides != other.sides, const { bits(&[Country, As, TrafficGroup]) }),
+            (a.vlan != b.vlan, const { bits(&[Vlan]) }),
+            (self.macs != other.macs, const { bits(&[Mac]) }),
+            (self.origin != other.origin, const { bits(&[Interface, Exporter]) }),
+            (self.tos != other.tos, const { bits(&[Dscp]) }),
+        ];
+        parts.iter().fold(0, |all, (is_other, bits)| if *is_other { all | bits } else { all })
     }
 }
 
@@ -291,9 +298,10 @@ impl Open {
 
     fn add(&mut self, record: &FlowRecord) {
         let seen = Seen::of(record);
+        let changed = self.seen.as_ref().map_or(u16::MAX, |last| seen.changed(last));
         for sketch in &mut self.sketches {
             let dimension = sketch.dimension();
-            if self.seen.as_ref().is_none_or(|last| !seen.same_keys(last, dimension)) {
+            if changed >> dimension as u16 & 1 == 1 {
                 sketch.add(dimension.keys(record), &self.totals);
             }
         }

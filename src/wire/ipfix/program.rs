@@ -136,16 +136,16 @@ impl Program {
     /// Compiles the fields of a data template.
     #[must_use]
     pub fn compile(fields: &[Field]) -> Self {
-        let has = |number: u16| fields.iter().any(|field| field.id == ElementId::iana(number) && field.length > 0);
+        let told = fields.iter().filter(|field| field.id.enterprise == 0 && field.length > 0);
+        let told: Vec<u16> = told.map(|field| field.id.number).collect();
+        let beaten = ALTERNATIVES.iter().filter(|(better, _)| better.iter().any(|number| told.contains(number)));
+        let alone = PAIRS.iter().filter(|pair| !pair.iter().all(|number| told.contains(number)));
+        let left_out: Vec<u16> = beaten.flat_map(|(_, worse)| *worse).chain(alone.flatten()).copied().collect();
         let (mut steps, mut at) = (Vec::new(), 0usize);
         let mut needs_finish = false;
         for field in fields {
-            let is_beaten = ALTERNATIVES.iter().any(|(better, worse)| {
-                field.id.enterprise == 0 && worse.contains(&field.id.number) && better.iter().any(|number| has(*number))
-            });
-            let is_alone = field.id.enterprise == 0
-                && PAIRS.iter().any(|pair| pair.contains(&field.id.number) && !pair.iter().all(|number| has(*number)));
-            let set = if is_beaten || is_alone { None } else { set_of(field.id) };
+            let is_left_out = field.id.enterprise == 0 && left_out.contains(&field.id.number);
+            let set = if is_left_out { None } else { set_of(field.id) };
             let set = set.filter(|set| fits(*set, field.length));
             if field.length == VARIABLE {
                 steps.push(Step { at: at as u16, length: VARIABLE, shift: 0, set: set.unwrap_or(Set::Skip) });

@@ -27,6 +27,7 @@ mod settings;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 pub use decoding::{Decoding, Lost};
@@ -48,7 +49,8 @@ pub const TURN: u32 = 1_024;
 pub const LEAST: u32 = 8;
 /// The longest name that is learned, in octets.
 const LONGEST_NAME: usize = 126;
-const MINUTE: Duration = Duration::from_secs(60);
+/// In microseconds.
+const MINUTE: u64 = 60_000_000;
 
 /// Bounds, and what is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +106,9 @@ struct Rate {
 
 impl Rate {
     fn add(&mut self, now: Time, octets: u64) {
-        let passed = now.since(self.begun);
+        let passed = now.micros().saturating_sub(self.begun.micros());
         if passed >= MINUTE {
-            self.busiest = self.busiest.max(self.octets.saturating_mul(8) / passed.as_secs().max(1));
+            self.busiest = self.busiest.max(self.octets.saturating_mul(8) / (passed / 1_000_000));
             (self.begun, self.octets) = (now, 0);
         }
         self.octets = self.octets.saturating_add(octets);
@@ -114,7 +116,7 @@ impl Rate {
 
     /// Until the first minute is over, what was told of it so far.
     fn bits(&self) -> u64 {
-        self.busiest.max(self.octets.saturating_mul(8) / MINUTE.as_secs())
+        self.busiest.max(self.octets.saturating_mul(8) / (MINUTE / 1_000_000))
     }
 }
 
@@ -149,7 +151,7 @@ struct Skew {
 impl Skew {
     fn note(&mut self, now: Time, theirs: Time) {
         let behind = now.micros().cast_signed().saturating_sub(theirs.micros().cast_signed());
-        if now.since(self.begun) >= MINUTE {
+        if now.micros().saturating_sub(self.begun.micros()) >= MINUTE {
             self.measured = self.least.or(self.measured);
             (self.begun, self.least) = (now, None);
         }
@@ -239,10 +241,11 @@ impl Exporter {
     }
 
     fn interface(&mut self, index: u32) -> Option<&mut Interface> {
-        if !self.interfaces.contains_key(&index) && self.interfaces.len() >= self.most_interfaces {
-            return None;
+        let has_room = self.interfaces.len() < self.most_interfaces;
+        match self.interfaces.entry(index) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(new) => has_room.then(|| new.insert(Interface::default())),
         }
-        Some(self.interfaces.entry(index).or_default())
     }
 
     /// Decodes what it sent.

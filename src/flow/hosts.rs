@@ -51,7 +51,9 @@ impl Hosts {
     /// The name of `ip`, where an answer told it and it still holds.
     #[must_use]
     pub fn name(&self, now: Time, ip: Ip) -> Option<&Arc<str>> {
-        self.names.peek(&ip).filter(|known| now < known.until).map(|known| &known.name)
+        // Most collectors capture no answers: a hash of nothing is saved.
+        let known = if self.names.is_empty() { None } else { self.names.peek(&ip) };
+        known.filter(|known| now < known.until).map(|known| &known.name)
     }
 
     /// How many addresses have a name (those whose time is over included, until they make room).

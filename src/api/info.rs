@@ -227,6 +227,7 @@ fn exporters(world: &World) -> Value {
         "FLOWS REPEATED": sessions.repeated,
         "FLOWS LATE": sessions.late,
         "FLOWS MOVED IN TIME": sessions.future + sessions.past + sessions.impossible_times,
+        "FLOWS UNCUT": sessions.uncut,
         "FLOWS EMPTY": sessions.empty,
         "PACKETS": sessions.packets,
         "BYTES": sessions.bytes,

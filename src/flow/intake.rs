@@ -10,7 +10,8 @@
 //! - **Minutes.** A report of a minute at most is one update. A longer one is cut at whole minutes: its first packet counts when it
 //!   began, its last when it ended, the others evenly between, octets with their packets. So each update is true to its minute as far as
 //!   anybody can know, and all together sum up to the exporter's numbers to the octet. (Rejected: one update at the end of a flow, which makes half an hour's
-//!   download a spike.) An update holds the two ways of the same time only; what would blur their times is reported apart.
+//!   download a spike.) Where reports of one minute would be cut into more than 120,000 updates, the rest of them stay whole
+//!   ([`IntakeCounters::uncut`]): made-up times cost no more than others. An update holds the two ways of the same time only; what would blur their times is reported apart.
 //! - **Long flows.** The reports of an active timeout go to one session. It ends when TCP is over or the exporter says so, after
 //!   [`IntakeConfig::idle_timeout`] without a packet, or at [`IntakeConfig::too_long`], after which it goes on as a new one.
 //! - **What comes late.** Updates of a session leave in order of time. A flow that began before what was reported counts from there on where that
@@ -50,7 +51,7 @@ use crate::base::Time;
 use crate::base::lru::HashKey;
 use crate::wire::HostName;
 use crate::wire::exported::Flow;
-use conversation::{Conversation, Evidence, MINUTE, Way, point};
+use conversation::{Conversation, Evidence, MINUTE, MOST_PIECES, Way, point};
 use elsewhere::Elsewhere;
 use table::Table;
 use totals::Totals;
@@ -64,6 +65,9 @@ pub const BEHIND: Duration = Duration::from_secs(7200);
 const LONGEST: u64 = 86_400_000_000;
 /// How long after a sample at one place one at another is still the same traffic, seen twice.
 const SAMPLED_TWICE: u64 = MINUTE;
+/// Updates beyond their first that all reports of a minute may be cut into; later ones stay whole. Each costs some microseconds, and
+/// who makes up times could have sixty of them for a record.
+const CUTS: u32 = 120_000;
 /// Places at one exporter at which the same conversation is told apart.
 const PLACES: u16 = 4;
 /// How many sessions that are due one flow may end or report.
@@ -84,8 +88,8 @@ const END_OF_FLOW: u8 = 3;
 /// Limits of an intake and what they cost.
 #[derive(Debug, Clone)]
 pub struct IntakeConfig {
-    /// Sessions at once, 1 or more: 266 octets each, reserved at the start and touched as the table fills (17 MB for the
-    /// default of 65,536).
+    /// Sessions at once, 1 or more: 266 octets each, reserved at the start and touched as the table fills (9 MB for the
+    /// default of 32,768).
     pub capacity: u32,
     /// Exporters at once that have sessions, 1 to 4,096.
     pub exporters: usize,
@@ -105,7 +109,7 @@ impl Default for IntakeConfig {
     fn default() -> Self {
         let MeterConfig { idle_timeout, too_long, names, first_id, .. } = MeterConfig::default();
         Self {
-            capacity: 65_536,
+            capacity: 32_768,
             exporters: 1024,
             idle_timeout,
             too_long,
@@ -161,6 +165,8 @@ pub struct IntakeCounters {
     pub seen_twice: u64,
     /// Sessions between the same ends as another exporter's.
     pub seen_elsewhere: u64,
+    /// Reports of more than a minute that were not cut into minutes, because too many others were.
+    pub uncut: u64,
     /// Flows that repeat the one before in every number.
     pub repeated: u64,
     /// Flows with running counters that were forgotten for newer ones: their next report counts in full.
@@ -180,6 +186,9 @@ pub struct Intake {
     /// Nothing is due before this.
     wake: u64,
     next_id: u64,
+    /// Updates that reports may still be cut into, until that moment.
+    cuts: u32,
+    cuts_until: u64,
     records: Vec<FlowRecord>,
     counters: IntakeCounters,
     totals: Totals,
@@ -214,6 +223,8 @@ impl Intake {
             table: Table::new(config.capacity, config.exporters, secret),
             wake: u64::MAX,
             next_id: config.first_id,
+            cuts: CUTS,
+            cuts_until: 0,
             records: Vec::new(),
             counters: IntakeCounters::default(),
             totals: Totals::new(secret),
@@ -233,6 +244,7 @@ impl Intake {
     /// Takes a flow that came `now`. `origin` says where from, with the sampling and the interfaces that are to be believed.
     pub fn observe(&mut self, now: Time, flow: &Flow<'_>, origin: Origin) {
         let moment = self.clock.packet(now);
+        self.allow_cuts(moment);
         if moment >= self.wake {
             self.sweep(moment, DUE_PER_FLOW);
         }
@@ -267,6 +279,7 @@ impl Intake {
     /// amount of work; where more is due, the next timeout is already past.
     pub fn tick(&mut self, now: Time) {
         let moment = self.clock.tick(now);
+        self.allow_cuts(moment);
         if moment >= self.wake {
             self.sweep(moment, DUE_PER_TICK);
         }
@@ -360,7 +373,8 @@ impl Intake {
             self.counters.impossible_times += 1;
             first = if first > last { last } else { last - LONGEST };
         }
-        let (ahead, behind) = (now.saturating_add(micros(AHEAD)), now.saturating_sub(micros(BEHIND)));
+        const LIMITS: [u64; 2] = [AHEAD.as_micros() as u64, BEHIND.as_micros() as u64];
+        let (ahead, behind) = (now.saturating_add(LIMITS[0]), now.saturating_sub(LIMITS[1]));
         if last > ahead || last < behind {
             *(if last > ahead { &mut self.counters.future } else { &mut self.counters.past }) += 1;
             (first, last) = (now.saturating_sub(last - first), now);
@@ -559,15 +573,34 @@ impl Intake {
         session.tos[ends[1]] = arrived.flow.tos[1];
         describe(&mut session, arrived.flow, &arrived.origin, ends, answers);
         let before = self.records.len();
-        session.records(arrived.origin.exporter, Some(End::Exporter), None, |record| self.records.push(record));
-        self.counters.updates += (self.records.len() - before) as u64;
+        let most = self.most_pieces();
+        session.records(arrived.origin.exporter, Some(End::Exporter), None, most, |record| self.records.push(record));
+        let pieces = self.records.len() - before;
+        self.count_updates(pieces, pieces == 1 && session.is_long());
+    }
+
+    /// Counts the updates that a report was cut into, or that it should have been.
+    fn count_updates(&mut self, pieces: usize, is_uncut: bool) {
+        self.counters.updates += pieces as u64;
+        self.cuts = self.cuts.saturating_sub((pieces as u32).saturating_sub(1));
+        self.counters.uncut += u64::from(is_uncut);
+    }
+
+    fn most_pieces(&self) -> u64 {
+        if u64::from(self.cuts) < MOST_PIECES { 1 } else { MOST_PIECES }
+    }
+
+    fn allow_cuts(&mut self, moment: u64) {
+        if moment >= self.cuts_until {
+            (self.cuts, self.cuts_until) = (CUTS, moment.saturating_add(MINUTE));
+        }
     }
 
     /// Gives `sink` what the session has not yet reported.
     fn records_of(&self, slot: u32, end: Option<End>, sink: impl FnMut(FlowRecord)) {
         let session = &self.table[slot];
         let exporter = self.table.exporter(session.key.first_number()).ip;
-        session.records(exporter, end, self.names.name(session.name), sink);
+        session.records(exporter, end, self.names.name(session.name), self.most_pieces(), sink);
     }
 
     /// Reports what the session was told, where it was.
@@ -577,12 +610,14 @@ impl Intake {
         self.records_of(slot, end, |record| records.push(record));
         self.records = records;
         let Some((last, made)) = self.records.get(before..).and_then(|made| Some((made.last()?, made))) else { return };
-        self.counters.updates += made.len() as u64;
         if let Some(walk) = &mut self.walk {
             walk.reported(&self.table, slot, made);
         }
+        let pieces = made.len();
+        let is_uncut = pieces == 1 && self.table[slot].is_long();
         self.table[slot].reported(last);
         self.table.close(slot);
+        self.count_updates(pieces, is_uncut);
     }
 
     /// Reports a session whose update is due, and ends it where it is over.

@@ -15,7 +15,7 @@ use crate::flow::{Counters, End, FlowKey, FlowRecord, Origin, Side};
 /// Microseconds of a minute.
 pub(super) const MINUTE: u64 = 60_000_000;
 /// The most updates that one report makes: an hour's flow makes one for each of its minutes, a longer one longer ones.
-const MOST_PIECES: u64 = 60;
+pub(super) const MOST_PIECES: u64 = 60;
 
 const TCP: u8 = 6;
 const FIN: u8 = 0x01;
@@ -253,28 +253,54 @@ impl Conversation {
         if both_are_timed && self.key.protocol() != TCP { high.first < low.first } else { self.opener_is_high }
     }
 
+    /// When what is not yet reported began and ended; none where there is nothing.
+    fn span(&self) -> Option<(u64, u64)> {
+        let [a, b] = &self.ways;
+        match (a.is_empty(), b.is_empty()) {
+            (true, true) => None,
+            (false, true) => Some((a.first, a.last)),
+            (true, false) => Some((b.first, b.last)),
+            (false, false) => Some((a.first.min(b.first), a.last.max(b.last))),
+        }
+    }
+
+    /// Whether what is not yet reported covers more than a minute.
+    pub(super) fn is_long(&self) -> bool {
+        self.span().is_some_and(|(first, last)| last - first > MINUTE)
+    }
+
     /// What is not yet reported, as the next updates, oldest first; `end` goes with the last.
     ///
-    /// A report that covers a minute at most is one update; a longer one is cut at whole minutes, so that each update lies in one.
+    /// A report that covers a minute at most is one update; a longer one is cut at whole minutes, so that each update lies in one, but
+    /// into no more than `most`.
     pub(super) fn records(
         &self,
         exporter: Ip,
         end: Option<End>,
         name: Option<&Arc<str>>,
+        most: u64,
         mut sink: impl FnMut(FlowRecord),
     ) {
-        let pending = || self.ways.iter().filter(|way| !way.is_empty());
-        let Some(first) = pending().map(|way| way.first).min() else { return };
-        let last = pending().map(|way| way.last).max().unwrap_or(first);
+        let Some((first, last)) = self.span() else { return };
         let high = self.client_is_high();
         let mut made = self.made(exporter, high, name);
         let mut total = self.total;
+        if last - first <= MINUTE || most <= 1 {
+            for (total, way) in total.iter_mut().zip(&self.ways) {
+                total.packets = total.packets.saturating_add(way.packets);
+                total.bytes = total.bytes.saturating_add(way.octets);
+            }
+            let delta = self.ways.map(|way| Counters { packets: way.packets, bytes: way.octets });
+            made.ordinal += 1;
+            (made.first, made.last, made.end) = (Time::from_micros(first), Time::from_micros(last), end);
+            (made.delta, made.total) = (ordered(delta, high), ordered(total, high));
+            return sink(made);
+        }
         let mut counted = [Counters::default(); 2];
-        let step =
-            if last - first <= MINUTE { u64::MAX } else { MINUTE * ((last - first) / (MINUTE * MOST_PIECES) + 1) };
+        let step = MINUTE * ((last - first) / (MINUTE * most) + 1);
         let (mut from, mut held) = (first, None);
         while from <= last {
-            let until = if step == u64::MAX { u64::MAX } else { (from / step + 1) * step };
+            let until = (from / step + 1) * step;
             let mut delta = [Counters::default(); 2];
             let (mut begins, mut ends) = (u64::MAX, 0);
             for (w, way) in self.ways.iter().enumerate().filter(|(_, way)| !way.is_empty()) {

@@ -283,6 +283,26 @@ fn two_packets_of_a_long_flow_are_its_first_and_its_last() {
 }
 
 #[test]
+fn many_flows_of_hours_make_no_more_updates_in_a_minute_than_are_allowed() {
+    let mut intake = Intake::new(&IntakeConfig { capacity: 100, ..IntakeConfig::default() }, HashKey(1, 2));
+    let flows = CUTS / 30;
+    let (mut updates, mut told) = (0, 0);
+    for number in 0..flows {
+        let long = Flow { src_port: (number % 50_000) as u16 + 1, protocol: 17, ..flow(0, 3_500, 100, 10_000) };
+        intake.observe(at(3_501), &Flow { end: Some(END_OF_FLOW), ..long }, Origin::default());
+        let records = intake.take_records();
+        updates += records.len() as u32;
+        told += records.iter().map(|record| record.delta[0].packets).sum::<u64>();
+    }
+    assert!((CUTS..CUTS + flows).contains(&updates), "{updates} updates of {flows} flows");
+    assert_eq!(told, u64::from(flows - 100) * 100, "all but those in the table, to the packet");
+    assert!(intake.counters().uncut > u64::from(flows) / 4);
+    let before = intake.counters();
+    intake.tick(at(3_501 + 60));
+    assert!(intake.take_records().len() > 100 * 50 && intake.counters().uncut == before.uncut, "a minute later");
+}
+
+#[test]
 fn a_flow_of_hours_makes_a_bounded_number_of_updates() {
     for length in [3600, 7200, 86_400, 200_000] {
         let mut world = World::new();

@@ -40,6 +40,8 @@ use connection::Seats;
 
 /// How long reading may hold the thread.
 const TURN: Duration = Duration::from_millis(5);
+/// How long datagrams gather at most before they are read: to wake up costs as much as a dozen of them.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long until a port that could not be had is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -329,13 +331,16 @@ pub fn told(listeners: &[Listener]) -> String {
 
 /// Reads a UDP port for as long as it is open.
 async fn read(world: Rc<World>, socket: Rc<Socket>, batch: Rc<RefCell<Batch>>) {
+    // Whether more gathered the last time than one turn could read: then the first turn is shared as well.
+    let mut is_crowded = false;
     loop {
         if let Err(error) = socket.readable().await {
             log::error!("collect: UDP port {}: {error}", socket.port());
             return;
         }
+        Timer::after(gather(socket.buffer())).await;
         // Whether more waited at the end of the turn before than one turn could read.
-        let mut waits = false;
+        let mut waits = std::mem::take(&mut is_crowded);
         loop {
             match turn(&world, &socket, &batch, waits) {
                 Ok(more) => waits = more,
@@ -349,8 +354,15 @@ async fn read(world: Rc<World>, socket: Rc<Socket>, batch: Rc<RefCell<Batch>>) {
             if !waits {
                 break;
             }
+            is_crowded = true;
         }
     }
+}
+
+/// How long datagrams may gather in a buffer of so many octets, of which the kernel's bookkeeping takes a part: even half a gigabyte a
+/// second does not fill it meanwhile.
+fn gather(buffer: usize) -> Duration {
+    Duration::from_micros(buffer as u64 / 512).min(GATHER)
 }
 
 /// One turn of reading; says whether more waits.

@@ -162,7 +162,7 @@ pub fn meter_config(config: &Config) -> MeterConfig {
 /// The same.
 pub fn intake_config(config: &Config) -> IntakeConfig {
     IntakeConfig {
-        capacity: u32::try_from(config.flow.sessions).unwrap_or(u32::MAX),
+        capacity: u32::try_from(config.collect.sessions).unwrap_or(u32::MAX),
         exporters: config.collect.exporters,
         idle_timeout: config.sessiontables.timeout,
         too_long: config.sessiontables.toolong,

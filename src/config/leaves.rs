@@ -170,6 +170,19 @@ pub static LEAVES: &[Leaf] = &[
         get: |c| json!(c.collect.exporters),
     },
     Leaf {
+        path: "collect.sessions",
+        schema: Schema::integer(
+            1_024,
+            1 << 24,
+            "Most sessions in memory that exporters told of; beyond, the one told of least recently ends early.",
+        )
+        .default(Default::Integer(32_768)),
+        unit: "sessions",
+        flags: &[Flag::Restart],
+        set: |c, v| c.collect.sessions = size(v),
+        get: |c| json!(c.collect.sessions),
+    },
+    Leaf {
         path: "collect.connections",
         schema: Schema::integer(1, 1_024, "Most connections that export over TCP and TLS.")
             .default(Default::Integer(64)),

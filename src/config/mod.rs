@@ -92,6 +92,8 @@ pub struct Collect {
     pub accept: Arc<[Net]>,
     /// Most exporters known at once.
     pub exporters: usize,
+    /// Most sessions that they told of.
+    pub sessions: usize,
     /// Connections that export, over TCP and TLS.
     pub connections: usize,
     /// The same from one address.

@@ -1,6 +1,7 @@
 """Boards: board/NAME/image.json, each inheriting from another. See board/README.md for what the fields mean."""
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from .failure import Failure
 
@@ -21,6 +22,20 @@ class Board:
     loader: dict  # what the boot loader needs, see disk
     data_mib: int  # size of the data partition before it grows
     vendor: dict  # board/NAME/vendor.json, else base's
+
+    def with_vendor(self, path):
+        """The same by another vendor."""
+        return replace(self, vendor=vendor_of(path))
+
+
+def vendor_of(path):
+    """What a vendor.json says; a mistake in it is found here and not on the boxes."""
+    said = json.loads(path.read_text())
+    unknown = set(said) - {"name", "keys", "defaults"}
+    wrong = [key for key in said.get("keys", []) if not re.fullmatch("[0-9a-f]{64}", str(key))]
+    if unknown or wrong or not isinstance(said.get("name", ""), str) or not isinstance(said.get("defaults", {}), dict):
+        raise Failure(f"{path}: name is a text, keys are 64 digits in hex each, defaults is a part of the config; not so: {[*unknown, *wrong] or said}")
+    return said
 
 
 def names(folder):
@@ -43,7 +58,7 @@ def read(folder, name):
                 merged.setdefault(key, value)
         own = path.with_name("vendor.json")
         if vendor is None and own.exists():
-            vendor = json.loads(own.read_text())
+            vendor = vendor_of(own)
         next_name, depth = said.get("inherits"), depth + 1
     wanted = ["target", "debian", "boot", "kernel", "modules", "command_line", "loader", "data_mib"]
     absent = [key for key in wanted if key not in merged]

@@ -16,9 +16,9 @@ def public_key(key):
     return der[-32:].hex()
 
 
-def make(key, board, version, payload):
+def make(key, board, version, payload, level=19):
     """The bundle's bytes."""
-    packed = subprocess.run(["zstd", "-19", "-T1", "-q", "-c"], input=payload, check=True, capture_output=True).stdout
+    packed = subprocess.run(["zstd", f"-{level}", "-T1", "-q", "-c"], input=payload, check=True, capture_output=True).stdout
     said = {"board": board, "version": version, **digest(payload), "packed": digest(packed)}
     manifest = json.dumps(said, sort_keys=True).encode()
     with tempfile.NamedTemporaryFile() as file:

@@ -35,6 +35,10 @@ class Files:
         """A file with this text."""
         self._file(path, f"{text}\n".encode())
 
+    def packed_file(self, path, content):
+        """A file with this content, packed with zstd."""
+        self._file(path, subprocess.run(["zstd", "-19", "-T1", "-q", "-c"], input=content, stdout=subprocess.PIPE, check=True).stdout)
+
     def json(self, path, value):
         """A file with this value."""
         self.text(path, json.dumps(value, sort_keys=True))

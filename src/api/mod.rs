@@ -20,6 +20,7 @@ mod objects;
 mod probe;
 mod pvql;
 mod system;
+mod update;
 mod world;
 
 use std::cell::OnceCell;
@@ -88,8 +89,8 @@ pub enum Outcome {
     Asked(Box<Asked>),
     /// Not done; why.
     Failed(Failure),
-    /// A password must be hashed first: run `work` on the hashing thread, then `resume` with what it gave, or with nothing
-    /// where the queue was full.
+    /// A password must be hashed first, or the machine be asked: run `work` on the hashing thread, then `resume` with what it gave,
+    /// or with nothing where the queue was full.
     Hash {
         /// Blocking, tens of milliseconds.
         work: Box<dyn FnOnce() -> Hashed + Send>,
@@ -140,6 +141,8 @@ pub enum Hashed {
     Verified(bool),
     /// A new password's hash; empty where it could not be made.
     Made(String),
+    /// What the machine under the service answers, or why it does not.
+    Told(Result<Value, String>),
 }
 
 /// Why a call did nothing. `Display` is for the caller.
@@ -456,6 +459,7 @@ static HANDLERS: &[&[(&str, Handler)]] = &[
     flows::HANDLERS,
     objects::HANDLERS,
     probe::HANDLERS,
+    update::HANDLERS,
     pvql::HANDLERS,
 ];
 

@@ -86,7 +86,11 @@ pub struct World {
     info: RefCell<Option<(Time, Rc<Shared>)>>,
     reports: RefCell<Vec<(&'static str, Report)>>,
     host: RefCell<Box<dyn Fn() -> Host>>,
+    machine: Cell<Option<AskMachine>>,
 }
+
+/// Asks the machine under the service, where it is an image's, and waits for its answer: a question, and octets that go with it.
+pub type AskMachine = fn(&Value, &[u8]) -> Result<Value, String>;
 
 /// How old `info` may be: monitors that ask for one entry after another get them all from one making.
 const INFO_AGE: Duration = Duration::from_millis(200);
@@ -153,6 +157,7 @@ impl World {
             info: RefCell::new(None),
             reports: RefCell::new(Vec::new()),
             host: RefCell::new(Box::new(Host::default)),
+            machine: Cell::new(None),
         };
         world.readmit();
         world
@@ -161,6 +166,16 @@ impl World {
     /// Says who can tell of the machine.
     pub fn set_host(&self, reader: impl Fn() -> Host + 'static) {
         *self.host.borrow_mut() = Box::new(reader);
+    }
+
+    /// Says how the machine is asked.
+    pub fn set_machine(&self, ask: AskMachine) {
+        self.machine.set(Some(ask));
+    }
+
+    /// How the machine is asked, where there is one.
+    pub(super) fn machine(&self) -> Option<AskMachine> {
+        self.machine.get()
     }
 
     /// The machine now.

@@ -26,7 +26,7 @@ use crate::cli::install::InstallError;
 use crate::cli::send::CallFailure;
 use crate::cli::{self, Command};
 use crate::console;
-use crate::system;
+use crate::system::{self, writer::Work};
 
 /// How the program ended; converted to the process's exit code in one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +73,10 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
             }
         },
         Ok(Command::Console(options)) => {
-            let options = console::Options { data: options.data, idle: Duration::from_secs(options.idle) };
-            match console::run(&options) {
+            let cli::Console { data, idle, terminal } = options;
+            let taken = terminal.as_deref().map_or(Ok(()), console::take_terminal);
+            let options = console::Options { data, idle: Duration::from_secs(idle) };
+            match taken.and_then(|()| console::run(&options)) {
                 Ok(()) => Exit::Success,
                 Err(error) => {
                     complain(&format!("weir: the terminal: {error}"));
@@ -82,20 +84,18 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
                 }
             }
         }
-        Ok(Command::Call(what)) => match cli::call::run(&what) {
-            Ok(result) => say(&result),
-            Err(failure) => {
-                complain(&format!("weir: {failure}"));
-                match failure {
-                    CallFailure::Usage(_) => Exit::Usage,
-                    CallFailure::Refused(_) => Exit::Refused,
-                    CallFailure::Absent(_) => Exit::Absent,
-                    CallFailure::Broken(_) => Exit::Failure,
-                }
-            }
-        },
+        Ok(Command::Call(what)) => finished(cli::call::run(&what)),
         Ok(Command::Install(options)) => installed(cli::install::install(&options)),
         Ok(Command::Uninstall(options)) => installed(cli::install::uninstall(&options)),
+        Ok(Command::Update(what)) => finished(cli::update::run(&what, complain)),
+        Ok(Command::Slots(work)) => {
+            let work = match work {
+                cli::Slots::Write(octets) => Work::Write(octets),
+                cli::Slots::Bless => Work::Bless,
+                cli::Slots::Back => Work::Back,
+            };
+            if system::writer::main(work) { Exit::Success } else { Exit::Failure }
+        }
         Ok(Command::Print(text)) => say(&text),
         Err(stop) if stop.wrong => {
             complain(stop.text.trim_end());
@@ -113,6 +113,22 @@ fn installed(done: Result<String, InstallError>) -> Exit {
             match error {
                 InstallError::Refused(_) => Exit::Refused,
                 InstallError::Failed(..) => Exit::Failure,
+            }
+        }
+    }
+}
+
+/// Tells what came of a call.
+fn finished(result: Result<String, CallFailure>) -> Exit {
+    match result {
+        Ok(result) => say(&result),
+        Err(failure) => {
+            complain(&format!("weir: {failure}"));
+            match failure {
+                CallFailure::Usage(_) => Exit::Usage,
+                CallFailure::Refused(_) => Exit::Refused,
+                CallFailure::Absent(_) => Exit::Absent,
+                CallFailure::Broken(_) => Exit::Failure,
             }
         }
     }

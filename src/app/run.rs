@@ -36,7 +36,7 @@ use crate::io::{logger, net};
 use crate::objects::Objects;
 use crate::rollup::Rollups;
 use crate::store::Store;
-use crate::system::{mdns, state};
+use crate::system::{door, mdns, state};
 
 /// The local socket's name in the data folder.
 pub const SOCKET: &str = "weir.sock";
@@ -79,6 +79,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
         let server = Rc::downgrade(&server);
         let host = HostReader::new(options.data.clone());
         world.set_host(move || host.read());
+        world.set_machine(door::ask);
         world.add_report("HTTP", move || server.upgrade().map_or(Value::Null, |server| http_report(&server)));
     }
     let parts = (Rc::clone(&server), Rc::clone(&service), Rc::clone(&tls), Rc::clone(&offload));

@@ -85,7 +85,6 @@ fn about(word: &str) -> &'static str {
 }
 
 fn skeleton(word: &'static str) -> Clap {
-    let text = |id, value| option(id, value).help_heading("Whom to call");
     let command = Clap::new(word)
         .about(about(word))
         .arg(Arg::new("PATH").required(!matches!(word, "ls")).help("Where in the tree; `weir ls /` shows its top"))
@@ -100,19 +99,23 @@ fn skeleton(word: &'static str) -> Clap {
                 .value_parser(PossibleValuesParser::new(Format::WORDS))
                 .help("How to print the result [default: text]"),
         )
-        .arg(text("data", "DIR").value_parser(value_parser!(PathBuf)).conflicts_with("host").help(USED_DATA))
-        .arg(text("host", "HOST[:PORT]").help(format!("Call another box, over TLS [default port: {PORT}]")))
-        .arg(
-            text("key-file", "FILE")
-                .requires("host")
-                .value_parser(value_parser!(PathBuf))
-                .help("File that holds an API token, USER@REALM!ID=SECRET; readable by its owner alone"),
-        )
-        .arg(
-            text("fingerprint", "SHA256")
-                .requires("host")
-                .help("The fingerprint of the box's certificate, as its console prints it"),
-        )
+        .args(whom())
+}
+
+/// Options that say whom to call.
+pub(super) fn whom() -> [Arg; 4] {
+    let text = |id, value| option(id, value).help_heading("Whom to call");
+    [
+        text("data", "DIR").value_parser(value_parser!(PathBuf)).conflicts_with("host").help(USED_DATA),
+        text("host", "HOST[:PORT]").help(format!("Call another box, over TLS [default port: {PORT}]")),
+        text("key-file", "FILE")
+            .requires("host")
+            .value_parser(value_parser!(PathBuf))
+            .help("File that holds an API token, USER@REALM!ID=SECRET; readable by its owner alone"),
+        text("fingerprint", "SHA256")
+            .requires("host")
+            .help("The fingerprint of the box's certificate, as its console prints it"),
+    ]
 }
 
 /// Parses the arguments of a call: the word, the path, options.
@@ -273,7 +276,7 @@ fn content(file: &str) -> io::Result<String> {
     Ok(text)
 }
 
-fn target(matches: &ArgMatches) -> Result<Target, String> {
+pub(super) fn target(matches: &ArgMatches) -> Result<Target, String> {
     let Some(host) = one::<String>(matches, "host") else {
         return Ok(Target::Local(used_data(matches)));
     };

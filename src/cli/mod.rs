@@ -7,6 +7,7 @@ pub mod output;
 pub mod send;
 pub mod setup;
 pub mod tree;
+pub mod update;
 pub mod usage;
 
 use std::ffi::OsString;
@@ -47,6 +48,10 @@ pub enum Command {
     Install(install::Install),
     /// Be one no longer.
     Uninstall(install::Uninstall),
+    /// Change the slots of an image: what PID 1 starts.
+    Slots(Slots),
+    /// Send an update to a box.
+    Update(Box<update::Update>),
     /// Print this and be done.
     Print(String),
 }
@@ -119,6 +124,19 @@ pub struct Console {
     pub data: PathBuf,
     /// Seconds without a line until whoever is logged in is logged out; 0 is never.
     pub idle: u64,
+    /// The terminal to take; the one it was started at where there is none.
+    pub terminal: Option<PathBuf>,
+}
+
+/// `weir slots`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// Write a bundle of so many octets, which comes at standard input.
+    Write(u64),
+    /// What runs stays.
+    Bless,
+    /// Back to the one before.
+    Back,
 }
 
 /// `weir selftest`.
@@ -176,7 +194,8 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
             Ok(Command::Setup(Setup { data: used_data(m), password_stdin: m.get_flag("password-stdin") }))
         }
         Some(("console", m)) => {
-            Ok(Command::Console(Console { data: used_data(m), idle: one(m, "idle").unwrap_or(DEFAULT_IDLE) }))
+            let idle = one(m, "idle").unwrap_or(DEFAULT_IDLE);
+            Ok(Command::Console(Console { data: used_data(m), idle, terminal: one(m, "terminal") }))
         }
         Some(("selftest", m)) => Ok(Command::Selftest(Selftest { folder: one(m, "folder") })),
         Some(("install", m)) => Ok(Command::Install(install::Install {
@@ -189,6 +208,12 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
         Some(("uninstall", m)) => {
             Ok(Command::Uninstall(install::Uninstall { purge: m.get_flag("purge"), how: how(m) }))
         }
+        Some(("slots", m)) => Ok(Command::Slots(match (one::<String>(m, "WORK").as_deref(), one(m, "size")) {
+            (Some("write"), size) => Slots::Write(size.unwrap_or(0)),
+            (Some("back"), _) => Slots::Back,
+            _ => Slots::Bless,
+        })),
+        Some(("update", m)) => Ok(Command::Update(Box::new(update::parse(m)?))),
         Some(("completion", m)) => {
             Ok(Command::Print(complete::script(&one::<String>(m, "SHELL").unwrap_or_default()).to_owned()))
         }
@@ -339,7 +364,8 @@ fn program() -> Clap {
             option("idle", "SECONDS")
                 .value_parser(value_parser!(u64).range(0..=86_400))
                 .help(format!("Log out whoever types nothing for so long; 0 is never [default: {DEFAULT_IDLE}]")),
-        );
+        )
+        .arg(option("terminal", "DEVICE").hide(true).value_parser(value_parser!(PathBuf)));
     let selftest = Clap::new("selftest")
         .about("See whether this program works on this machine: processor, kernel, files, TLS")
         .arg(
@@ -376,6 +402,10 @@ fn program() -> Clap {
     let complete = Clap::new("complete")
         .hide(true)
         .arg(Arg::new("WORD").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true));
+    let slots = Clap::new("slots")
+        .hide(true)
+        .arg(Arg::new("WORK").required(true).value_parser(PossibleValuesParser::new(["write", "bless", "back"])))
+        .arg(option("size", "OCTETS").value_parser(value_parser!(u64)));
     Clap::new("weir")
         .about("Measures the flows that pass this box, keeps them, and answers questions about them over HTTPS")
         .version(env!("CARGO_PKG_VERSION"))
@@ -383,7 +413,7 @@ fn program() -> Clap {
         .max_term_width(100)
         .subcommands([run, read, setup])
         .subcommands(call::commands())
-        .subcommands([console, selftest, install, uninstall, completion, complete])
+        .subcommands([update::command(), console, selftest, install, uninstall, completion, complete, slots])
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::words::call;
 use crate::io::tls;
+use crate::system::door;
 use crate::update::Version;
 
 /// Which image this is, where it is one.
@@ -13,6 +14,12 @@ const IMAGE: &str = "/etc/weir";
 
 /// The banner.
 pub(super) fn text(data: &Path) -> String {
+    // On an image PID 1 knows more, also where weir does not answer.
+    if let Ok(told) = door::ask(&json!({ "order": "status" }), &[])
+        && let Some(banner) = told["banner"].as_str()
+    {
+        return banner.to_owned();
+    }
     let answered = |target: &str| call(data, target);
     let listen = answered("/api2/rest/config?path=http.listen");
     let certificate = answered("/api2/rest/config/certificate");

@@ -1,14 +1,15 @@
 //! Who may type at the console: administrators, by their password.
 //!
 //! The users' file is read here and now, not through weir, so that one can log in while weir hangs. Before anybody is set up,
-//! whoever sits at the box sets the administrator's password: that is what the one-time code stands for elsewhere.
+//! whoever sits at the box sets the administrator's password: that is what the one-time code stands for elsewhere. And whoever sits
+//! there may have an image's box forget everything, which a forgotten password leaves no other way than.
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::stay;
+use super::{stay, words};
 use crate::auth::password;
 use crate::auth::users::Users;
 use crate::base::time;
@@ -43,6 +44,10 @@ pub(super) fn enter(data: &Path, idle: Duration) -> io::Result<Option<Entered>> 
         }
         let Some(name) = ask("login: ")? else { return Ok(None) };
         if name.is_empty() {
+            continue;
+        }
+        if name == words::RESET {
+            write!(io::stdout(), "{}", words::factory())?;
             continue;
         }
         let Ok(given) = setup::hidden("password: ") else { return Ok(None) };
@@ -81,7 +86,7 @@ fn is_administrator(users: &Users, name: &str, given: &str) -> bool {
 }
 
 /// A line that is shown as it is typed; `None` at the end of input.
-fn ask(question: &str) -> io::Result<Option<String>> {
+pub(super) fn ask(question: &str) -> io::Result<Option<String>> {
     let mut screen = io::stdout();
     write!(screen, "{question}")?;
     screen.flush()?;

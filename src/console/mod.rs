@@ -17,11 +17,12 @@ mod login;
 mod top;
 mod words;
 
+use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::unistd::alarm;
+use nix::unistd::{alarm, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 pub use login::Entered;
 use words::Done;
@@ -58,6 +59,20 @@ pub fn run(options: &Options) -> io::Result<()> {
             Done::Out => return Ok(()),
         }
     }
+}
+
+/// Makes a terminal this process's own: in a session of its own, so that Ctrl-C there reaches it and nobody else.
+///
+/// # Errors
+/// What the system says.
+pub fn take_terminal(device: &Path) -> io::Result<()> {
+    setsid()?;
+    // The first terminal that the leader of a session opens is the session's.
+    let terminal = OpenOptions::new().read(true).write(true).open(device)?;
+    dup2_stdin(&terminal)?;
+    dup2_stdout(&terminal)?;
+    dup2_stderr(&terminal)?;
+    Ok(())
 }
 
 /// The process ends when so much time passes without another call of this.

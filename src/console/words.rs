@@ -1,19 +1,18 @@
 //! What can be typed: calls of the table, as on the command line, and words of the console's own.
 
 use std::ffi::OsString;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::Path;
 
 use serde_json::{Value, json};
 use tiny_http::Method;
 
-use super::{Options, banner, stay, top};
+use super::{Options, banner, login, stay, top};
 use crate::cli::{self, Command, Setup, setup};
 use crate::http::client;
 use crate::io::interfaces::Interfaces;
 use crate::io::tls;
-use crate::system;
+use crate::system::door;
 
 /// One of the console's own words.
 struct Word {
@@ -22,15 +21,23 @@ struct Word {
     run: fn(&[String], &Options) -> Done,
 }
 
+/// Also understood where a name is asked for.
+pub(super) const RESET: &str = "reset";
+
 /// The console's own words.
 const WORDS: &[Word] = &[
     Word { name: "help", about: "this; help WORD tells more", run: help },
     Word { name: "status", about: "how the box does", run: status },
     Word { name: "top", about: "who moves the most right now, until a key is pressed", run: live },
     Word { name: "net", about: "the network interfaces and their addresses", run: net },
+    Word { name: "log", about: "what the machine said last", run: log },
+    Word { name: "update", about: "which system runs, and how the last update went", run: update },
     Word { name: "setup", about: "set the password of the user admin", run: password },
-    Word { name: "reboot", about: "start the box anew", run: |_, _| order("restart") },
-    Word { name: "poweroff", about: "turn the box off", run: |_, _| order("power-off") },
+    Word { name: "reboot", about: "start the box anew", run: |_, _| Done::Said(order("restart")) },
+    Word { name: "poweroff", about: "turn the box off", run: |_, _| Done::Said(order("power-off")) },
+    Word { name: "downgrade", about: "go back to the version from before", run: downgrade },
+    Word { name: "recovery", about: "leave the service off; 'recovery off' ends it", run: recovery },
+    Word { name: RESET, about: "forget everything, as a box that comes from the factory", run: reset },
     Word { name: "exit", about: "log out", run: |_, _| Done::Out },
 ];
 
@@ -83,7 +90,7 @@ fn help(about: &[String], options: &Options) -> Done {
         return Done::Said(called(&[word.clone(), "--help".to_owned()], options));
     }
     let mut text = String::new();
-    let mut line = |name: &str, about: &str| text.push_str(&format!("  {name:<8}{about}\n"));
+    let mut line = |name: &str, about: &str| text.push_str(&format!("  {name:<10}{about}\n"));
     for word in WORDS {
         line(word.name, word.about);
     }
@@ -141,23 +148,97 @@ fn password(_: &[String], options: &Options) -> Done {
     Done::Said(setup::run(&what).unwrap_or_else(|error| format!("{error}\n")))
 }
 
-/// Tells PID 1 of an image to do something with the machine.
-fn order(what: &str) -> Done {
-    let door = Path::new(system::RUN).join(system::door::SOCKET);
-    let said = UnixStream::connect(door).and_then(|mut stream| {
-        stream.set_read_timeout(Some(system::door::PATIENCE))?;
-        writeln!(stream, "{}", json!({ "order": what }))?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    });
-    Done::Said(match said {
-        Ok(answer) => answer,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            "this machine does not run an image of weir\n".to_owned()
+/// What the machine said last, and of what it or the service died.
+fn log(_: &[String], _: &Options) -> Done {
+    let told = match told(&json!({ "order": "log" })) {
+        Ok(told) => told,
+        Err(why) => return Done::Said(why),
+    };
+    let mut text = String::new();
+    for line in told["lines"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        text.push_str(&format!("{line}\n"));
+    }
+    for (what, about) in [("words", "What the kernel said before it died:"), ("panic", "The service's last panic:")] {
+        if let Some(said) = told[what].as_str() {
+            text.push_str(&format!("\n{about}\n{said}\n"));
         }
-        Err(error) => format!("PID 1: {error}\n"),
+    }
+    Done::Said(text)
+}
+
+/// Which system runs, and how the last update went.
+fn update(_: &[String], _: &Options) -> Done {
+    Done::Said(match told(&json!({ "order": "update" })) {
+        Ok(told) => {
+            let text = |name: &str| told[name].as_str().unwrap_or("?").to_owned();
+            let trial = if told["trial"] == true { ", on trial" } else { "" };
+            let mut said = format!("  version {} runs from {}{trial}\n", text("running"), text("slot"));
+            if told["state"] != "idle" {
+                said.push_str(&format!(
+                    "  an update is {}: {} octets of {}\n",
+                    text("state"),
+                    told["received"],
+                    told["size"]
+                ));
+            }
+            if let Some(result) = told["last"]["result"].as_str() {
+                let version = told["last"]["version"].as_str().unwrap_or("");
+                let why = told["last"]["why"].as_str().map_or_else(String::new, |why| format!(": {why}"));
+                said.push_str(&format!("  the last update: {version} {result}{why}\n"));
+            }
+            said
+        }
+        Err(why) => why,
     })
+}
+
+fn downgrade(_: &[String], _: &Options) -> Done {
+    Done::Said(asked_twice("The box restarts with the version from before, on trial.", "downgrade"))
+}
+
+fn recovery(given: &[String], _: &Options) -> Done {
+    match given.first().map(String::as_str) {
+        Some("off") => Done::Said(order("recovered")),
+        None => {
+            let warning = "The service is left off until 'recovery off' or a restart: nothing is measured.";
+            Done::Said(asked_twice(warning, "recovery"))
+        }
+        Some(_) => Done::Said("recovery, or recovery off\n".to_owned()),
+    }
+}
+
+fn reset(_: &[String], _: &Options) -> Done {
+    Done::Said(factory())
+}
+
+/// Has the box forget everything, once that was confirmed.
+pub(super) fn factory() -> String {
+    let warning =
+        "EVERYTHING this box keeps will be gone: flows, config, users, keys, certificate. It restarts as new.";
+    asked_twice(warning, RESET)
+}
+
+/// Gives an order once whoever sits there has typed its name again.
+fn asked_twice(warning: &str, name: &str) -> String {
+    let question = format!("{warning}\nType {name} again to go on: ");
+    match login::ask(&question) {
+        Ok(Some(typed)) if typed == name => order(name),
+        Ok(_) => "Nothing was done.\n".to_owned(),
+        Err(error) => format!("the terminal: {error}\n"),
+    }
+}
+
+/// Tells PID 1 of an image to do something with the machine.
+fn order(what: &str) -> String {
+    match told(&json!({ "order": what })) {
+        Ok(_) => "It is being done.\n".to_owned(),
+        Err(why) => why,
+    }
+}
+
+/// What PID 1 says; else why it does not, as a line.
+fn told(question: &Value) -> Result<Value, String> {
+    door::ask(question, &[]).map_err(|why| format!("{why}\n"))
 }
 
 /// What weir answers at its local socket.

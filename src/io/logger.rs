@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
@@ -11,6 +12,8 @@ struct Logger;
 
 /// Who else is told.
 static ALSO: OnceLock<fn(&str)> = OnceLock::new();
+/// Whether they are told alone.
+static ALONE: AtomicBool = AtomicBool::new(false);
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -28,6 +31,9 @@ impl Log for Logger {
         let line = format!("{} {:<5} {target}: {message}", time::now(), record.level());
         if let Some(also) = ALSO.get() {
             also(&line);
+        }
+        if ALONE.load(Ordering::Relaxed) {
+            return;
         }
         // Nobody is left to tell where standard error is closed.
         let _ = writeln!(std::io::stderr().lock(), "{line}");
@@ -58,6 +64,11 @@ pub fn start(level: LevelFilter) {
 /// Tells each line to somebody else too, from now on; once.
 pub fn also(listener: fn(&str)) {
     let _ = ALSO.set(listener);
+}
+
+/// Whether only that somebody is told, and nothing is written to standard error.
+pub fn only_also(alone: bool) {
+    ALONE.store(alone, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -15,12 +15,14 @@ mod objects;
 mod probe;
 mod pvql;
 mod system;
+mod update;
 
 use serde_json::{Value, json};
 
 pub use access::{LONGEST_PASSWORD, SHORTEST_PASSWORD, takes_tokens};
 pub use config::{CONFIRM_BOUNDS, CONFIRM_SECONDS};
 pub use flows::{COUNT_BY, GROUP_BY, LONGEST_FILTER, MOST_BUCKETS, MOST_ROWS, UNIQUE};
+pub use update::LONGEST_PIECE;
 
 use super::Schema;
 
@@ -142,6 +144,7 @@ const fn of_objects(
 /// The areas by name, in the order of the documentation.
 static AREAS: &[(&str, &[Operation])] = &[
     ("system", system::OPERATIONS),
+    ("update", update::OPERATIONS),
     ("nodes", nodes::OPERATIONS),
     ("logins", access::logins::OPERATIONS),
     ("users", access::users::OPERATIONS),

@@ -78,7 +78,7 @@ pub async fn keep(system: Rc<System>) {
             log::warn!("clock: no time server answers: going on from when the time was last known");
             known = true;
         }
-        system.state.borrow().write();
+        system.write_down();
         if known && super::now().saturating_sub(noted) >= NOTE {
             save();
             noted = super::now();

@@ -1,7 +1,6 @@
 //! The data partition: found, grown to its disk, mounted at [`DATA`]; or memory in its place.
 //!
-//! An image's own disk is known by the id in its partition table (`image/make/disk.py` writes it), so that no other disk of the
-//! machine is ever touched. There the partition is the one called `data` (GPT) or the fourth (MBR).
+//! The partition is the one called `data` (GPT) or the fourth (MBR) of an image's own disk ([`super::disks`]).
 //!
 //! Contract: after [`mount_data`] there is a [`DATA`] that can be written, whatever happened; [`Data::trouble`] says what did.
 //! Below it the service has a folder of its own, and so has PID 1, which follows no link in the service's.
@@ -12,12 +11,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::unistd::{Gid, Uid, chown};
 
+use super::disks::{self, Partition, sectors_of};
 use super::partition::{self, SECTOR};
 use crate::base::time;
 use crate::io::kernel;
@@ -29,13 +29,12 @@ pub const SERVICE: &str = "/data/weir";
 /// PID 1's own part of it.
 pub const SYSTEM: &str = "/data/system";
 
-/// The id of an image's disk: in a GPT, and in an MBR.
-const GPT_ID: [u8; 16] = [0x72, 0x69, 0x65, 0x77, 0, 0, 0, 0x40, 0x80, 0, 0, 0, 0, 0, 0, 0x0a];
-const MBR_ID: [u8; 4] = 0x7765_6972_u32.to_le_bytes();
 const MBR_NUMBER: u32 = 4;
 /// How long a disk may take to appear: USB takes seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(50);
+/// An empty file system, packed with zstd.
+const EMPTY: &str = "/etc/weir/data.zst";
 /// The share of the machine's memory that data in memory may take.
 const MEMORY: &str = "size=25%,mode=0755";
 
@@ -48,14 +47,6 @@ pub struct Data {
     pub trouble: Option<String>,
     /// What was done to the size, in words.
     pub grown: Option<String>,
-}
-
-/// A partition that the kernel knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Partition {
-    device: PathBuf,
-    disk: String,
-    number: u32,
 }
 
 /// Finds, grows and mounts it; waits for its disk for a while.
@@ -105,9 +96,8 @@ fn own_folder(path: &Path, owner: u32, mode: u32) -> io::Result<()> {
 fn found() -> Option<Partition> {
     let until = time::uptime() + PATIENCE;
     loop {
-        let mut all = partitions();
+        let all = disks::partitions("data", MBR_NUMBER);
         if !all.is_empty() {
-            all.sort_by(|a, b| a.device.cmp(&b.device));
             if let [first, second, ..] = &*all {
                 log::warn!(
                     "data: {} and {} are both of an image; using the first",
@@ -122,64 +112,6 @@ fn found() -> Option<Partition> {
         }
         std::thread::sleep(LOOK);
     }
-}
-
-/// The data partitions of images' disks.
-fn partitions() -> Vec<Partition> {
-    let Ok(entries) = fs::read_dir("/sys/class/block") else { return Vec::new() };
-    let of = |entry: fs::DirEntry| {
-        let number = number_in(&entry.path().join("partition"))?;
-        let name = entry.file_name().into_string().ok()?;
-        let place = fs::canonicalize(entry.path()).ok()?;
-        let disk = place.parent()?.file_name()?.to_str()?.to_owned();
-        let head = head_of(&disk).ok()?;
-        let told = fs::read_to_string(entry.path().join("uevent")).unwrap_or_default();
-        let is_data = match id_of(&head)? {
-            Table::Gpt => told.lines().any(|line| line == "PARTNAME=data"),
-            Table::Mbr => number == u64::from(MBR_NUMBER),
-        };
-        let number = u32::try_from(number).ok()?;
-        is_data.then(|| Partition { device: Path::new("/dev").join(name), disk, number })
-    };
-    entries.flatten().filter_map(of).collect()
-}
-
-enum Table {
-    Gpt,
-    Mbr,
-}
-
-/// Which table of ours a disk begins with; a GPT whose first copy is torn is still ours by its second.
-fn id_of(head: &Head) -> Option<Table> {
-    let is_gpt = |sector: &[u8]| sector.get(..8) == Some(b"EFI PART") && sector.get(56..72) == Some(&GPT_ID);
-    if is_gpt(&head.second) || is_gpt(&head.last) {
-        return Some(Table::Gpt);
-    }
-    (head.first.get(440..444) == Some(&MBR_ID)).then_some(Table::Mbr)
-}
-
-struct Head {
-    first: Vec<u8>,
-    second: Vec<u8>,
-    last: Vec<u8>,
-}
-
-fn head_of(disk: &str) -> io::Result<Head> {
-    let file = File::open(Path::new("/dev").join(disk))?;
-    let sector = |at: u64| {
-        let mut bytes = vec![0; SECTOR];
-        file.read_exact_at(&mut bytes, at * SECTOR as u64).map(|()| bytes)
-    };
-    let last = sectors_of(disk).saturating_sub(1);
-    Ok(Head { first: sector(0)?, second: sector(1)?, last: sector(last)? })
-}
-
-fn number_in(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
-}
-
-fn sectors_of(device: &str) -> u64 {
-    number_in(&Path::new("/sys/class/block").join(device).join("size")).unwrap_or_default()
 }
 
 fn mounted(partition: &Partition, data: &mut Data) -> io::Result<()> {
@@ -252,6 +184,17 @@ fn wide(number: impl Into<u64>) -> u64 {
     number.into()
 }
 
+/// Makes the partition as new: an empty file system of the size that the image had, which the next start grows.
+///
+/// # Errors
+/// What the device says, or the image has no such file system in it.
+pub fn reset(device: &Path) -> io::Result<()> {
+    let mut empty = zstd::stream::read::Decoder::new(File::open(EMPTY)?)?;
+    let mut device = OpenOptions::new().write(true).open(device)?;
+    io::copy(&mut empty, &mut device)?;
+    device.sync_all()
+}
+
 /// How many bytes fit below [`DATA`].
 pub fn room() -> u64 {
     nix::sys::statvfs::statvfs(DATA).map_or(0, |seen| wide(seen.blocks()) * wide(seen.fragment_size()))
@@ -275,21 +218,5 @@ mod tests {
         assert_eq!(ext4_size(&superblock), None);
         assert_eq!(ext4_size(&[0; 1_024]), None);
         assert_eq!(ext4_size(&[0x53; 100]), None);
-    }
-
-    #[test]
-    fn only_disks_of_images_are_ours() {
-        let head = |first: &[u8], second: &[u8]| {
-            let sector = |bytes: &[u8], at: usize| {
-                let mut sector = vec![0; SECTOR];
-                sector[at..at + bytes.len()].copy_from_slice(bytes);
-                sector
-            };
-            let gpt = |id: &[u8]| [b"EFI PART", &[0; 48][..], id].concat();
-            Head { first: sector(first, 440), second: sector(&gpt(second), 0), last: vec![0; SECTOR] }
-        };
-        assert!(matches!(id_of(&head(&[0; 4], &GPT_ID)), Some(Table::Gpt)));
-        assert!(matches!(id_of(&head(b"riew", &[0; 16])), Some(Table::Mbr)));
-        assert!(id_of(&head(&[1; 4], &[7; 16])).is_none());
     }
 }

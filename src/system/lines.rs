@@ -11,27 +11,9 @@ pub const MOST: usize = 400;
 /// Octets of a line; the rest is cut.
 pub const LONGEST: usize = 512;
 
-/// Who said a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaker {
-    /// PID 1, which has shown it already.
-    System,
-    /// The service.
-    Service,
-}
-
-/// A line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// Who said it.
-    pub speaker: Speaker,
-    /// What.
-    pub text: String,
-}
-
 #[derive(Debug)]
 struct Ring {
-    lines: VecDeque<Line>,
+    lines: VecDeque<String>,
     /// The number of the first that is kept.
     first: u64,
 }
@@ -48,7 +30,7 @@ impl Lines {
     }
 
     /// Keeps a line.
-    pub fn add(&self, speaker: Speaker, text: &str) {
+    pub fn add(&self, text: &str) {
         let Ok(mut ring) = self.0.lock() else { return };
         if ring.lines.len() == MOST {
             ring.lines.pop_front();
@@ -59,12 +41,12 @@ impl Lines {
             end -= 1;
         }
         let text = text.get(..end).unwrap_or_default().to_owned();
-        ring.lines.push_back(Line { speaker, text });
+        ring.lines.push_back(text);
     }
 
     /// The lines from number `next` on, how many of them are gone, and the number to ask for next.
     #[must_use]
-    pub fn since(&self, next: u64) -> (Vec<Line>, u64, u64) {
+    pub fn since(&self, next: u64) -> (Vec<String>, u64, u64) {
         let Ok(ring) = self.0.lock() else { return (Vec::new(), 0, next) };
         let missed = ring.first.saturating_sub(next);
         let skip = usize::try_from(next.saturating_sub(ring.first)).unwrap_or(usize::MAX);
@@ -87,21 +69,21 @@ mod tests {
     fn the_oldest_lines_go_and_who_was_late_is_told() {
         let lines = Lines::new();
         for number in 0..MOST as u64 + 3 {
-            lines.add(Speaker::Service, &number.to_string());
+            lines.add(&number.to_string());
         }
         let (kept, missed, next) = lines.since(1);
         assert_eq!((kept.len(), missed, next), (MOST, 2, MOST as u64 + 3));
-        assert_eq!(kept[0].text, "3");
-        lines.add(Speaker::System, "more");
-        assert_eq!(lines.since(next), (vec![Line { speaker: Speaker::System, text: "more".into() }], 0, next + 1));
+        assert_eq!(kept[0], "3");
+        lines.add("more");
+        assert_eq!(lines.since(next), (vec!["more".to_owned()], 0, next + 1));
     }
 
     #[test]
     fn a_long_line_is_cut_between_characters() {
         let lines = Lines::new();
-        lines.add(Speaker::Service, &"ä".repeat(LONGEST));
-        lines.add(Speaker::Service, &format!("a{}", "ä".repeat(LONGEST)));
+        lines.add(&"ä".repeat(LONGEST));
+        lines.add(&format!("a{}", "ä".repeat(LONGEST)));
         let kept = lines.since(0).0;
-        assert_eq!((kept[0].text.len(), kept[1].text.len()), (LONGEST, LONGEST - 1));
+        assert_eq!((kept[0].len(), kept[1].len()), (LONGEST, LONGEST - 1));
     }
 }

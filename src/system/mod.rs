@@ -1,8 +1,9 @@
 //! Floor 8: what weir does where it is all that runs: the first process of an image.
 //!
 //! One task for each thing on one executor: [`supervise`] keeps the service running and feeds the watchdog, [`network`] keeps the
-//! management interface connected, [`clock`] keeps the time, [`door`] takes orders, [`screen`] shows on the console what is
-//! said. What decides is pure and apart: [`health`], [`dhcp`], [`sntp`], [`partition`].
+//! management interface connected, [`clock`] keeps the time, [`door`] takes orders, [`screen`] shows on the terminals what is
+//! said, [`terminal`] lets people in there,
+//! [`update`] takes new systems. What decides is pure and apart: [`health`], [`dhcp`], [`sntp`], [`partition`].
 //!
 //! Contract: PID 1 must not end, or the kernel panics and the machine restarts. So nothing from outside is trusted here with more
 //! than a refusal: messages of DHCP and SNTP go through cursors that cannot panic, everything that waits is bounded, and what
@@ -23,6 +24,7 @@ pub mod boot;
 pub mod clock;
 pub mod data;
 pub mod dhcp;
+pub mod disks;
 pub mod door;
 pub mod health;
 pub mod lines;
@@ -35,8 +37,12 @@ pub mod slot;
 pub mod sntp;
 pub mod state;
 pub mod supervise;
+pub mod terminal;
+pub mod update;
+pub mod writer;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs;
 use std::path::Path;
@@ -56,7 +62,7 @@ use crate::base::time;
 use crate::config::{self, Config, Content, Given, Origin, board};
 use crate::io::{kernel, logger};
 use data::{DATA, SERVICE};
-use lines::{Lines, Speaker};
+use lines::Lines;
 use state::State;
 
 /// The file that only an image has: the board's name.
@@ -65,6 +71,8 @@ pub const MARK: &str = "/etc/weir/board";
 pub const RUN: &str = "/run/weir";
 /// User and group of the service.
 pub const SERVICE_ID: u32 = 900;
+/// This program.
+const OWN: &str = "/proc/self/exe";
 /// The version of the image.
 const VERSION: &str = "/etc/weir/version";
 /// What the image's maker says.
@@ -88,6 +96,10 @@ pub enum Order {
     PowerOff,
     /// Start the service again.
     RestartService,
+    /// Leave the service off, or on again: to repair what keeps it from running.
+    Recovery(bool),
+    /// Forget everything that was kept, and start again as new.
+    Reset,
 }
 
 /// What the tasks share.
@@ -101,9 +113,15 @@ pub struct System {
     changed: (Sender<()>, Receiver<()>),
     orders: (Sender<Order>, Receiver<Order>),
     image: Vec<Given>,
+    /// New systems.
+    pub updates: RefCell<update::Updates>,
+    /// Since when the service does its work without a break.
+    well: Cell<Option<Duration>>,
     /// What the DHCP server gave.
     pub lease: RefCell<Option<dhcp::Lease>>,
     executor: Weak<LocalExecutor<'static>>,
+    /// Who is told how which process ended.
+    children: RefCell<BTreeMap<u32, Sender<String>>>,
 }
 
 /// Whether this process is the first one of an image.
@@ -118,7 +136,7 @@ pub fn main() -> ! {
     boot::take_console();
     boot::tell_the_kernel_of_panics();
     logger::start(log::LevelFilter::Info);
-    logger::also(|line| LINES.add(Speaker::System, line));
+    logger::also(|line| LINES.add(line));
     let version = text_of(VERSION);
     log::info!("weir {version} for {} is PID 1", text_of(MARK));
     let _ = fs::create_dir_all(RUN);
@@ -137,36 +155,50 @@ pub fn main() -> ! {
         log::info!("data: grown {grown}");
     }
     clock::begin();
-    let image = image_defaults();
+    let vendor: Value = serde_json::from_str(&text_of(VENDOR)).unwrap_or_default();
+    let product = vendor["name"].as_str().unwrap_or("weir");
+    let image = image_defaults(&vendor);
     let config = saved_config(&image);
     let executor = Rc::new(LocalExecutor::new());
     let system = Rc::new(System {
-        state: RefCell::new(State::new(&version, data, last_words)),
+        state: RefCell::new(State::new(product, &version, data, last_words)),
         config: RefCell::new(config),
         changed: smol::channel::bounded(1),
         orders: smol::channel::bounded(4),
         image,
+        updates: RefCell::default(),
+        well: Cell::default(),
         lease: RefCell::default(),
         executor: Rc::downgrade(&executor),
+        children: RefCell::default(),
     });
+    update::begin(&system);
     let order = smol::block_on(executor.run(work(&executor, &system)));
-    leave(&order)
+    let device = system.state.borrow().data.device.clone();
+    leave(&order, device.as_deref())
 }
 
 /// Everything, until the machine is to stop.
 async fn work(executor: &Rc<LocalExecutor<'static>>, system: &Rc<System>) -> Order {
     let watchdog = supervise::watchdog(system);
-    executor.spawn(screen::show()).detach();
+    let screens = screen::all();
+    screen::begin(&screens);
+    for screen in &screens {
+        let shown = Rc::clone(screen);
+        executor.spawn(async move { shown.show().await }).detach();
+        executor.spawn(terminal::serve(Rc::clone(system), Rc::clone(screen))).detach();
+    }
     executor.spawn(network::run(Rc::clone(system))).detach();
     executor.spawn(clock::keep(Rc::clone(system))).detach();
     executor.spawn(door::open(Rc::clone(system))).detach();
+    executor.spawn(update::prove(Rc::clone(system))).detach();
     // The certificate that the service makes at its first start carries the machine's name.
     network::named(system)
         .or(async {
             Timer::after(Duration::from_secs(3)).await;
         })
         .await;
-    supervise::run(Rc::clone(system), watchdog, !has_word(RECOVERY)).await
+    supervise::run(Rc::clone(system), watchdog, !has_word(RECOVERY), &screens).await
 }
 
 impl System {
@@ -175,10 +207,37 @@ impl System {
         let _ = self.orders.0.try_send(order);
     }
 
+    /// Writes down how the machine does, for the service.
+    pub fn write_down(&self) {
+        self.state.borrow().write(&self.updates.borrow());
+    }
+
+    /// What is known of updates, and what runs.
+    fn told_of_updates(&self) -> Value {
+        let mut told = self.updates.borrow().to_json();
+        told["running"] = json!(self.state.borrow().version);
+        told["board"] = json!(text_of(MARK));
+        told
+    }
+
     /// Does something beside what this task does.
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         if let Some(executor) = self.executor.upgrade() {
             executor.spawn(task).detach();
+        }
+    }
+
+    /// How a process that was started just now will have ended.
+    fn end_of(&self, child: u32) -> Receiver<String> {
+        let (tell, ended) = smol::channel::bounded(1);
+        self.children.borrow_mut().insert(child, tell);
+        ended
+    }
+
+    /// A process ended.
+    fn ended(&self, child: u32, how: String) {
+        if let Some(listener) = self.children.borrow_mut().remove(&child) {
+            let _ = listener.try_send(how);
         }
     }
 
@@ -214,8 +273,7 @@ fn grant() -> Result<(), rustix::io::Errno> {
 }
 
 /// What the image's maker says, with what only the machine knows: the board, and how much fits on the disk.
-fn image_defaults() -> Vec<Given> {
-    let vendor: Value = serde_json::from_str(&text_of(VENDOR)).unwrap_or_default();
+fn image_defaults(vendor: &Value) -> Vec<Given> {
     let mut defaults = vendor["defaults"].as_object().cloned().unwrap_or_default();
     let board = text_of(MARK);
     if board::settings(&board).is_ok() {
@@ -259,19 +317,31 @@ fn text_of(path: &str) -> String {
     fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 
+/// The value that the kernel was given for this word.
+fn word(name: &str) -> Option<String> {
+    let given = text_of("/proc/cmdline");
+    given.split_whitespace().find_map(|word| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
 /// Whether the kernel was given this word.
 fn has_word(word: &str) -> bool {
     text_of("/proc/cmdline").split_whitespace().any(|given| given == word)
 }
 
 /// The last thing: puts everything on the disk and leaves.
-fn leave(order: &Order) -> ! {
+fn leave(order: &Order, device: Option<&str>) -> ! {
     nix::unistd::sync();
     clock::save();
     if umount2(DATA, MntFlags::empty()).is_err() {
         let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
         if let Err(error) = mount(None::<&str>, DATA, None::<&str>, flags, None::<&str>) {
             log::warn!("system: {DATA} could not be unmounted: {error}");
+        }
+    }
+    if let (Order::Reset, Some(device)) = (order, device) {
+        match data::reset(Path::new(device)) {
+            Ok(()) => log::info!("system: everything that was kept is gone"),
+            Err(error) => log::error!("system: NOT RESET: {device}: {error}"),
         }
     }
     nix::unistd::sync();

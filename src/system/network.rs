@@ -158,7 +158,7 @@ fn name(system: &System, interfaces: &Interfaces) {
         Err(error) => log::error!("network: {name}: {error}"),
     }
     system.state.borrow_mut().name = name;
-    system.state.borrow().write();
+    system.write_down();
 }
 
 /// An Ethernet port of the machine: no loopback, no VLAN.
@@ -240,9 +240,9 @@ impl Link {
             state.interface = Some(interface.name.clone());
             state.addresses = fixed.iter().map(|(ip, _)| *ip).collect();
         }
-        system.state.borrow().write();
+        system.write_down();
         if !fixed.is_empty() {
-            screen::say(&supervise::banner(system));
+            screen::say(&supervise::greeting(system));
         }
         Ok(Self { index: interface.index, wanted, fixed, gateways, dhcp })
     }
@@ -302,8 +302,8 @@ impl Link {
         }
         leasing.applied = wanted;
         system.state.borrow_mut().addresses = addresses;
-        system.state.borrow().write();
-        screen::say(&supervise::banner(system));
+        system.write_down();
+        screen::say(&supervise::greeting(system));
     }
 }
 

@@ -1,57 +1,130 @@
-//! Shows on the console what the service says, and the banner.
+//! The terminals of the machine: each shows what is said and the banner, until somebody there wants the terminal for themselves
+//! ([`super::terminal`]).
 //!
-//! A console may take a kilobyte in a second, or stop: so it is written without waiting, and lines that there is no time for are
-//! left out and counted.
+//! A terminal may take a kilobyte in a second, or stop: so it is written without waiting for it, and lines that there is no time for
+//! are left out and counted.
 //!
-//! A session on the console (login, commands) takes the screen for itself by [`set_quiet`].
+//! Until [`begin`] and from [`end`] on, what this process logs goes to the kernel's console by standard error, at once: a machine
+//! that hangs while it starts or stops has said by then where.
 
-use std::fs::{File, OpenOptions};
+use std::cell::Cell;
+use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
 
 use super::LINES;
-use super::lines::Speaker;
+use crate::io::logger;
 
-const DEVICE: &str = "/dev/console";
+/// Where the kernel names its consoles; the last is the one that `/dev/console` stands for.
+const ACTIVE: &str = "/sys/class/tty/console/active";
 /// How often it is looked whether there is something to show.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often it is tried again where a terminal cannot be opened.
+const RETRY: Duration = Duration::from_secs(60);
 
-static QUIET: AtomicBool = AtomicBool::new(false);
-
-/// Whether what is said is not to be shown as it comes.
-pub fn set_quiet(quiet: bool) {
-    QUIET.store(quiet, Ordering::Relaxed);
+/// A terminal.
+#[derive(Debug)]
+pub struct Screen {
+    /// Its device.
+    pub device: PathBuf,
+    /// Whether the kernel's messages, and until now ours, go there.
+    is_console: bool,
+    /// Whether somebody has it for themselves.
+    quiet: Cell<bool>,
+    /// The number of the next line.
+    next: Cell<u64>,
 }
 
-/// Says something on the console, a line or several.
-pub fn say(text: &str) {
-    text.lines().for_each(|line| LINES.add(Speaker::Service, line));
+/// The terminals that the kernel was told of by `console=`.
+#[must_use]
+pub fn all() -> Vec<Rc<Screen>> {
+    named(&fs::read_to_string(ACTIVE).unwrap_or_default())
 }
 
-/// Shows what is said, for ever.
-pub async fn show() {
-    let open = OpenOptions::new().write(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY).open(DEVICE);
-    let screen = match open.and_then(Async::new) {
-        Ok(screen) => screen,
-        Err(error) => return log::warn!("console: {error}"),
+fn named(active: &str) -> Vec<Rc<Screen>> {
+    let names: Vec<&str> = active.split_whitespace().collect();
+    let screen = |(at, name): (usize, &&str)| {
+        // `tty0` is whichever virtual terminal is shown, and nobody's to log in at.
+        let name = if *name == "tty0" { "tty1" } else { name };
+        let (quiet, next) = (Cell::new(false), Cell::new(0));
+        Rc::new(Screen { device: Path::new("/dev").join(name), is_console: at + 1 == names.len(), quiet, next })
     };
-    let mut next = 0;
-    loop {
-        let (lines, missed, after) = LINES.since(next);
-        next = after;
-        if !QUIET.load(Ordering::Relaxed) {
-            if missed > 0 {
-                write(&screen, &format!("({missed} lines left out)")).await;
-            }
-            for line in lines.iter().filter(|line| line.speaker == Speaker::Service) {
-                write(&screen, &line.text).await;
-            }
+    names.iter().enumerate().map(screen).collect()
+}
+
+/// From now on the terminals show what is said.
+pub fn begin(screens: &[Rc<Screen>]) {
+    // Without any of them standard error is all there is.
+    let Some(console) = screens.iter().find(|screen| screen.is_console) else { return };
+    console.next.set(LINES.since(0).2);
+    logger::only_also(true);
+}
+
+/// No more: what was not shown yet, and what is said from now on, goes to standard error.
+pub fn end(screens: &[Rc<Screen>]) {
+    logger::only_also(false);
+    for screen in screens {
+        if screen.is_console && !screen.is_quiet() {
+            let mut out = std::io::stderr();
+            LINES.since(screen.next.get()).0.iter().for_each(|line| _ = writeln!(out, "{line}"));
         }
-        Timer::after(LOOK).await;
+        screen.set_quiet(true);
+    }
+}
+
+/// Says something on all terminals, a line or several.
+pub fn say(text: &str) {
+    text.lines().for_each(|line| LINES.add(line));
+}
+
+impl Screen {
+    /// Whether what is said is not to be shown as it comes.
+    pub fn set_quiet(&self, quiet: bool) {
+        self.quiet.set(quiet);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.quiet.get()
+    }
+
+    /// What to tell programs that this terminal understands.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        let is_virtual = self.device.to_str().and_then(|name| name.strip_prefix("/dev/tty")?.chars().next());
+        if is_virtual.is_some_and(|first| first.is_ascii_digit()) { "linux" } else { "vt100" }
+    }
+
+    /// Shows what is said, for ever.
+    pub async fn show(&self) {
+        let screen = loop {
+            let open = OpenOptions::new()
+                .write(true)
+                .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+                .open(&self.device);
+            match open.and_then(Async::new) {
+                Ok(screen) => break screen,
+                Err(error) => log::warn!("screen: {}: {error}", self.device.display()),
+            }
+            Timer::after(RETRY).await;
+        };
+        loop {
+            let (lines, missed, after) = LINES.since(self.next.get());
+            self.next.set(after);
+            if !self.is_quiet() {
+                if missed > 0 {
+                    write(&screen, &format!("({missed} lines left out)")).await;
+                }
+                for line in &lines {
+                    write(&screen, line).await;
+                }
+            }
+            Timer::after(LOOK).await;
+        }
     }
 }
 
@@ -63,5 +136,21 @@ async fn write(screen: &Async<File>, text: &str) {
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
             Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_s_consoles_are_the_terminals_and_the_last_is_its_own() {
+        let seen = |active: &str| {
+            named(active).iter().map(|s| (s.device.display().to_string(), s.kind(), s.is_console)).collect::<Vec<_>>()
+        };
+        let screen = |device: &str, kind, own| (device.to_owned(), kind, own);
+        assert_eq!(seen("tty0 ttyS0\n"), [screen("/dev/tty1", "linux", false), screen("/dev/ttyS0", "vt100", true)]);
+        assert_eq!(seen("ttyAMA0"), [screen("/dev/ttyAMA0", "vt100", true)]);
+        assert_eq!(seen(""), []);
     }
 }

@@ -4,22 +4,28 @@
 //! blessed falls back by itself, because the boot loader of the board decides and not we:
 //!
 //! - [`Efi`]: systems are files `weir_VERSION.efi` in `EFI/Linux`. systemd-boot starts the newest that has tries left, which
-//!   it counts in the name: `weir_1.3.0+3.efi`, `+2-1`, `+1-2`, `+0-3`. Blessing takes the counter off.
+//!   it counts in the name: `weir_1.3.0+1.efi`, then `+0-1`. Blessing takes the counter off.
 //! - [`Pi`]: systems are FAT partitions 2 and 3; `autoboot.txt` in partition 1 says which one boots, and which one for a
 //!   single boot that was asked for ("tryboot"). Blessing overwrites that file in place, at the same length: one sector.
 //!
 //! After a power cut at any moment there is the system that ran before, whole. Writing a system over the one that runs, or while one
 //! is on trial, is refused: there would be nothing to fall back to.
+//!
+//! A system is tried once on either: whoever restarts the box in the middle of a trial is back at once.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+mod find;
+
+pub use find::writable;
+
 use crate::update::{Bundle, Refusal, Version};
 
 /// How often systemd-boot tries a system that was not blessed.
-const TRIES: u32 = 3;
+const TRIES: u32 = 1;
 /// What a system is written to until it is whole.
 const UNFINISHED: &str = "new.tmp";
 /// What is written last of a slot on a Pi: without its first sector a FAT is none.
@@ -59,6 +65,8 @@ pub struct State {
 pub enum SlotError {
     /// What runs is on trial: nothing may be written until it is blessed or has fallen back.
     OnTrial,
+    /// There is no other system to go back to.
+    NoOther,
     /// The bundle is not to be taken.
     Refused(Refusal),
     /// The file system says so.
@@ -71,6 +79,7 @@ impl fmt::Display for SlotError {
             Self::OnTrial => {
                 f.write_str("what runs is on trial itself: wait until it has proved itself, or reboot to fall back")
             }
+            Self::NoOther => f.write_str("there is no older system in this box to go back to"),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Io(error) => write!(f, "the system partition: {error}"),
         }
@@ -119,6 +128,20 @@ impl Slots {
         match self {
             Self::Efi(efi) => efi.write(bundle, packed, progress),
             Self::Pi(pi) => pi.write(bundle, packed, progress),
+        }
+    }
+
+    /// Has the system tried that ran before this one, at the reboot that is given back. Says which version it is, where that is known.
+    ///
+    /// # Errors
+    /// [`SlotError`]; what runs stays as it is then.
+    pub fn back(&self) -> Result<(Reboot, Option<Version>), SlotError> {
+        if self.state()?.is_trial {
+            return Err(SlotError::OnTrial);
+        }
+        match self {
+            Self::Efi(efi) => efi.back(),
+            Self::Pi(pi) => pi.back(),
         }
     }
 
@@ -204,6 +227,19 @@ impl Efi {
         Ok(Reboot::Plain)
     }
 
+    fn back(&self) -> Result<(Reboot, Option<Version>), SlotError> {
+        let entries = self.entries()?;
+        let named = |entry: &Entry, counter: &str| self.folder.join(format!("weir_{}{counter}.efi", entry.version));
+        let older = entries.iter().rfind(|entry| entry.version < self.running).ok_or(SlotError::NoOther)?;
+        // What runs has no try left from then on, so it boots where the older one has none either.
+        fs::rename(self.folder.join(&older.name), named(older, &format!("+{TRIES}")))?;
+        if let Some(entry) = entries.iter().find(|entry| entry.version == self.running) {
+            fs::rename(self.folder.join(&entry.name), named(entry, "+0"))?;
+        }
+        sync_folder(&self.folder)?;
+        Ok((Reboot::Plain, Some(older.version)))
+    }
+
     fn bless(&self) -> io::Result<bool> {
         let on_trial = |entry: &&Entry| entry.version == self.running && entry.left.is_some();
         let entries = self.entries()?;
@@ -248,15 +284,27 @@ impl Pi {
         State { slot: format!("partition {}", self.running), is_trial: self.is_trial, failed: Vec::new() }
     }
 
-    fn write(&self, bundle: &Bundle, packed: &mut impl Read, progress: impl FnMut(u64)) -> Result<Reboot, SlotError> {
+    /// The device of the partition that does not run.
+    const fn other(&self) -> &PathBuf {
         let [second, third] = &self.slots;
-        let mut device = OpenOptions::new().write(true).open(if self.running == 2 { third } else { second })?;
+        if self.running == 2 { third } else { second }
+    }
+
+    fn write(&self, bundle: &Bundle, packed: &mut impl Read, progress: impl FnMut(u64)) -> Result<Reboot, SlotError> {
+        let mut device = OpenOptions::new().write(true).open(self.other())?;
         let mut writer = LastFirst { device: &mut device, first: Vec::with_capacity(SECTOR) };
         // While it is being written it is no file system, so nothing can boot half of it.
         writer.device.write_all(&[0; SECTOR])?;
         bundle.unpack(packed, &mut writer, progress)?;
         writer.finish()?;
         Ok(Reboot::Try)
+    }
+
+    fn back(&self) -> Result<(Reboot, Option<Version>), SlotError> {
+        let mut sector = [0; SECTOR];
+        File::open(self.other())?.read_exact(&mut sector)?;
+        // The mark of a boot sector.
+        if sector.ends_with(&[0x55, 0xaa]) { Ok((Reboot::Try, None)) } else { Err(SlotError::NoOther) }
     }
 
     fn bless(&self) -> io::Result<bool> {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::data::Data;
+use super::update::Updates;
 
 /// Where it is written down.
 pub const FILE: &str = "/run/weir/system.json";
@@ -13,6 +14,8 @@ pub const FILE: &str = "/run/weir/system.json";
 /// How the machine does.
 #[derive(Debug, Clone, Default)]
 pub struct State {
+    /// What the vendor calls the box.
+    pub product: String,
     /// Version of the image.
     pub version: String,
     /// The data partition.
@@ -33,6 +36,8 @@ pub struct State {
     pub last_panic: Option<String>,
     /// What the kernel said before the last restart that nobody asked for.
     pub last_words: Option<String>,
+    /// Whether somebody at the console had the service left off.
+    pub recovery: bool,
     /// What the service tells for the banner: fingerprint, set-up code.
     pub service: Value,
 }
@@ -40,8 +45,8 @@ pub struct State {
 impl State {
     /// At the start.
     #[must_use]
-    pub fn new(version: &str, data: Data, last_words: Option<String>) -> Self {
-        Self { version: version.to_owned(), data, last_words, ..Self::default() }
+    pub fn new(product: &str, version: &str, data: Data, last_words: Option<String>) -> Self {
+        Self { product: product.to_owned(), version: version.to_owned(), data, last_words, ..Self::default() }
     }
 
     /// What troubles the machine, a sentence each.
@@ -50,6 +55,9 @@ impl State {
         let mut all = Vec::new();
         if let Some(why) = &self.data.trouble {
             all.push(format!("Data is in memory and will be gone at the next restart: {why}"));
+        }
+        if self.recovery {
+            all.push("The service is off: somebody at the console said recovery".to_owned());
         }
         if self.watchdog.is_none() {
             all.push("There is no watchdog: a box that hangs stays so".to_owned());
@@ -61,12 +69,12 @@ impl State {
     }
 
     /// Writes it down; the service reads it whole or as it was.
-    pub fn write(&self) {
+    pub fn write(&self, updates: &Updates) {
         let text = json!({
-            "VERSION": self.version, "NAME": self.name, "DATA": self.data.device.as_deref().unwrap_or("memory"),
+            "PRODUCT": self.product, "VERSION": self.version, "NAME": self.name, "DATA": self.data.device.as_deref().unwrap_or("memory"),
             "INTERFACE": self.interface, "CLOCK": self.clock, "WATCHDOG SECONDS": self.watchdog,
             "SERVICE RESTARTS": self.restarts, "LAST PANIC": self.last_panic, "LAST WORDS OF THE KERNEL": self.last_words,
-            "MEMORY KIB OF PID 1": resident(), "TROUBLE": self.trouble(),
+            "UPDATE": updates.to_json(), "MEMORY KIB OF PID 1": resident(), "TROUBLE": self.trouble(),
         });
         let beside = format!("{FILE}.new");
         let written = fs::write(&beside, text.to_string()).and_then(|()| fs::rename(&beside, FILE));

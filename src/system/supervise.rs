@@ -19,9 +19,10 @@ use nix::unistd::{Gid, Pid, Uid, chown};
 
 use super::data::SERVICE;
 use super::health::{END_GRACE, Health, Wanted};
-use super::lines::{LONGEST, Speaker};
+use super::lines::LONGEST;
 use super::notify::{self, Message};
-use super::{DEFAULTS, LINES, Order, RUN, SERVICE_ID, System, now, screen};
+use super::screen::{self, Screen};
+use super::{DEFAULTS, LINES, OWN, Order, RUN, SERVICE_ID, System, now};
 use crate::io::kernel;
 
 const WATCHDOG: &str = "/dev/watchdog";
@@ -45,8 +46,8 @@ struct Supervisor {
 }
 
 /// Keeps the service running until the machine is to stop; says how. Where `wanted` is not set there is no service.
-pub async fn run(system: Rc<System>, watchdog: Option<File>, wanted: bool) -> Order {
-    system.state.borrow().write();
+pub async fn run(system: Rc<System>, watchdog: Option<File>, mut wanted: bool, screens: &[Rc<Screen>]) -> Order {
+    system.write_down();
     let socket = listen().inspect_err(|error| log::error!("supervise: {error}")).ok();
     let mut supervisor = Supervisor { system, health: Health::new(now()), child: None, watchdog, socket };
     if !wanted {
@@ -61,6 +62,7 @@ pub async fn run(system: Rc<System>, watchdog: Option<File>, wanted: bool) -> Or
         if wanted {
             supervisor.act();
         }
+        supervisor.note_health();
         if turns.is_multiple_of(FEED) {
             supervisor.feed();
         }
@@ -72,7 +74,12 @@ pub async fn run(system: Rc<System>, watchdog: Option<File>, wanted: bool) -> Or
         let order = async { orders.recv().await.ok() };
         match signals.next().or(order).or(next).await {
             Some(Order::RestartService) => supervisor.signal(Signal::SIGTERM),
+            Some(Order::Recovery(on)) => {
+                wanted = !on;
+                supervisor.recover(on);
+            }
             Some(order) => {
+                screen::end(screens);
                 supervisor.stop().await;
                 return order;
             }
@@ -97,7 +104,9 @@ impl Supervisor {
                 self.child = None;
                 self.health.ended(now());
                 self.system.state.borrow_mut().restarts = self.health.restarts();
-                self.system.state.borrow().write();
+                self.system.write_down();
+            } else if let Ok(pid) = u32::try_from(pid.as_raw()) {
+                self.system.ended(pid, how);
             }
         }
     }
@@ -120,7 +129,7 @@ impl Supervisor {
                 let is_new = self.system.state.borrow().service != told;
                 self.system.state.borrow_mut().service = told;
                 if is_new {
-                    screen::say(&banner(&self.system));
+                    screen::say(&greeting(&self.system));
                 }
             }
             if message.alive {
@@ -146,6 +155,24 @@ impl Supervisor {
             }
             Wanted::Kill => self.signal(Signal::SIGKILL),
         }
+    }
+
+    /// Notes since when the service does its work.
+    fn note_health(&self) {
+        let well = &self.system.well;
+        well.set(well.get().or_else(|| Some(now())).filter(|_| self.health.is_well()));
+    }
+
+    /// Leaves the service off, or on again.
+    fn recover(&mut self, on: bool) {
+        log::warn!("supervise: the service is {}", if on { "left off: recovery" } else { "wanted again" });
+        self.system.state.borrow_mut().recovery = on;
+        if on {
+            self.signal(Signal::SIGTERM);
+        } else if self.child.is_none() {
+            self.health = Health::new(now());
+        }
+        self.system.write_down();
     }
 
     fn signal(&self, signal: Signal) {
@@ -185,11 +212,16 @@ impl Supervisor {
     }
 }
 
-/// What is on the console for who stands before the box.
+/// What is on the terminals for who stands before the box.
+pub fn greeting(system: &System) -> String {
+    format!("{}  Enter begins a session here.\n", banner(system))
+}
+
+/// Which box this is, how it is reached, how it does.
 pub fn banner(system: &System) -> String {
     let state = system.state.borrow();
     let told = |name: &str| state.service[name].as_str().map(str::to_owned);
-    let mut text = format!("\n  weir {}   {}\n", state.version, state.name);
+    let mut text = format!("\n  {} {}   {}\n", state.product, state.version, state.name);
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12} {value}\n"));
     let own = crate::io::tls::own_addresses();
     let all: BTreeSet<_> = state.addresses.iter().chain(&own).filter(|address| !address.is_loopback()).collect();
@@ -203,6 +235,7 @@ pub fn banner(system: &System) -> String {
     if let Some(code) = told("code") {
         line("set-up code", &code);
     }
+    line("system", &system.updates.borrow().sentence());
     for trouble in state.trouble() {
         line("!", &trouble);
     }
@@ -246,7 +279,7 @@ fn listen() -> io::Result<Async<UnixDatagram>> {
 
 /// Starts the service with its own user, and begins to read what it says.
 fn start(system: &Rc<System>) -> io::Result<Pid> {
-    let mut child = Command::new("/proc/self/exe")
+    let mut child = Command::new(OWN)
         .arg0("weir")
         .args(["run", "--data", SERVICE, "--defaults", DEFAULTS])
         .env_clear()
@@ -297,12 +330,12 @@ async fn read(system: Rc<System>, mut from: Async<impl Read + IoSafe>) {
             if (text.contains("panicked at") || !panic.is_empty()) && panic.len() < PANIC {
                 panic.push(text.clone());
             }
-            LINES.add(Speaker::Service, &text);
+            LINES.add(&text);
         }
     }
     if !panic.is_empty() {
         system.state.borrow_mut().last_panic = Some(panic.join("\n"));
-        system.state.borrow().write();
+        system.write_down();
     }
 }
 

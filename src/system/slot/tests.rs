@@ -50,7 +50,7 @@ impl Esp {
         let mut entries: Vec<_> = self.names().iter().filter_map(|name| Entry::parse(name)).collect();
         entries.sort_by_key(|entry| (entry.left != Some(0), entry.version));
         let entry = entries.pop().unwrap();
-        if let Some(left) = entry.left {
+        if let Some(left) = entry.left.filter(|left| *left > 0) {
             let counted = format!("weir_{}+{}-{}.efi", entry.version, left - 1, TRIES - left + 1);
             fs::rename(self.0.path().join(entry.name), self.0.path().join(counted)).unwrap();
         }
@@ -63,7 +63,7 @@ fn a_new_efi_system_is_tried_and_stays_when_blessed() {
     let esp = Esp::with(&["weir_1.0.0.efi", "other.efi"]);
     let slots = esp.running("1.0.0");
     assert_eq!(write(&slots, &bundle("1.1.0", b"new")).unwrap(), Reboot::Plain);
-    assert_eq!(esp.names(), ["other.efi", "weir_1.0.0.efi", "weir_1.1.0+3.efi"]);
+    assert_eq!(esp.names(), ["other.efi", "weir_1.0.0.efi", "weir_1.1.0+1.efi"]);
     assert_eq!(esp.boot(), "1.1.0");
     let slots = esp.running("1.1.0");
     assert!(slots.state().unwrap().is_trial);
@@ -77,14 +77,28 @@ fn a_new_efi_system_is_tried_and_stays_when_blessed() {
 }
 
 #[test]
-fn an_efi_system_that_is_never_blessed_falls_back_after_three_boots() {
+fn an_efi_system_that_is_not_blessed_falls_back_at_the_next_boot() {
     let esp = Esp::with(&["weir_1.0.0.efi"]);
     write(&esp.running("1.0.0"), &bundle("1.1.0", b"bad")).unwrap();
-    assert_eq!([esp.boot(), esp.boot(), esp.boot(), esp.boot()], ["1.1.0", "1.1.0", "1.1.0", "1.0.0"]);
+    assert_eq!([esp.boot(), esp.boot()], ["1.1.0", "1.0.0"]);
     let state = esp.running("1.0.0").state().unwrap();
     assert_eq!((state.is_trial, state.failed), (false, vec![version("1.1.0")]));
     write(&esp.running("1.0.0"), &bundle("1.2.0", b"mended")).unwrap();
-    assert_eq!(esp.names(), ["weir_1.0.0.efi", "weir_1.2.0+3.efi"], "the failed one made room");
+    assert_eq!(esp.names(), ["weir_1.0.0.efi", "weir_1.2.0+1.efi"], "the failed one made room");
+}
+
+#[test]
+fn going_back_tries_the_older_efi_system_and_falls_back_to_the_newer() {
+    let esp = Esp::with(&["weir_1.0.0.efi", "weir_1.1.0.efi", "weir_1.2.0+0-1.efi"]);
+    assert_eq!(esp.running("1.1.0").back().unwrap(), (Reboot::Plain, Some(version("1.0.0"))));
+    assert_eq!(esp.boot(), "1.0.0");
+    assert!(esp.running("1.0.0").state().unwrap().is_trial);
+    let failed = Esp::with(&["weir_1.0.0+0-1.efi", "weir_1.1.0+0.efi"]);
+    assert_eq!(failed.boot(), "1.1.0", "where the older one does not prove itself");
+    assert!(failed.running("1.1.0").bless().unwrap());
+    assert!(esp.running("1.0.0").bless().unwrap());
+    assert_eq!([esp.boot(), esp.boot()], ["1.0.0", "1.0.0"]);
+    assert!(matches!(esp.running("1.0.0").back(), Err(SlotError::NoOther)));
 }
 
 #[test]
@@ -152,6 +166,17 @@ fn a_pi_slot_that_was_not_written_to_its_end_is_no_file_system() {
     assert!(matches!(write(&card.running(2, false), &lying()), Err(SlotError::Refused(Refusal::Altered))));
     assert_eq!(fs::read(card.0.path().join("p3")).unwrap()[..SECTOR], [0; SECTOR]);
     assert_eq!(fs::read(card.0.path().join("p2")).unwrap(), [2; 4096], "what runs is untouched");
+}
+
+#[test]
+fn going_back_on_a_pi_tries_the_other_partition_where_there_is_a_system() {
+    let card = Card::new();
+    assert!(matches!(card.running(2, false).back(), Err(SlotError::NoOther)));
+    let mut system = [0; 4096];
+    system[510..512].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(card.0.path().join("p3"), system).unwrap();
+    assert_eq!(card.running(2, false).back().unwrap(), (Reboot::Try, None));
+    assert!(matches!(card.running(3, true).back(), Err(SlotError::OnTrial)));
 }
 
 #[test]

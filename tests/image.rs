@@ -13,19 +13,27 @@
 mod common;
 #[path = "image/machine.rs"]
 mod machine;
+#[path = "image/updates.rs"]
+mod updates;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use common::{PASSWORD, have, skip};
 use machine::{Machine, Setup};
 
 /// The longest that anything may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Words for the kernel: its own keys, no timer check that an emulator on a busy machine fails, and a short trial.
+const WORDS: &str = "sysrq_always_enabled no_timer_check weir.proof=5";
 
-/// The program, the kernel and the initramfs of it are made once for all tests of this file.
+/// An image, and what it is made of.
 struct Image {
+    program: PathBuf,
+    /// The vendor's, whose updates are taken: the active and the next.
+    keys: [PathBuf; 2],
     disk: PathBuf,
     kernel: PathBuf,
     initramfs: PathBuf,
@@ -33,7 +41,18 @@ struct Image {
 
 /// What is missing here to make an image and boot it.
 fn missing() -> Option<&'static str> {
-    let tools = ["qemu-system-x86_64", "mcopy", "zstd", "depmod", "mkfs.vfat", "sfdisk", "mke2fs", "python3", "curl"];
+    let tools = [
+        "qemu-system-x86_64",
+        "mcopy",
+        "zstd",
+        "depmod",
+        "mkfs.vfat",
+        "sfdisk",
+        "mke2fs",
+        "python3",
+        "curl",
+        "openssl",
+    ];
     if let Some(tool) = tools.into_iter().find(|tool| !have(&format!("{tool} || ls /sbin/{tool} /usr/sbin/{tool}"))) {
         return Some(tool);
     }
@@ -43,38 +62,45 @@ fn missing() -> Option<&'static str> {
     (!Path::new(machine::FIRMWARE).exists()).then_some("ovmf")
 }
 
-/// The image, built with a static program: WEIR_STATIC names one, or cross/build left one, else cargo makes it.
-fn image() -> Option<Image> {
+/// The static program: WEIR_STATIC names one, or cross/build left one, else cargo makes it.
+fn program() -> PathBuf {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let out = top.join("target/test-image");
-    let program = match std::env::var_os("WEIR_STATIC") {
-        Some(program) => PathBuf::from(program),
-        None if top.join("target/cross/x86_64/weir").exists() => top.join("target/cross/x86_64/weir"),
-        None => {
-            let target = "x86_64-unknown-linux-gnu";
-            let built = Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "--profile", "fast", "--bin", "weir", "--target", target])
-                .arg("--target-dir")
-                .arg(top.join("target/static"))
-                .env("RUSTFLAGS", "-C target-feature=+crt-static")
-                .current_dir(top)
-                .status()
-                .unwrap();
-            assert!(built.success(), "no static program");
-            let stripped = top.join("target/static/weir");
-            let program = top.join("target/static").join(target).join("fast/weir");
-            common::must("strip", &["-o", stripped.to_str().unwrap(), program.to_str().unwrap()]);
-            stripped
-        }
-    };
-    let built = Command::new(top.join("image/build"))
-        .args(["x86-64", "--parts", "--append", "sysrq_always_enabled no_timer_check"])
-        .arg("--program")
-        .arg(program)
-        .arg("--out")
-        .arg(&out)
-        .output()
+    if let Some(program) = std::env::var_os("WEIR_STATIC") {
+        return program.into();
+    }
+    let crossed = top.join("target/cross/x86_64/weir");
+    if crossed.exists() {
+        return crossed;
+    }
+    let target = "x86_64-unknown-linux-gnu";
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--profile", "fast", "--bin", "weir", "--target", target])
+        .arg("--target-dir")
+        .arg(top.join("target/static"))
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .current_dir(top)
+        .status()
         .unwrap();
+    assert!(built.success(), "no static program");
+    let stripped = top.join("target/static/weir");
+    let program = top.join("target/static").join(target).join("fast/weir");
+    common::must("strip", &["-o", stripped.to_str().unwrap(), program.to_str().unwrap()]);
+    stripped
+}
+
+/// Makes an image with this program, signed with this key; gives the folder that its parts are in.
+fn build(name: &str, program: &Path, version: &str, key: &Path, append: &str) -> Option<PathBuf> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let out = top.join("target/test-image").join(name);
+    let mut make = Command::new(top.join("image/build"));
+    make.args(["x86-64", "--parts", "--version", version, "--append", &format!("{WORDS} {append}")]);
+    make.arg("--program").arg(program).arg("--out").arg(&out);
+    make.arg("--cache").arg(top.join("target/image/debian")).arg("--key").arg(key);
+    make.arg("--vendor").arg(top.join("target/test-image/vendor.json"));
+    if let Some(kernel) = std::env::var_os("WEIR_KERNEL") {
+        make.arg("--kernel").arg(kernel);
+    }
+    let built = make.output().unwrap();
     if !built.status.success() {
         let said = String::from_utf8_lossy(&built.stderr).into_owned();
         // Without a mirror there is no kernel.
@@ -82,7 +108,40 @@ fn image() -> Option<Image> {
         skip("image", &format!("Debian's parts cannot be fetched: {said}"));
         return None;
     }
-    Some(Image { disk: out.join("disk"), kernel: out.join("kernel"), initramfs: out.join("initramfs") })
+    Some(out)
+}
+
+/// The image, made once for all tests.
+fn image() -> Option<&'static Image> {
+    static IMAGE: OnceLock<Option<Image>> = OnceLock::new();
+    let make = || {
+        if let Some(what) = missing() {
+            skip("image", &format!("{what} is missing"));
+            return None;
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-image");
+        std::fs::create_dir_all(&folder).unwrap();
+        let keys = ["active.pem", "next.pem"].map(|name| folder.join(name));
+        for key in &keys {
+            common::must("openssl", &["genpkey", "-algorithm", "ed25519", "-out", key.to_str().unwrap()]);
+        }
+        let next = common::must("openssl", &["pkey", "-in", keys[1].to_str().unwrap(), "-noout", "-text"]);
+        let hex = next.rsplit_once("pub:").unwrap().1.replace(|c: char| !c.is_ascii_hexdigit(), "");
+        let defaults = serde_json::json!({ "http": { "listen": ["[::]:443"] } });
+        let vendor = serde_json::json!({ "name": "Example Box", "keys": [hex], "defaults": defaults });
+
+        std::fs::write(folder.join("vendor.json"), vendor.to_string()).unwrap();
+        let program = program();
+        let out = build("first", &program, "1.0.0", &keys[0], "")?;
+        Some(Image {
+            program,
+            keys,
+            disk: out.join("disk"),
+            kernel: out.join("kernel"),
+            initramfs: out.join("initramfs"),
+        })
+    };
+    IMAGE.get_or_init(make).as_ref()
 }
 
 /// What the API answers to this call, as the administrator where `signed`.
@@ -121,17 +180,25 @@ fn set_up(port: u16, code: &str) {
     assert!(get(port, "/api2/json/info", true).is_some(), "the password holds: {said}");
 }
 
-/// One after another, because building and two emulated machines at once would be slower than that.
+/// Two emulated machines at once would be slower than one after another.
+static ONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn an_image_boots_serves_keeps_and_recovers() {
-    if let Some(what) = missing() {
-        return skip("image", &format!("{what} is missing"));
-    }
+    let _alone = ONE.lock();
     let Some(image) = image() else { return };
     let scratch = tempfile::tempdir().unwrap();
-    a_card_boots_and_keeps_what_it_is_told(&image, scratch.path());
-    without_a_disk_it_serves_from_memory_and_says_so(&image, scratch.path());
-    a_broken_or_full_partition_does_not_stop_it(&image, scratch.path());
+    a_card_boots_and_keeps_what_it_is_told(image, scratch.path());
+    without_a_disk_it_serves_from_memory_and_says_so(image, scratch.path());
+    a_broken_or_full_partition_does_not_stop_it(image, scratch.path());
+}
+
+#[test]
+fn updates_are_tried_and_stay_or_fall_back() {
+    let _alone = ONE.lock();
+    let Some(image) = image() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    updates::are_tried_kept_or_taken_back(image, scratch.path());
 }
 
 /// Power on to HTTPS by way of the firmware, the partition grown; set-up; capture; a killed service; a restart.
@@ -149,9 +216,14 @@ fn a_card_boots_and_keeps_what_it_is_told(image: &Image, scratch: &Path) {
     eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
     println!("power on to HTTPS: {:.1} s", started.elapsed().as_secs_f64());
     set_up(port, &code);
+    somebody_at_the_serial_line_logs_in(&mut machine);
 
+    // What the vendor's file says holds.
+    let config = get(port, "/api2/rest/config?path=http.listen", true).unwrap();
+    assert_eq!(config["data"]["value"], serde_json::json!(["[::]:443"]), "{config}");
     let told = basic(port);
     let machine_says = &told["MACHINE"];
+    assert_eq!(machine_says["PRODUCT"], "Example Box", "{told}");
     assert_eq!(machine_says["DATA"], "/dev/vda2", "{told}");
     assert!(machine_says["NAME"].as_str().unwrap().starts_with("weir-"), "{told}");
     assert_eq!(machine_says["WATCHDOG SECONDS"], 30, "{told}");
@@ -180,6 +252,31 @@ fn a_card_boots_and_keeps_what_it_is_told(image: &Image, scratch: &Path) {
             .is_some_and(|told| told["data"].as_array().is_some_and(|rows| rows.len() > 1))
     });
     assert!(!machine.said("data: grown"), "it is grown once");
+}
+
+/// Logs in at the serial line; gives what was shown before.
+fn log_in(machine: &mut Machine) -> String {
+    machine.types("\r");
+    let banner = machine.until("login: ", PATIENCE);
+    machine.types("admin\r");
+    machine.until("password: ", PATIENCE);
+    machine.types(&format!("{PASSWORD}\r"));
+    machine.until("weir> ", PATIENCE);
+    banner
+}
+
+/// Enter, the banner, the administrator's password, words, and the banner again.
+fn somebody_at_the_serial_line_logs_in(machine: &mut Machine) {
+    let banner = log_in(machine);
+    assert!(banner.contains("https://10.0.2.15/") && banner.contains("SHA-256"), "{banner}");
+    machine.types("status\r");
+    machine.until("weir does well", PATIENCE);
+    machine.until("weir> ", PATIENCE);
+    machine.types("get /version\r");
+    machine.until("product", PATIENCE);
+    machine.until("weir> ", PATIENCE);
+    machine.types("exit\r");
+    machine.until("Enter begins a session here", PATIENCE);
 }
 
 fn without_a_disk_it_serves_from_memory_and_says_so(image: &Image, scratch: &Path) {

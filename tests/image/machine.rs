@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,11 @@ pub struct Setup<'a> {
 
 pub struct Machine {
     qemu: Child,
-    console: Receiver<String>,
-    said: Vec<String>,
+    keys: ChildStdin,
+    console: Receiver<Vec<u8>>,
+    /// What the console showed, and how far that was looked at.
+    said: String,
+    seen: usize,
     orders: PathBuf,
     /// Where this machine's port 443 is on the loopback.
     pub port: u16,
@@ -68,40 +71,62 @@ impl Machine {
             qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
             qemu.args(["-append", "console=ttyS0,115200 quiet panic=5 oops=panic sysrq_always_enabled no_timer_check"]);
         }
-        let mut qemu = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(qemu.stdout.take().unwrap());
+        let mut qemu = qemu.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = qemu.stdout.take().unwrap();
         let (tell, console) = channel();
         std::thread::Builder::new()
             .spawn(move || {
-                for line in output.split(b'\n').map_while(Result::ok) {
-                    if tell.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
+                let mut bytes = [0; 4_096];
+                while let Ok(octets @ 1..) = output.read(&mut bytes) {
+                    if tell.send(bytes[..octets].to_vec()).is_err() {
                         break;
                     }
                 }
             })
             .unwrap();
-        Self { qemu, console, said: Vec::new(), orders, port }
+        let keys = qemu.stdin.take().unwrap();
+        Self { qemu, keys, console, said: String::new(), seen: 0, orders, port }
     }
 
-    /// Reads on to a line with these words, and gives what stands behind them.
+    /// Reads on to these words, and gives what stands behind them in their line.
     pub fn expect(&mut self, words: &str, patience: Duration) -> String {
+        self.until(words, patience);
+        let from = self.seen;
+        self.until("\n", patience);
+        self.said[from..self.seen].trim_end().to_owned()
+    }
+
+    /// Reads on to these words, wherever they stand, and gives what was shown before them.
+    pub fn until(&mut self, words: &str, patience: Duration) -> String {
         let until = Instant::now() + patience;
-        while let Ok(line) = self.console.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            let found = line.split_once(words).map(|(_, rest)| rest.to_owned());
-            self.said.push(line);
-            if let Some(rest) = found {
-                return rest;
+        loop {
+            if let Some(at) = self.said[self.seen..].find(words) {
+                let from = self.seen;
+                self.seen += at + words.len();
+                return self.said[from..self.seen].to_owned();
+            }
+            match self.console.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.said.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(why) => {
+                    let lines: Vec<&str> = self.said.lines().collect();
+                    let last = lines[lines.len().saturating_sub(60)..].join("\n");
+                    panic!("'{words}' does not come ({why}):\n{last}");
+                }
             }
         }
-        let from = self.said.len().saturating_sub(60);
-        panic!("'{words}' does not come:\n{}", self.said[from..].join("\n"));
     }
 
-    /// Whether it said so since it was last asked; what was said is forgotten then.
+    /// Whether it said so since it was last started.
     pub fn said(&mut self, words: &str) -> bool {
-        self.said.extend(self.console.try_iter());
-        let last = self.said.iter().rposition(|line| line.contains("is PID 1")).unwrap_or(0);
-        self.said[last..].iter().any(|line| line.contains(words))
+        self.console.try_iter().for_each(|bytes| self.said.push_str(&String::from_utf8_lossy(&bytes)));
+        let last = self.said.rfind("is PID 1").unwrap_or(0);
+        self.said[last..].contains(words)
+    }
+
+    /// Types at the serial console.
+    pub fn types(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
     }
 
     /// The kernel's own commands, by the keyboard.

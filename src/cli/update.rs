@@ -20,6 +20,8 @@ use crate::schema::registry::{self, LONGEST_PIECE};
 
 /// Times that something is tried where the box is busy or the network fails.
 const TRIES: u32 = 5;
+/// Times that a piece is sent to a box with a slow disk, which waits for some seconds itself.
+const SLOW: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// `weir update`.
@@ -58,8 +60,7 @@ pub fn run(update: &Update, tell: impl Fn(&str)) -> Result<String, CallFailure> 
         if piece.is_empty() {
             return Err(CallFailure::Usage(format!("{}: became shorter while it was sent", update.file.display())));
         }
-        patient(|| ask(&update.target, "update.piece", json!({ "offset": sent, "octets": STANDARD.encode(&piece) })))?;
-        sent += piece.len() as u64;
+        sent = taken(&update.target, sent, &piece)?;
         let percent = sent * 100 / size;
         if percent >= told + 10 || sent == size {
             tell(&format!("sent {percent} %"));
@@ -68,6 +69,20 @@ pub fn run(update: &Update, tell: impl Fn(&str)) -> Result<String, CallFailure> 
     }
     ask(&update.target, "update.finish", json!({}))?;
     watched(&update.target, tell)
+}
+
+/// Sends a piece until the box has taken it; gives where the next begins.
+fn taken(target: &Target, offset: u64, piece: &[u8]) -> Result<u64, CallFailure> {
+    let end = offset + piece.len() as u64;
+    let octets = STANDARD.encode(piece);
+    for _ in 0..SLOW {
+        let status = patient(|| ask(target, "update.piece", json!({ "offset": offset, "octets": octets })))?;
+        if status["received"].as_u64() >= Some(end) {
+            return Ok(end);
+        }
+        pause();
+    }
+    Err(CallFailure::Broken("the box does not get on with writing the update".to_owned()))
 }
 
 /// Tells what the box does with it until it restarts.

@@ -118,19 +118,19 @@ async fn answer(
     stream: &mut Async<UnixStream>,
     uid: u32,
 ) -> io::Result<Result<Value, String>> {
-    Ok(match asked {
+    let done = match asked {
         Asked::Order(order) => {
             log::info!("door: {order:?} by user {uid}");
             system.obey(order);
-            Ok(json!({ "done": true }))
+            return Ok(Ok(json!({ "done": true })));
         }
-        Asked::Status => Ok(status(system)),
+        Asked::Status => return Ok(Ok(status(system))),
         Asked::Log => {
             let state = system.state.borrow();
-            Ok(json!({ "lines": LINES.since(0).0, "panic": state.last_panic, "words": state.last_words }))
+            return Ok(Ok(json!({ "lines": LINES.since(0).0, "panic": state.last_panic, "words": state.last_words })));
         }
+        Asked::Update => Ok(()),
         Asked::Back => update::back(system),
-        Asked::Update => Ok(system.told_of_updates()),
         Asked::Start(size) => update::start(system, size).await,
         Asked::Piece(offset, length) => {
             let mut octets = vec![0; length];
@@ -139,7 +139,8 @@ async fn answer(
         }
         Asked::Finish => update::finish(system),
         Asked::Cancel => update::cancel(system),
-    })
+    };
+    Ok(done.map(|()| system.told_of_updates()))
 }
 
 /// What a question asks for.

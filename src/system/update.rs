@@ -40,7 +40,7 @@ const PROOF_WORD: &str = "weir.proof";
 const LAST_CALL: Duration = Duration::from_secs(600);
 /// After so much silence another may begin.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long a piece is waited for until its sender is told to look again.
+/// How long a piece is waited for until its sender is told how far it is.
 const PATIENCE: Duration = Duration::from_secs(4);
 const LOOK: Duration = Duration::from_millis(10);
 /// Between the last word and the restart: time for an answer.
@@ -275,7 +275,7 @@ fn conclude(system: &System, outcome: Outcome, version: Option<String>, why: Opt
 ///
 /// # Errors
 /// What to tell who asked.
-pub async fn start(system: &Rc<System>, size: u64) -> Result<Value, String> {
+pub async fn start(system: &Rc<System>, size: u64) -> Result<(), String> {
     {
         let mut updates = system.updates.borrow_mut();
         if updates.stage == Stage::Receiving && now() >= updates.heard + IDLE {
@@ -306,15 +306,16 @@ pub async fn start(system: &Rc<System>, size: u64) -> Result<Value, String> {
     *updates =
         Updates { stage: Stage::Receiving, size, heard: now(), writer: Some(pieces), boot, last, ..Updates::default() };
     log::info!("update: a bundle of {size} octets comes in");
-    Ok(updates.to_json())
+    Ok(())
 }
 
-/// Takes the next piece, which begins at this octet.
+/// Takes the next piece, which begins at this octet. What is told says how much came in: where that is less than the piece's end
+/// because the disk is slow, the piece is to be sent again.
 ///
 /// # Errors
 /// What to tell who asked; what the writer has taken stays taken.
-pub async fn piece(system: &System, offset: u64, octets: Vec<u8>) -> Result<Value, String> {
-    let end = offset + octets.len() as u64;
+pub async fn piece(system: &System, offset: u64, octets: Vec<u8>) -> Result<(), String> {
+    let end = offset.saturating_add(octets.len() as u64);
     {
         let mut updates = system.updates.borrow_mut();
         if updates.stage != Stage::Receiving {
@@ -326,27 +327,25 @@ pub async fn piece(system: &System, offset: u64, octets: Vec<u8>) -> Result<Valu
             if offset != updates.taken || end > updates.size {
                 return Err(format!("the next piece begins at octet {} of {}", updates.taken, updates.size));
             }
-            let sent = updates.writer.as_ref().is_some_and(|pieces| pieces.try_send(octets).is_ok());
-            if !sent {
-                return Err("the piece before is still being written: try again".to_owned());
+            // Where the one before is still being written, this one is to come again.
+            if updates.writer.as_ref().is_some_and(|pieces| pieces.try_send(octets).is_ok()) {
+                updates.taken = end;
             }
-            updates.taken = end;
         }
     }
     let until = now() + PATIENCE;
-    while now() < until {
+    loop {
         {
             let updates = system.updates.borrow();
             if updates.stage != Stage::Receiving {
                 return Err(updates.refusal());
             }
-            if updates.received >= end {
-                return Ok(updates.to_json());
+            if updates.received >= end || now() >= until {
+                return Ok(());
             }
         }
         Timer::after(LOOK).await;
     }
-    Err("the piece is still being written: ask for the state, then go on".to_owned())
 }
 
 impl Updates {
@@ -372,7 +371,7 @@ impl Updates {
 ///
 /// # Errors
 /// What to tell who asked.
-pub fn finish(system: &System) -> Result<Value, String> {
+pub fn finish(system: &System) -> Result<(), String> {
     let mut updates = system.updates.borrow_mut();
     if updates.stage != Stage::Receiving {
         return Err(updates.refusal());
@@ -385,21 +384,21 @@ pub fn finish(system: &System) -> Result<Value, String> {
     if let Some(pieces) = &updates.writer {
         pieces.close();
     }
-    Ok(updates.to_json())
+    Ok(())
 }
 
 /// Gives the one under way up.
 ///
 /// # Errors
 /// There is none, or it is too late.
-pub fn cancel(system: &System) -> Result<Value, String> {
+pub fn cancel(system: &System) -> Result<(), String> {
     let mut updates = system.updates.borrow_mut();
     match updates.stage {
         Stage::Idle | Stage::Leaving => Err("no update is under way".to_owned()),
         Stage::Receiving => {
             updates.leave();
             log::info!("update: given up by who sent it");
-            Ok(updates.to_json())
+            Ok(())
         }
         Stage::Checking | Stage::Writing | Stage::Restarting => Err(updates.refusal()),
     }
@@ -409,7 +408,7 @@ pub fn cancel(system: &System) -> Result<Value, String> {
 ///
 /// # Errors
 /// What to tell who asked.
-pub fn back(system: &Rc<System>) -> Result<Value, String> {
+pub fn back(system: &Rc<System>) -> Result<(), String> {
     let mut updates = system.updates.borrow_mut();
     if updates.stage != Stage::Idle {
         return Err("an update is under way".to_owned());
@@ -418,7 +417,7 @@ pub fn back(system: &Rc<System>) -> Result<Value, String> {
     let ended = system.end_of(writer);
     (updates.stage, updates.version) = (Stage::Writing, None);
     system.spawn(listen(Rc::clone(system), output, ended));
-    Ok(updates.to_json())
+    Ok(())
 }
 
 fn start_writer(arguments: &[&str]) -> io::Result<(u32, Async<ChildStdin>, Async<ChildStdout>)> {

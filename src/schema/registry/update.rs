@@ -79,7 +79,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
             "update.piece",
             Verb::Set,
             "/update/piece",
-            "Sends the next piece of the bundle. A bundle that the box does not take is refused with its first piece.",
+            "Sends the next piece of the bundle; where less came in then, because the disk is slow, it is to be sent again. A bundle that the \
+             box does not take is refused with its first piece.",
             (
                 Schema::object(
                     &[

@@ -73,11 +73,19 @@ impl Service for Router {
 /// Goes on with an outcome until it can be rendered, handing out passwords to hash on the way.
 pub(super) fn drive(now: Time, outcome: Outcome, render: impl FnOnce(Time, Outcome) -> Answer + 'static) -> Answer {
     match outcome {
+        Outcome::Hash { .. } | Outcome::Save { .. } => go_on(now, outcome, Box::new(render)),
+        outcome => render(now, outcome),
+    }
+}
+
+/// The same; apart, so that it is in the program once and not for each who calls.
+fn go_on(now: Time, outcome: Outcome, render: Box<dyn FnOnce(Time, Outcome) -> Answer>) -> Answer {
+    match outcome {
         Outcome::Hash { work, alike, resume } => {
-            Answer::Hash { alike, work, resume: Box::new(move |now, hashed| drive(now, resume(now, hashed), render)) }
+            Answer::Hash { alike, work, resume: Box::new(move |now, hashed| go_on(now, resume(now, hashed), render)) }
         }
         Outcome::Save { work, resume } => {
-            Answer::Save { work, resume: Box::new(move |now, written| drive(now, resume(now, written), render)) }
+            Answer::Save { work, resume: Box::new(move |now, written| go_on(now, resume(now, written), render)) }
         }
         outcome => render(now, outcome),
     }

@@ -1,7 +1,7 @@
 //! Questions in PVQL: the text to a question, and how its answer is labelled; and what a text can name.
 
+use crate::base::SmallMap;
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
@@ -52,7 +52,7 @@ pub struct Label {
     /// Most rows, where that is said.
     pub limit: Option<u64>,
     /// Zones by number.
-    pub zones: BTreeMap<u16, String>,
+    pub zones: SmallMap<u16, String>,
     /// When it was asked.
     pub asked: Time,
     /// What it is called.
@@ -199,8 +199,8 @@ fn user(call: &Call) -> Rc<str> {
     call.identity.map_or_else(|| "".into(), |identity| Rc::clone(&identity.user))
 }
 
-fn variables(given: &Value) -> Result<BTreeMap<String, Variable>, Failure> {
-    let mut made = BTreeMap::new();
+fn variables(given: &Value) -> Result<SmallMap<String, Variable>, Failure> {
+    let mut made = SmallMap::new();
     let mut faults = Vec::new();
     for (name, value) in given.as_object().into_iter().flatten() {
         match Variable::from_json(value) {
@@ -266,7 +266,7 @@ fn all_applications() -> Value {
 }
 
 /// The zones that the caller may ask by and finds in answers: traffic groups of their partition, and those of all.
-fn zones_of(call: &Call) -> BTreeMap<u16, String> {
+fn zones_of(call: &Call) -> SmallMap<u16, String> {
     let partition = call.identity.map_or(0, |identity| identity.partition());
     let seen =
         |group: &&TrafficGroup| partition == 0 || group.partition == 0 || u32::from(group.partition) == partition;
@@ -277,7 +277,7 @@ fn zones_of(call: &Call) -> BTreeMap<u16, String> {
 
 /// The zones that are told unasked. Who sees their own partition alone is told of its own; who sees the flows of a filter alone
 /// of none: names tell what there is beside.
-fn shown_zones(call: &Call) -> BTreeMap<u16, String> {
+fn shown_zones(call: &Call) -> SmallMap<u16, String> {
     let mut zones = zones_of(call);
     let objects = call.world().objects.borrow();
     zones.retain(|id, _| objects.groups.get(*id).is_some_and(|group| super::objects::sees(call, group.partition)));

@@ -3,7 +3,7 @@
 //! Interfaces that are named are captured as they are named. Where none is, all that are up are, loopback too (each packet
 //! once), but those whose frames are seen at another one: [`Interfaces::seen_at`] says where.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
@@ -56,7 +56,7 @@ async fn supervise(
     reconfigured: &Receiver<()>,
 ) -> io::Result<()> {
     let mut interfaces = Interfaces::watch()?;
-    let mut rings: BTreeMap<u32, Task<()>> = BTreeMap::new();
+    let mut rings: SmallMap<u32, Task<()>> = SmallMap::new();
     let mut settings = None;
     loop {
         let mut retry = false;

@@ -1,7 +1,7 @@
 //! What users were given to come in with and keep for long: API tokens, API keys, OAuth clients and their logins. Kept in
 //! the users' file; of secrets, which are random, digests alone.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
@@ -120,15 +120,15 @@ pub struct Login {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Issued {
     /// Tokens by user and id.
-    pub tokens: BTreeMap<(String, String), Token>,
+    pub tokens: SmallMap<(String, String), Token>,
     /// Keys by id.
-    pub keys: BTreeMap<String, ApiKey>,
+    pub keys: SmallMap<String, ApiKey>,
     /// Clients by id.
-    pub clients: BTreeMap<String, Client>,
+    pub clients: SmallMap<String, Client>,
     /// Logins by id.
-    pub logins: BTreeMap<String, Login>,
+    pub logins: SmallMap<String, Login>,
     /// Tickets that were ended before their time, by digest, and until when that matters.
-    pub revoked: BTreeMap<String, Time>,
+    pub revoked: SmallMap<String, Time>,
 }
 
 impl Issued {
@@ -282,7 +282,7 @@ fn filter(of: &Value) -> Result<String, String> {
 
 /// What comes most often.
 pub(super) fn most_frequent<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts: SmallMap<&str, usize> = SmallMap::new();
     for name in names {
         *counts.entry(name).or_default() += 1;
     }

@@ -39,7 +39,7 @@ pub mod users;
 mod verifying;
 mod watch;
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -209,7 +209,7 @@ pub struct Auth {
     /// Whether there is an administrator; worked out with each change of the users.
     is_set_up: bool,
     /// Rights of those who called since the last change of the users, so that a call costs a look-up.
-    rights: BTreeMap<Rc<str>, Rc<Rights>>,
+    rights: SmallMap<Rc<str>, Rc<Rights>>,
     /// Who calls over the local socket.
     local: Identity,
     gate: SetupGate,
@@ -277,7 +277,7 @@ impl Auth {
             boot_key,
             users,
             is_set_up: set_up,
-            rights: BTreeMap::new(),
+            rights: SmallMap::new(),
             local,
             gate,
             signer,

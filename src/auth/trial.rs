@@ -16,7 +16,7 @@
 //!   things that is kept at once ends their trial; another that endangers joins it, and all of it waits anew.
 //! - Logins of OAuth clients, and sessions, that a change ended do not come back.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -72,17 +72,20 @@ pub struct Trial {
     undo: Undo,
 }
 
-/// What a change touched, as it was before.
+/// What a change touched, as it was before. Few of each: they are looked through one by one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Undo {
-    users: BTreeMap<String, Option<User>>,
-    roles: BTreeMap<String, Option<Privileges>>,
+    users: Touched<String, User>,
+    roles: Touched<String, Privileges>,
     /// All entries of a user and their tokens.
-    acl: BTreeMap<String, Option<Vec<Entry>>>,
-    partitions: BTreeMap<u32, Option<Partition>>,
-    tokens: BTreeMap<(String, String), Option<Token>>,
-    keys: BTreeMap<String, Option<ApiKey>>,
+    acl: Touched<String, Vec<Entry>>,
+    partitions: Touched<u32, Partition>,
+    tokens: Touched<(String, String), Token>,
+    keys: Touched<String, ApiKey>,
 }
+
+/// Things of one kind by their keys; none where it was made.
+type Touched<K, V> = Vec<(K, Option<V>)>;
 
 impl Trial {
     /// Whether a call shows that its author, or an administrator, still gets in.
@@ -116,12 +119,12 @@ impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Undo { users, roles, acl, partitions, tokens, keys } = &self.undo;
         let mut parts = Vec::new();
-        parts.extend(users.keys().map(|name| format!("user {name}")));
-        parts.extend(acl.keys().map(|name| format!("rights of {name}")));
-        parts.extend(roles.keys().map(|name| format!("role {name}")));
-        parts.extend(partitions.keys().map(|cid| format!("partition {cid}")));
-        parts.extend(tokens.keys().map(|(user, id)| format!("token {user}!{id}")));
-        parts.extend(keys.keys().map(|id| format!("API key {id}")));
+        parts.extend(users.iter().map(|(name, _)| format!("user {name}")));
+        parts.extend(acl.iter().map(|(name, _)| format!("rights of {name}")));
+        parts.extend(roles.iter().map(|(name, _)| format!("role {name}")));
+        parts.extend(partitions.iter().map(|(cid, _)| format!("partition {cid}")));
+        parts.extend(tokens.iter().map(|((user, id), _)| format!("token {user}!{id}")));
+        parts.extend(keys.iter().map(|(id, _)| format!("API key {id}")));
         write!(f, "a change of {} by {}", parts.join(", "), self.author)
     }
 }
@@ -180,12 +183,12 @@ impl Trial {
     /// Leaves out what another change touched; whether there is something left.
     fn without(&mut self, other: &Undo) -> bool {
         let Undo { users, roles, acl, partitions, tokens, keys } = &mut self.undo;
-        users.retain(|name, _| !other.users.contains_key(name));
-        roles.retain(|name, _| !other.roles.contains_key(name));
-        acl.retain(|name, _| !other.acl.contains_key(name));
-        partitions.retain(|cid, _| !other.partitions.contains_key(cid));
-        tokens.retain(|id, _| !other.tokens.contains_key(id));
-        keys.retain(|id, _| !other.keys.contains_key(id));
+        leave_out(users, &other.users);
+        leave_out(roles, &other.roles);
+        leave_out(acl, &other.acl);
+        leave_out(partitions, &other.partitions);
+        leave_out(tokens, &other.tokens);
+        leave_out(keys, &other.keys);
         self.undo != Undo::default()
     }
 }
@@ -205,12 +208,12 @@ impl Undo {
     /// Takes in what an earlier change touched: it knows better how that was.
     fn join(&mut self, earlier: Self) {
         let Self { users, roles, acl, partitions, tokens, keys } = earlier;
-        self.users.extend(users);
-        self.roles.extend(roles);
-        self.acl.extend(acl);
-        self.partitions.extend(partitions);
-        self.tokens.extend(tokens);
-        self.keys.extend(keys);
+        join(&mut self.users, users);
+        join(&mut self.roles, roles);
+        join(&mut self.acl, acl);
+        join(&mut self.partitions, partitions);
+        join(&mut self.tokens, tokens);
+        join(&mut self.keys, keys);
     }
 }
 
@@ -221,22 +224,21 @@ impl Users {
         let mut users = self.clone();
         let Some(trial) = users.trial.take() else { return users };
         let Undo { users: named, roles, acl, partitions, tokens, keys } = trial.undo;
-        for name in named.keys() {
+        for (name, was) in named {
             // A login that began under the change does not end after it.
             users.changes += 1;
-            if let Some(Some(was)) = named.get(name) {
-                let generation = users.changes;
-                users.by_name.insert(name.clone(), User { generation, ..was.clone() });
-            } else {
-                users.by_name.remove(name);
-            }
+            let generation = users.changes;
+            match was {
+                Some(was) => users.by_name.insert(name, User { generation, ..was }),
+                None => users.by_name.remove(&name),
+            };
         }
         restore(&mut users.roles, roles);
         restore(&mut users.partitions, partitions);
         restore(&mut users.issued.tokens, tokens);
         restore(&mut users.issued.keys, keys);
-        users.acl.retain(|entry| !acl.contains_key(&entry.user));
-        users.acl.extend(acl.into_values().flatten().flatten());
+        users.acl.retain(|entry| !is_in(&acl, &entry.user));
+        users.acl.extend(acl.into_iter().filter_map(|(_, was)| was).flatten());
         // Others may have removed meanwhile what these name: whoever gets the name next must not find them.
         let Self { by_name, roles, acl, issued, .. } = &mut users;
         acl.retain(|entry| {
@@ -251,8 +253,8 @@ impl Users {
 }
 
 /// The entries of each user, with those of their tokens.
-fn entries(users: &Users) -> BTreeMap<String, Vec<Entry>> {
-    let mut of: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+fn entries(users: &Users) -> SmallMap<String, Vec<Entry>> {
+    let mut of: SmallMap<String, Vec<Entry>> = SmallMap::new();
     for entry in &users.acl {
         of.entry(entry.user.clone()).or_default().push(entry.clone());
     }
@@ -260,17 +262,30 @@ fn entries(users: &Users) -> BTreeMap<String, Vec<Entry>> {
 }
 
 /// What is not the same in both, as it is in the first.
-fn differing<K: Ord + Clone, V: PartialEq + Clone>(
-    before: &BTreeMap<K, V>,
-    after: &BTreeMap<K, V>,
-) -> BTreeMap<K, Option<V>> {
+fn differing<K: Ord + Clone, V: PartialEq + Clone>(before: &SmallMap<K, V>, after: &SmallMap<K, V>) -> Touched<K, V> {
     let changed = before.iter().filter(|(key, was)| after.get(key) != Some(was));
     let made = after.keys().filter(|key| !before.contains_key(key));
-    changed.map(|(key, was)| (key.clone(), Some(was.clone()))).chain(made.map(|key| (key.clone(), None))).collect()
+    let mut found: Touched<K, V> = changed.map(|(key, was)| (key.clone(), Some(was.clone()))).collect();
+    found.extend(made.map(|key| (key.clone(), None)));
+    found
 }
 
-fn restore<K: Ord, V>(into: &mut BTreeMap<K, V>, undo: BTreeMap<K, Option<V>>) {
-    for (key, was) in undo {
+fn is_in<K: PartialEq, V>(touched: &Touched<K, V>, key: &K) -> bool {
+    touched.iter().any(|(other, _)| other == key)
+}
+
+fn leave_out<K: PartialEq, V>(of: &mut Touched<K, V>, others: &Touched<K, V>) {
+    of.retain(|(key, _)| !is_in(others, key));
+}
+
+/// What is in both is as the earlier has it.
+fn join<K: PartialEq, V>(later: &mut Touched<K, V>, earlier: Touched<K, V>) {
+    leave_out(later, &earlier);
+    later.extend(earlier);
+}
+
+fn restore<K: Ord, V>(into: &mut SmallMap<K, V>, touched: Touched<K, V>) {
+    for (key, was) in touched {
         match was {
             Some(was) => into.insert(key, was),
             None => into.remove(&key),

@@ -3,7 +3,7 @@
 //! Format 2; format 1, which knew administrators alone, is read too. What the file says and this program does not
 //! understand makes it unreadable as a whole: half of a list of rights would be another list.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -111,13 +111,13 @@ pub struct Partition {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Users {
     /// The users by name.
-    pub by_name: BTreeMap<String, User>,
+    pub by_name: SmallMap<String, User>,
     /// Roles of one's own.
-    pub roles: BTreeMap<String, Privileges>,
+    pub roles: SmallMap<String, Privileges>,
     /// The access control list.
     pub acl: Vec<Entry>,
     /// The partitions by CID; 0 is always there and not listed.
-    pub partitions: BTreeMap<u32, Partition>,
+    pub partitions: SmallMap<u32, Partition>,
     /// What users were given to come in with and keep for long.
     pub issued: Issued,
     /// A change that is in force and not in the file yet.
@@ -193,7 +193,7 @@ impl Users {
 
     /// Takes in when users last logged in where others know of later logins.
     pub(super) fn take_logins(&mut self, others: &Self) {
-        for (name, user) in &mut self.by_name {
+        for (name, user) in self.by_name.iter_mut() {
             if let Some(other) = others.find(name).filter(|other| other.id == user.id) {
                 user.last_login = user.last_login.max(other.last_login);
             }

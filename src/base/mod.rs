@@ -11,6 +11,7 @@ pub mod disk;
 pub mod host;
 pub mod ip;
 pub mod lru;
+mod small_map;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;
@@ -21,5 +22,6 @@ pub use cursor::{Cursor, Truncated};
 pub use host::{Host, Process};
 pub use ip::{Ip, Mac};
 pub use lru::Lru;
+pub use small_map::SmallMap;
 pub use time::Time;
 pub use uuid::uuid;

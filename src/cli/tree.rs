@@ -1,6 +1,6 @@
 //! The tree of paths that the table of operations spans: what `ls`, completion and usage walk.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 
 use crate::schema::{self, Operation, Verb, registry};
 
@@ -55,7 +55,7 @@ pub fn node(path: &str) -> Option<Node> {
 
 /// The segments that can follow a path, with what is there; a parameter as `{name}`.
 #[must_use]
-pub fn children(path: &str) -> BTreeMap<&'static str, Node> {
+pub fn children(path: &str) -> SmallMap<&'static str, Node> {
     let path = normal(path);
     let names = schema::tree::children(&path).unwrap_or_default();
     names.into_iter().map(|name| (name, node(&format!("{path}/{name}")).unwrap_or_default())).collect()

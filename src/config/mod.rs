@@ -18,7 +18,7 @@ pub mod versions;
 pub use book::{Book, Broken, Job, Occupied, OpenError, Trial, Tried};
 pub use content::{Content, fuzz_config, is_within, nest, unknown};
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -316,7 +316,7 @@ pub struct Loaded {
     /// The tree.
     pub config: Config,
     /// By path.
-    pub origins: BTreeMap<&'static str, Origin>,
+    pub origins: SmallMap<&'static str, Origin>,
 }
 
 /// Everything that is wrong with a config, one line each.
@@ -386,7 +386,7 @@ pub fn resolve(content: &Content, given: &[Given]) -> Result<Loaded, ConfigError
         Err(message) => faults.push((Origin::Board, conflict("board", message))),
     }
 
-    let mut loaded = Loaded { config: Config::default(), origins: BTreeMap::new() };
+    let mut loaded = Loaded { config: Config::default(), origins: SmallMap::new() };
     for leaf in LEAVES {
         let found = layers.iter().find_map(|(origin, flat)| Some((*origin, flat.get(leaf.path)?.clone())));
         let (origin, value) = found.unwrap_or_else(|| (Origin::Default, leaf.default_value()));
@@ -409,7 +409,7 @@ pub fn changed(before: &Config, after: &Config) -> Vec<&'static Leaf> {
 }
 
 /// Values by path.
-type Flat = BTreeMap<&'static str, Value>;
+type Flat = SmallMap<&'static str, Value>;
 
 fn flatten(at: &str, object: &Map<String, Value>, origin: Origin, flat: &mut Flat, faults: &mut Vec<(Origin, Fault)>) {
     for (name, value) in object {

@@ -24,7 +24,7 @@
 
 mod overlap;
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -102,7 +102,7 @@ impl Interface {
 #[derive(Debug)]
 pub struct Interfaces {
     socket: Async<OwnedFd>,
-    known: BTreeMap<u32, Interface>,
+    known: SmallMap<u32, Interface>,
     message: Box<[u8]>,
 }
 
@@ -116,7 +116,7 @@ impl Interfaces {
         let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUP_LINK))?;
         let message = vec![0; MESSAGE].into_boxed_slice();
-        let mut interfaces = Self { socket: Async::new(socket)?, known: BTreeMap::new(), message };
+        let mut interfaces = Self { socket: Async::new(socket)?, known: SmallMap::new(), message };
         interfaces.refresh()?;
         Ok(interfaces)
     }
@@ -211,7 +211,7 @@ struct News {
 }
 
 /// Takes in the messages of a buffer; leaves out what makes no sense.
-fn apply(known: &mut BTreeMap<u32, Interface>, bytes: &[u8]) -> News {
+fn apply(known: &mut SmallMap<u32, Interface>, bytes: &[u8]) -> News {
     let mut news = News::default();
     let mut messages = Cursor::new(bytes);
     while let Ok((kind, body)) = message(&mut messages) {
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn an_interface_is_made_renamed_and_removed() {
-        let mut known = BTreeMap::new();
+        let mut known = SmallMap::new();
         let named = |name: &str, flags| {
             let attributes =
                 [attribute_of(ATTRIBUTE_NAME, name.as_bytes()), attribute_of(ATTRIBUTE_MTU, &1_500u32.to_ne_bytes())];
@@ -400,7 +400,7 @@ mod tests {
             (vec![lower.clone(), namespace], (None, None)),
             (vec![attribute_of(ATTRIBUTE_LOWER, &[0; 4])], (None, None)),
         ] {
-            let mut known = BTreeMap::new();
+            let mut known = SmallMap::new();
             apply(&mut known, &link(NEW_LINK, 7, 0, &attributes));
             assert_eq!((known[&7].lower, known[&7].peer), expected);
         }
@@ -417,7 +417,7 @@ mod tests {
             (b"vrf\0", (None, Some(4))),
             (b"openvswitch\0", (None, None)),
         ] {
-            let mut known = BTreeMap::new();
+            let mut known = SmallMap::new();
             apply(&mut known, &link(NEW_LINK, 7, 0, &[master.clone(), kind(port_kind)]));
             assert_eq!((known[&7].master, known[&7].vrf), expected);
         }
@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn what_a_bridge_says_of_a_port_does_not_take_the_place_of_what_the_port_says() {
-        let mut known = BTreeMap::new();
+        let mut known = SmallMap::new();
         let attributes =
             [attribute_of(ATTRIBUTE_NAME, b"eth0\0"), attribute_of(ATTRIBUTE_MTU, &9_000u32.to_ne_bytes())];
         apply(&mut known, &link(NEW_LINK, 7, 0, &attributes));
@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn no_more_interfaces_are_known_than_the_limit() {
-        let mut known = BTreeMap::new();
+        let mut known = SmallMap::new();
         for index in 1..=MAX_INTERFACES as u32 + 1 {
             let changed = apply(&mut known, &link(NEW_LINK, index, 0, &[])).changed;
             assert_eq!(changed, index as usize <= MAX_INTERFACES);
@@ -458,13 +458,13 @@ mod tests {
             &[attribute_of(ATTRIBUTE_NAME, b"eth0\0"), attribute_of(ATTRIBUTE_MTU, &[1; 4])],
         );
         for len in 0..whole.len() {
-            assert!(!apply(&mut BTreeMap::new(), &whole[..len]).changed, "{len} bytes");
+            assert!(!apply(&mut SmallMap::new(), &whole[..len]).changed, "{len} bytes");
         }
         for at in 0..whole.len() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut mutant = whole.clone();
                 mutant[at] = value;
-                apply(&mut BTreeMap::new(), &mutant);
+                apply(&mut SmallMap::new(), &mutant);
             }
         }
     }

@@ -5,7 +5,7 @@
 //!
 //! Bounds: [`MOST_EXPORTERS`] and [`MOST_INTERFACES`] of which something was set.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 
 use serde_json::{Map, Value, json};
 
@@ -30,7 +30,7 @@ const VERSION: u8 = 1;
 /// What was set, by exporter.
 #[derive(Debug, Default)]
 pub struct ExporterBook {
-    by_address: BTreeMap<Ip, ExporterSettings>,
+    by_address: SmallMap<Ip, ExporterSettings>,
 }
 
 impl ExporterBook {

@@ -7,7 +7,7 @@
 //!
 //! Bounds: [`MOST_GROUPS`], [`MOST_BLOCKS`] netblocks in a group and [`MOST_BLOCKS_IN_ALL`]. Stored as JSON, one value a group.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ pub struct Edit {
 /// All traffic groups.
 #[derive(Debug, Default)]
 pub struct TrafficGroups {
-    groups: BTreeMap<u16, TrafficGroup>,
+    groups: SmallMap<u16, TrafficGroup>,
     /// The number of the next one; 0 when there are no more.
     next: u16,
 }
@@ -78,7 +78,7 @@ impl TrafficGroups {
     /// Those of the state. One that cannot be read is left out and logged.
     #[must_use]
     pub fn load(state: &State) -> Self {
-        let mut made = Self { groups: BTreeMap::new(), next: 1 };
+        let mut made = Self { groups: SmallMap::new(), next: 1 };
         let stored = state.scan(GROUP, b"").unwrap_or_else(|error| {
             log::error!("traffic groups: {error}");
             Vec::new()

@@ -7,7 +7,7 @@
 //! that ends before it begins) is answered with 409. Of the ways to prove who one is there is the one for programs, the API
 //! token; passwords (HTTP Basic) are for people, and guessing at them is throttled.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 
 use serde_json::{Map, Value, json};
 
@@ -163,8 +163,8 @@ fn responses() -> Value {
 }
 
 /// The operations by path and verb; an index for each path that has nothing to read.
-fn paths() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static Operation>> {
-    let mut paths: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+fn paths() -> SmallMap<&'static str, SmallMap<&'static str, &'static Operation>> {
+    let mut paths: SmallMap<_, SmallMap<_, _>> = SmallMap::new();
     for operation in operations() {
         paths.entry(operation.path).or_default().insert(method(operation.verb), operation);
     }

@@ -13,8 +13,9 @@
 //! holds at most [`BATCH_ROWS`] updates of some 270 octets, which a block is made of where they are; twice that while the device refuses to write, then updates are
 //! counted as lost. The journal holds at most 4 MiB and what one interval adds.
 
+use crate::base::SmallMap;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -121,7 +122,7 @@ pub struct Store {
     /// Hours with rows in RAM or not yet durable, oldest first.
     pub(super) hours: Vec<OpenHour>,
     /// All files of the history by name, which is also the order of time.
-    pub(super) files: BTreeMap<String, FileInfo>,
+    pub(super) files: SmallMap<String, FileInfo>,
     pub(super) journals: VecDeque<JournalFile>,
     pub(super) next_journal: u64,
     pub(super) packer: Packer,
@@ -176,7 +177,7 @@ impl Store {
             settings,
             clock: Clock::default(),
             hours: Vec::new(),
-            files: BTreeMap::new(),
+            files: SmallMap::new(),
             journals: VecDeque::new(),
             next_journal: 0,
             packer,

@@ -1,6 +1,6 @@
 //! What the administrator says of an exporter and its interfaces, in place of what is learned.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 
 /// The ring whose interfaces are ignored.
 pub const IGNORED: u8 = 15;
@@ -13,7 +13,7 @@ pub struct ExporterSettings {
     /// Whether the times it tells are put right by how far its clock is off.
     pub correct_clock: bool,
     /// Of its interfaces, those of which something was set; 0 stands for the exporter as a whole.
-    pub interfaces: BTreeMap<u32, InterfaceSettings>,
+    pub interfaces: SmallMap<u32, InterfaceSettings>,
 }
 
 /// What was set for an interface; what is none is learned.

@@ -13,14 +13,15 @@
 //!
 //! A packet that this box routes or translates from one interface to another is two frames, and counts at both.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::base::SmallMap;
+use std::collections::BTreeSet;
 
 use super::Interface;
 
 /// Interfaces on one way from an interface to where its frames are seen, at most: the kernel stacks no more than 8 either.
 const DEEPEST: usize = 8;
 
-type Known = BTreeMap<u32, Interface>;
+type Known = SmallMap<u32, Interface>;
 
 /// Where the frames of an interface are to be captured, so that none is captured twice: at itself, or at another one.
 pub(super) fn seen_at(known: &Known, index: u32) -> u32 {

@@ -56,7 +56,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 use std::fmt;
 
 use serde_json::Value;
@@ -188,7 +188,7 @@ pub fn fuzz_pvql(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let zones = [(1, "/Local/Here".to_owned()), (2, "/Far".to_owned())];
     let world = World { now: crate::base::Time::from_secs(1_795_348_800), zones: &zones };
-    let variables = BTreeMap::from([("n".to_owned(), Variable(Expr::Integer(5)))]);
+    let variables = SmallMap::from([("n".to_owned(), Variable(Expr::Integer(5)))]);
     match plan(&text, &variables, &world) {
         Ok(plan) => {
             assert!(plan.from < plan.to, "{text:?}");

@@ -2,7 +2,7 @@
 //!
 //! Precedence, tightest first: `x[24]`, `-` and `#`, `*` and `/`, `+` and `-`, comparisons and `IN`, `NOT`, `AND`, `OR`.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 
 use super::lex::{self, Token};
 use super::syntax::{Expr, Named, Node, Query, Sort, Top};
@@ -20,7 +20,7 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// Parses a whole query.
-pub(super) fn parse(text: &str, variables: &BTreeMap<String, Variable>) -> Result<Query, PvqlError> {
+pub(super) fn parse(text: &str, variables: &SmallMap<String, Variable>) -> Result<Query, PvqlError> {
     if text.len() > MAX_LENGTH {
         let at = (0..=MAX_LENGTH).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         return Err(PvqlError::new(
@@ -41,7 +41,7 @@ struct Parser<'a> {
     operators: usize,
     /// Patterns so far.
     patterns: usize,
-    variables: &'a BTreeMap<String, Variable>,
+    variables: &'a SmallMap<String, Variable>,
 }
 
 type Parsed<T> = Result<T, PvqlError>;

@@ -1,6 +1,6 @@
 //! A query to a question: what its names mean, its range, and how its answer is labelled.
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 use std::time::Duration;
 
 use super::condition::{Asked, layer_names};
@@ -107,7 +107,7 @@ pub struct Column {
 ///
 /// # Errors
 /// Where and why it cannot be asked.
-pub fn plan(text: &str, variables: &BTreeMap<String, Variable>, world: &World<'_>) -> Result<Plan, PvqlError> {
+pub fn plan(text: &str, variables: &SmallMap<String, Variable>, world: &World<'_>) -> Result<Plan, PvqlError> {
     let query = parse(text, variables)?;
     let range = range(&query, world)?;
     let mut planner = Planner {

@@ -1,6 +1,6 @@
 //! PVQL asked of the three sessions of [`crate::query::tests::world`].
 
-use std::collections::BTreeMap;
+use crate::base::SmallMap;
 
 use serde_json::json;
 
@@ -19,10 +19,10 @@ fn zones() -> Vec<(u16, String)> {
 }
 
 fn planned(text: &str) -> Result<Plan, PvqlError> {
-    planned_with(text, &BTreeMap::new())
+    planned_with(text, &SmallMap::new())
 }
 
-fn planned_with(text: &str, variables: &BTreeMap<String, Variable>) -> Result<Plan, PvqlError> {
+fn planned_with(text: &str, variables: &SmallMap<String, Variable>) -> Result<Plan, PvqlError> {
     plan(text, variables, &World { now: at(1_100), zones: &zones() })
 }
 
@@ -343,7 +343,7 @@ fn the_range_is_the_last_hour_or_what_is_said() {
     let now = at(1_100);
     let micro = std::time::Duration::from_micros(1);
     let range = |text: &str| {
-        let plan = plan(text, &BTreeMap::new(), &World { now: at(10_000), zones: &[] }).unwrap();
+        let plan = plan(text, &SmallMap::new(), &World { now: at(10_000), zones: &[] }).unwrap();
         (plan.from, plan.to)
     };
     assert_eq!(range("traffic"), (at(6_400) + micro, at(10_000) + micro));
@@ -361,7 +361,7 @@ fn the_range_is_the_last_hour_or_what_is_said() {
 
 #[test]
 fn variables_stand_for_values_of_their_types() {
-    let with = |value: Value| BTreeMap::from([("server".to_owned(), Variable::from_json(&value).unwrap())]);
+    let with = |value: Value| SmallMap::from([("server".to_owned(), Variable::from_json(&value).unwrap())]);
     for value in [json!({ "value": "192.0.2.1", "type": { "type": "ip" } }), json!("192.0.2.1"), json!(["192.0.2.1"])] {
         let plan = planned_with("traffic WHERE server.ip IN $server SINCE 900 UNTIL 1100", &with(value)).unwrap();
         assert_eq!(rows_of(&run(&world(), plan, "", Limits::default()).0), [" | 21480"]);

@@ -332,7 +332,7 @@ fn pvql_over_a_long_range_is_answered_from_the_rollups_as_from_the_history() {
     let end = DAY + 72 * HOUR;
     let ask = |expr: &str| {
         let text = format!("{expr} SINCE {DAY} UNTIL {end}");
-        let planned = plan(&text, &std::collections::BTreeMap::new(), &World { now: at(end), zones: &[] }).unwrap();
+        let planned = plan(&text, &crate::base::SmallMap::new(), &World { now: at(end), zones: &[] }).unwrap();
         let what = What::Values(Box::new(planned.values));
         Question { from: planned.from, to: planned.to, filter: planned.filter, user_filter: None, what }
     };

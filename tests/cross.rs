@@ -111,6 +111,16 @@ fn programs_are_static_and_for_their_processor() {
     });
 }
 
+/// What a static program with everything may have, in bytes; where Debian's musl links it.
+const LARGEST: u64 = 6_000_000;
+
+#[test]
+fn the_program_for_pcs_is_no_larger_than_it_may_be() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cross/x86_64/weir");
+    let Ok(file) = program.metadata() else { return skip("size", "cross/build has made no program for PCs here") };
+    assert!(file.len() <= LARGEST, "{} bytes", file.len());
+}
+
 #[test]
 fn programs_pass_their_own_checks() {
     each("selftest", |target, program| {

@@ -32,8 +32,10 @@
 //! hundred flows and each tick, [`Intake::begin_walk`] and [`Intake::walk`] for answers that must be true now, [`Intake::finish`] in the end, as
 //! with [`Meter`](super::Meter). One flow makes at most about 80 records.
 
+mod arrived;
 mod conversation;
 mod elsewhere;
+mod limits;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -46,12 +48,15 @@ use super::key::{Key, Oriented};
 use super::names::Names;
 use super::slab::{GRAIN, NONE};
 use super::walk::Walk;
-use super::{Counters, End, FlowRecord, MeterConfig, Origin};
+use super::{Counters, End, FlowRecord, Origin};
 use crate::base::Time;
 use crate::base::lru::HashKey;
 use crate::wire::HostName;
 use crate::wire::exported::Flow;
-use conversation::{Conversation, Evidence, MINUTE, MOST_PIECES, Way, point};
+pub use limits::{IntakeConfig, IntakeCounters};
+
+use arrived::{Arrived, SYN, TCP, describe, key_of};
+use conversation::{Conversation, MINUTE, MOST_PIECES, Way, point};
 use elsewhere::Elsewhere;
 use table::Table;
 use totals::Totals;
@@ -77,104 +82,6 @@ const DUE_PER_TICK: u32 = 4096;
 /// Sessions that one call of [`Intake::finish`] ends.
 const FINISHED_PER_CALL: u32 = 1024;
 
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const ICMPV6: u8 = 58;
-const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
-/// `flowEndReason`: the exporter saw the end of the flow.
-const END_OF_FLOW: u8 = 3;
-
-/// Limits of an intake and what they cost.
-#[derive(Debug, Clone)]
-pub struct IntakeConfig {
-    /// Sessions at once, 1 or more: 266 octets each, reserved at the start and touched as the table fills (9 MB for the
-    /// default of 32,768).
-    pub capacity: u32,
-    /// Exporters at once that have sessions, 1 to 4,096.
-    pub exporters: usize,
-    /// Silence that ends a session: `sessiontables.timeout`.
-    pub idle_timeout: Duration,
-    /// Age that ends a session: `sessiontables.toolong`.
-    pub too_long: Duration,
-    /// How long what was told waits for the other way: 30 s. Longer pairs more of what slow exporters tell; rollups want it within a minute.
-    pub wait: Duration,
-    /// Distinct server names that live sessions carry: about 100 octets each, as they come.
-    pub names: usize,
-    /// Id of the first session: see [`IntakeConfig::first_id_beside`].
-    pub first_id: u64,
-}
-
-impl Default for IntakeConfig {
-    fn default() -> Self {
-        let MeterConfig { idle_timeout, too_long, names, first_id, .. } = MeterConfig::default();
-        Self {
-            capacity: 32_768,
-            exporters: 1024,
-            idle_timeout,
-            too_long,
-            wait: Duration::from_secs(30),
-            names,
-            first_id: Self::first_id_beside(first_id),
-        }
-    }
-}
-
-impl IntakeConfig {
-    /// The first id beside a meter that begins with this one. Ids are microseconds since 1970 (or, of a clock that was never set, the highest
-    /// bit and microseconds of uptime); these ones are as many beyond the year 2112 (beyond four years of uptime), where the meter never gets, and
-    /// still whole numbers in JSON.
-    #[must_use]
-    pub const fn first_id_beside(meter: u64) -> u64 {
-        if meter >> 63 == 0 { meter.saturating_add(1 << 52) } else { meter | 1 << 47 }
-    }
-}
-
-/// What an intake has seen and done since the start, and what it holds now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct IntakeCounters {
-    /// Flows observed.
-    pub flows: u64,
-    /// Packets they told of, not scaled.
-    pub packets: u64,
-    /// Octets they told of, not scaled.
-    pub bytes: u64,
-    /// Flows without packets and octets: events, not traffic.
-    pub empty: u64,
-    /// Sessions in the table.
-    pub live: u64,
-    /// Most sessions the table holds.
-    pub capacity: u64,
-    /// Sessions begun.
-    pub created: u64,
-    /// Sessions that got their other way.
-    pub paired: u64,
-    /// Sessions closed early because the table was full.
-    pub evicted: u64,
-    /// Updates reported.
-    pub updates: u64,
-    /// Flows that came after their time was reported, and became sessions of their own.
-    pub late: u64,
-    /// Flows whose times were moved to their arrival, from the future.
-    pub future: u64,
-    /// Flows whose times were moved to their arrival, from long ago.
-    pub past: u64,
-    /// Flows that ended before they began, or lasted longer than a day: what cannot be was cut off.
-    pub impossible_times: u64,
-    /// Sessions that are told apart because the same conversation was metered at another place of the exporter.
-    pub seen_twice: u64,
-    /// Sessions between the same ends as another exporter's.
-    pub seen_elsewhere: u64,
-    /// Reports of more than a minute that were not cut into minutes, because too many others were.
-    pub uncut: u64,
-    /// Flows that repeat the one before in every number.
-    pub repeated: u64,
-    /// Flows with running counters that were forgotten for newer ones: their next report counts in full.
-    pub totals_forgotten: u64,
-    /// Sessions that went unnamed because there were too many names.
-    pub names_refused: u64,
-}
-
 /// The intake; see the module doc.
 #[derive(Debug)]
 pub struct Intake {
@@ -195,20 +102,6 @@ pub struct Intake {
     elsewhere: Elsewhere,
     names: Names,
     walk: Option<Walk>,
-}
-
-/// A flow on its way into the table.
-#[derive(Debug, Clone, Copy)]
-struct Arrived<'a> {
-    moment: u64,
-    flow: &'a Flow<'a>,
-    origin: Origin,
-    /// The sender is the higher end.
-    high: bool,
-    first: u64,
-    last: u64,
-    /// Sent by the source, by the destination.
-    ways: [Counters; 2],
 }
 
 impl Intake {
@@ -696,75 +589,6 @@ impl Intake {
     fn wake_at(&mut self, moment: u64) {
         self.wake = self.wake.min(moment | ((1 << GRAIN) - 1));
     }
-}
-
-/// What a flow says of the ends of its session and who opened it.
-fn describe(session: &mut Conversation, flow: &Flow<'_>, origin: &Origin, ends: [usize; 2], answers: bool) {
-    let high = ends[0] == 1;
-    session.sampling = origin.sampling;
-    session.version = origin.version;
-    for (sent, &end) in ends.iter().enumerate() {
-        session.tcp_flags[end] |= flow.tcp_flags[sent];
-        fill(&mut session.asn[end], flow.asn[sent]);
-        fill(&mut session.mask[end], flow.mask[sent]);
-        fill(&mut session.macs[end], flow.macs[sent]);
-    }
-    fill(&mut session.interfaces[ends[0]], origin.if_in);
-    fill(&mut session.interfaces[ends[1]], origin.if_out);
-    fill(&mut session.rings[ends[0]], origin.ring);
-    fill(&mut session.vlan, flow.vlan);
-    fill(&mut session.inner_vlan, flow.inner_vlan);
-    fill(&mut session.rtt_micros, flow.rtt_micros);
-    session.is_ended |= flow.end == Some(END_OF_FLOW) || session.tcp_is_over();
-    match flow.biflow_direction {
-        1 => session.learn_opener(Evidence::Exporter, high),
-        2 => session.learn_opener(Evidence::Exporter, !high),
-        // RFC 5103, section 5: where nothing else is said, the source of a biflow is who began.
-        _ if flow.packets[1] > 0 => session.learn_opener(Evidence::Exporter, high),
-        _ if flow.protocol == TCP && flow.tcp_flags[0] & (SYN | ACK) == SYN => {
-            session.learn_opener(Evidence::Packet, high);
-        }
-        _ if flow.protocol == ICMP || flow.protocol == ICMPV6 => {
-            session.learn_opener(Evidence::Packet, high != answers)
-        }
-        _ => {}
-    }
-}
-
-/// Sets what is not known yet.
-fn fill<T: Default + PartialEq>(known: &mut T, told: T) {
-    if *known == T::default() {
-        *known = told;
-    }
-}
-
-/// The key of a flow at an exporter's place, and whether it is the answer of an ICMP question.
-///
-/// As for packets, ICMP has the type and code of the question in both ports.
-fn key_of(flow: &Flow<'_>, place: u16) -> (Oriented, bool) {
-    let (mut src_port, mut dst_port, mut answers) = (flow.src_port, flow.dst_port, false);
-    if flow.protocol == ICMP || flow.protocol == ICMPV6 {
-        let [kind, code] = flow.icmp.unwrap_or(flow.dst_port).to_be_bytes();
-        let question = question_of(flow.protocol, kind);
-        answers = question.is_some();
-        dst_port = question.map_or(u16::from_be_bytes([kind, code]), |kind| u16::from_be_bytes([kind, 0]));
-        src_port = dst_port;
-    }
-    (Key::between((flow.src, src_port), (flow.dst, dst_port), flow.protocol, (place, 0)), answers)
-}
-
-/// The ICMP type that this type answers.
-const fn question_of(protocol: u8, kind: u8) -> Option<u8> {
-    Some(match (protocol, kind) {
-        (ICMP, 0) => 8,
-        (ICMP, 14) => 13,
-        (ICMP, 16) => 15,
-        (ICMP, 18) => 17,
-        (ICMP, 43) => 42,
-        (ICMPV6, 129) => 128,
-        (ICMPV6, 161) => 160,
-        _ => return None,
-    })
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -2,6 +2,7 @@
 
 mod random;
 
+use super::arrived::{ACK, END_OF_FLOW};
 use super::*;
 use crate::base::{Ip, Mac};
 use crate::flow::FlowKey;

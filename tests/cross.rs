@@ -1,4 +1,4 @@
-//! The static programs of all four targets, as `cross/build` made them (`tests/run` does): each runs its own checks, and serves,
+//! The static programs of all four targets, as `cross/build` or `cross/build --quick` made them (`tests/run` does): each runs its own checks, and serves,
 //! on the processor that it is for. Those that this machine does not have are emulated by QEMU's user mode, so that the
 //! system below is this one's.
 
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{PASSWORD, free_port, have, skip};
+use common::{PASSWORD, crossed, free_port, have, skip};
 
 /// A target of `cross/build`, and where its programs run.
 struct Target {
@@ -58,10 +58,7 @@ const TARGETS: [Target; 4] = [
 impl Target {
     /// The program, or why it cannot be run here.
     fn program(&self) -> Result<PathBuf, String> {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cross").join(self.name).join("weir");
-        if !program.exists() {
-            return Err(format!("{} is missing: cross/build {}", program.display(), self.name));
-        }
+        let program = crossed(self.name).ok_or_else(|| format!("no program: cross/build --quick {}", self.name))?;
         match self.emulator.first() {
             Some(emulator) if !have(emulator) => Err(format!("{emulator} is missing: qemu-user-static")),
             None if !cfg!(target_arch = "x86_64") => Err("a processor of x86-64 is missing".to_owned()),

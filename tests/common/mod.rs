@@ -33,6 +33,14 @@ pub fn have(program: &str) -> bool {
     Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| o.status.success())
 }
 
+/// The latest static program that `cross/build`, quick or not, made for a target.
+pub fn crossed(target: &str) -> Option<PathBuf> {
+    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cross");
+    let all = [made.join("quick"), made].map(|folder| folder.join(target).join("weir"));
+    let age = |program: &PathBuf| program.metadata().and_then(|meta| meta.modified()).ok();
+    all.into_iter().max_by_key(age).filter(|program| program.exists())
+}
+
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }

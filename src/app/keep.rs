@@ -189,10 +189,13 @@ impl Keeper {
         let mut rollups: Option<Rollups> = None;
         let mut updates = 0;
         loop {
-            let batch = missed.next(&self.world.store.borrow(), &|_| false);
-            let Some(batch) = batch else { break };
+            let step = missed.step(&self.world.store.borrow(), &|_| false);
+            let Some(found) = step else { break };
             // A damaged block was reported when the history was opened.
-            let Ok(batch) = batch else { continue };
+            let Ok(Some(batch)) = found else {
+                yield_now().await;
+                continue;
+            };
             // A block may hold rows from before, which are counted already.
             let mut rows: Vec<_> = batch.rows().filter(|row| row.last() >= resume).collect();
             // In order of time, or all windows of a block that spans an hour would be in memory together.
@@ -292,7 +295,9 @@ impl Keeper {
             }
         }
         let mut store = world.store.borrow_mut();
-        if let Some(job) = store.take_final_sync(now) {
+        // Where there was no room, the first only makes some.
+        for _ in 0..2 {
+            let Some(job) = store.take_final_sync(now) else { break };
             let result = job.run();
             if let Some(error) = result.error() {
                 log::error!("store: the last updates could not be made durable: {error}");

@@ -174,7 +174,7 @@ impl Run {
         match &self.work {
             Work::Sessions { .. } => self.list(batch, left),
             Work::Table(ranking) if ranking.is_of_addresses() && self.chooser.takes_all() => {
-                self.rank_addresses(&batch);
+                self.rank_addresses(batch, left);
                 Step::Busy
             }
             _ => self.look(batch, left),
@@ -213,7 +213,7 @@ impl Run {
     fn next_batch(&mut self, store: &Store) -> Option<(Batch, usize)> {
         let skipped = Cell::new(0);
         let chooser = &self.chooser;
-        let next = self.scan.next(store, &|summary| {
+        let next = self.scan.step(store, &|summary| {
             let skip = !chooser.may_match(&Known(summary));
             skipped.set(skipped.get() + u64::from(skip));
             skip
@@ -228,7 +228,8 @@ impl Run {
                 self.gap(&damaged);
                 None
             }
-            Some(Ok(batch)) => {
+            Some(Ok(None)) => None,
+            Some(Ok(Some(batch))) => {
                 self.honesty.blocks += 1;
                 self.honesty.sampled |=
                     !self.chooser.is_restricted() && batch.origins().values.iter().any(|origin| origin.sampling > 1);
@@ -252,7 +253,7 @@ impl Run {
             self.honesty.sampled |= row.origin().sampling > 1;
         }
         match &mut self.work {
-            Work::Table(ranking) => ranking.add(row, chosen),
+            Work::Table(ranking) => looked.cost += ranking.add(row, chosen),
             Work::Count(count) => {
                 // Where verdicts are remembered, count where they were given: a lost block cannot hide a session then.
                 *count += u64::from(if self.chooser.remembers() { chosen.last } else { chosen.first });
@@ -265,16 +266,20 @@ impl Run {
         looked
     }
 
-    fn rank_addresses(&mut self, batch: &Batch) {
+    fn rank_addresses(&mut self, batch: Batch, left: usize) {
         let Work::Table(ranking) = &mut self.work else { return };
         let (range, within) = (&self.range, batch.within(&self.range));
         let (lasts, previous, ordinals) = (batch.lasts(), batch.previous(), batch.ordinals());
-        self.honesty.updates += ranking.add_addresses(batch, |i| {
+        let (updates, left) = ranking.add_addresses(&batch, left, |i| {
             if !within && !lasts.get(i).is_some_and(|last| range.contains(last)) {
                 return None;
             }
             Some(previous.get(i).is_some_and(|at| *at < range.start) || ordinals.get(i) == Some(&1))
         });
+        self.honesty.updates += updates;
+        if left > 0 {
+            self.batch = Some((batch, left));
+        }
     }
 
     /// Gives the first sessions of a block; the others wait as rows, in a third of the memory that the block takes.

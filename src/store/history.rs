@@ -150,11 +150,13 @@ pub struct Store {
 pub(super) struct Looking {
     name: String,
     next: u64,
+    /// Latest time of the last block.
+    latest: Time,
     /// Earliest and latest time so far.
     times: Option<(Time, Time)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct InFlight {
     since: Option<Time>,
     /// Per hour the first row that was in no block when the job was taken.
@@ -298,7 +300,7 @@ impl Store {
             Ok(None) => {}
             Err(error) => {
                 self.refused(&error, now);
-                return None;
+                return self.removal_job();
             }
         }
         for open in &mut self.hours {
@@ -324,12 +326,26 @@ impl Store {
         self.in_flight = Some(InFlight { since, sealed, written, doomed: doomed.clone() });
         let disk = Arc::clone(&self.disk);
         Some(SyncJob(Box::new(move || {
-            SyncResult((|| {
-                files.iter().try_for_each(|file| file.sync())?;
-                folders.iter().try_for_each(|folder| disk.sync_folder(Path::new(folder)))?;
-                doomed.iter().try_for_each(|path| disk.remove(path))
-            })())
+            let synced = files.iter().try_for_each(|file| file.sync());
+            let synced =
+                synced.and_then(|()| folders.iter().try_for_each(|folder| disk.sync_folder(Path::new(folder))));
+            // Whatever came of that: there may be no room until they are gone.
+            let removed = doomed.iter().try_for_each(|path| disk.remove(path));
+            SyncResult(synced.and(removed))
         })))
+    }
+
+    /// Removes the files that are to go and makes nothing durable: where nothing can be written there is no room, maybe, until
+    /// they are gone.
+    fn removal_job(&mut self) -> Option<SyncJob> {
+        if self.doomed.is_empty() {
+            return None;
+        }
+        self.evicting = false;
+        let doomed = std::mem::take(&mut self.doomed);
+        self.in_flight = Some(InFlight { doomed: doomed.clone(), ..InFlight::default() });
+        let disk = Arc::clone(&self.disk);
+        Some(SyncJob(Box::new(move || SyncResult(doomed.iter().try_for_each(|path| disk.remove(path))))))
     }
 
     /// Tells what came of the job that was taken.
@@ -341,9 +357,14 @@ impl Store {
             log::error!("storing failed, trying again: {error}");
             self.retry_at = now + RETRY;
             self.sync_again(done, now);
+            if error.kind() == io::ErrorKind::StorageFull {
+                self.evict_oldest();
+            }
             return;
         }
-        self.failing = None;
+        if done.since.is_some() {
+            self.failing = None;
+        }
         for (id, end) in done.written {
             if let Some(open) = self.hours.iter_mut().find(|open| open.id == id) {
                 open.held.retain(|(offset, _)| *offset >= end);
@@ -446,25 +467,40 @@ impl Store {
     fn look_on(&mut self) -> bool {
         let unseen = |info: &FileInfo| info.times.get().is_none() && info.len > 0;
         let Some((name, info)) = self.files.iter().rev().find(|(_, info)| unseen(info)) else { return false };
-        let Looking { next, times: so_far, .. } = self.looking.take().filter(|at| at.name == *name).unwrap_or_default();
-        let path = Path::new(segment::FOLDER).join(name);
-        let walk = self.disk.open(&path, false).and_then(|file| segment::walk_some(&*file, name, next, LOOK));
-        let times = |walk: &Walk| [so_far, walk.times()].into_iter().flatten().reduce(joined);
-        match walk {
-            Ok(walk) if walk.next < walk.len => {
-                self.looking = Some(Looking { name: name.clone(), next: walk.next, times: times(&walk) });
-            }
-            walk => info.times.set(walk.ok().and_then(|walk| times(&walk)).or(Some((info.hour, info.hour + HOUR)))),
+        let mut looking = self.looking.take();
+        let (name, info) = (name.clone(), info);
+        if !self.look_some(&name, info, &mut looking, LOOK).1 {
+            self.looking = looking;
         }
         true
     }
 
-    /// Learns the earliest and latest time in a file.
-    pub(super) fn look_at(&self, name: &str, info: &FileInfo) {
+    /// Learns the earliest and latest time in a file, or some more of it: looks at so many blocks at most. Says at how many, and
+    /// whether that was all.
+    pub(super) fn look_some(
+        &self,
+        name: &str,
+        info: &FileInfo,
+        looking: &mut Option<Looking>,
+        most: usize,
+    ) -> (usize, bool) {
+        let Looking { next, latest, times: so_far, .. } =
+            looking.take().filter(|at| at.name == name).unwrap_or_default();
         let path = Path::new(segment::FOLDER).join(name);
-        let walk = self.disk.open(&path, false).and_then(|file| segment::walk(&*file, name, 0));
-        let whole = (info.hour, info.hour + HOUR);
-        info.times.set(Some(walk.ok().and_then(|walk| walk.times()).unwrap_or(whole)));
+        let walk = self.disk.open(&path, false).and_then(|file| segment::walk_some(&*file, name, (next, latest), most));
+        let times = |walk: &Walk| [so_far, walk.times()].into_iter().flatten().reduce(joined);
+        let looked = walk.as_ref().map_or(1, |walk| walk.pieces.len().max(1));
+        match walk {
+            Ok(walk) if walk.next < walk.len => {
+                let times = times(&walk);
+                *looking = Some(Looking { name: name.to_owned(), next: walk.next, latest: walk.latest, times });
+                (looked, false)
+            }
+            walk => {
+                info.times.set(walk.ok().and_then(|walk| times(&walk)).or(Some((info.hour, info.hour + HOUR))));
+                (looked, true)
+            }
+        }
     }
 }
 

@@ -89,9 +89,14 @@ impl Store {
         for (name, len) in self.disk.list(Path::new(journal::FOLDER))? {
             let Some(number) = journal::number_of_name(&name) else { continue };
             self.next_journal = self.next_journal.max(number.saturating_add(1));
-            let file = self.disk.open(&journal::path_of(number), false)?;
             let mut bytes = Vec::new();
-            read_at(&*file, 0, len.min(journal::MAX_FILE) as usize, len, &mut bytes)?;
+            let read = self.disk.open(&journal::path_of(number), false);
+            let read = read.and_then(|f| read_at(&*f, 0, len.min(journal::MAX_FILE) as usize, len, &mut bytes));
+            if let Err(error) = read {
+                // What the others hold is no worse for it.
+                log::error!("{}: {error}; its updates are lost", journal::path_of(number).display());
+                bytes.clear();
+            }
             let mut ends: BTreeMap<HourId, u64> = BTreeMap::new();
             for group in journal::groups(&bytes) {
                 let end = ends.entry(group.id).or_default();
@@ -110,7 +115,15 @@ impl Store {
         let clock = |offset| Clock { boot: id.boot, offset, state };
         let mut open = OpenHour::new(self.name_of(id), clock(0));
         let held: Vec<Range<u64>> = groups.iter().map(|g| g.first..g.first + g.records.len() as u64).collect();
-        let (good, damaged) = self.continue_file(&mut open, &held)?;
+        let (good, damaged) = match self.continue_file(&mut open, &held) {
+            Ok(found) => found,
+            Err(error) if self.settings.read_only => return Err(error),
+            Err(error) => {
+                open = OpenHour::new(open.name, clock(0));
+                self.give_up(&open.name, &error);
+                Default::default()
+            }
+        };
         recovery.damaged.extend(damaged);
         open.unsynced = open.file.is_some();
 
@@ -143,7 +156,7 @@ impl Store {
                 if (joins && records.len() < BATCH_ROWS) || self.settings.read_only {
                     records.iter().for_each(|record| self.hours[i].push(record));
                 } else {
-                    self.write_block(i, records)?;
+                    self.seal_back(i, records);
                 }
             }
         }
@@ -151,6 +164,19 @@ impl Store {
             self.hours[i].first_row = after_all;
         }
         Ok(())
+    }
+
+    /// Writes rows of the journal into a block; where there is no room, older files go for it. What cannot be written is lost, and
+    /// that is said: whoever runs the box must be able to start it.
+    fn seal_back(&mut self, i: usize, records: &[FlowRecord]) {
+        while let Err(error) = self.write_block(i, records.to_vec()) {
+            if error.kind() == io::ErrorKind::StorageFull && self.make_room() {
+                continue;
+            }
+            log::error!("cannot write what the journal held, {} updates are lost: {error}", records.len());
+            self.trouble.lost_updates += records.len() as u64;
+            return;
+        }
     }
 
     /// Makes an hour go on where its file ends; `held` are the numbers of the rows that the journal has. Gives the
@@ -169,11 +195,7 @@ impl Store {
         if let Some(version) = walk.other_version() {
             // Left alone for the version that knows it; ours goes beside it.
             if !self.settings.read_only {
-                let aside = format!("{name}-v{version}");
-                self.disk.rename(&path, &Path::new(segment::FOLDER).join(&aside))?;
-                if let Some(info) = self.files.remove(&name) {
-                    self.files.insert(aside, info);
-                }
+                self.put_aside(&open.name, &format!("v{version}"))?;
             }
             return Ok(Default::default());
         }

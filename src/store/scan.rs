@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::block::with_needed;
 use super::column::Unpacker;
+use super::history::Looking;
 use super::name::{HourId, Name};
 use super::segment::{self, HOUR, Piece, Place, read_at};
 use super::summary::{Damage, DamagedBlock};
@@ -14,6 +15,11 @@ use super::{BATCH_ROWS, Batch, BlockSummary, Columns, Store};
 use crate::base::Time;
 use crate::base::disk::File;
 use crate::flow::FlowRecord;
+
+/// Headers of blocks that one step reads: each is a small read, some hundred microseconds of a slow card.
+const LOOKS: usize = 16;
+/// Files that one step passes by.
+const FILES: usize = 256;
 
 /// Which way a scan walks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +44,10 @@ pub struct Scan {
     /// The hours that were open when the scan began, and the number after their last row.
     ends: Vec<(HourId, u64)>,
     current: Option<Current>,
+    /// How far it looked into the file that is next, whose times nobody knows yet.
+    looking: Option<Looking>,
+    /// Headers that this step may still read.
+    left: usize,
     buffer: Vec<u8>,
 }
 
@@ -48,6 +58,19 @@ impl fmt::Debug for Scan {
     }
 }
 
+/// What a step finds: a batch, or none as yet.
+type Found = Result<Option<Batch>, DamagedBlock>;
+
+/// How a walk went.
+enum Walked {
+    /// There was something to walk over.
+    Some,
+    /// This step may read no more.
+    Enough,
+    /// All is walked over.
+    Nothing,
+}
+
 /// The file that the scan is in.
 struct Current {
     name: String,
@@ -55,13 +78,16 @@ struct Current {
     /// Opened and walked up to here.
     file: Option<Arc<dyn File>>,
     walked: u64,
+    /// Latest time of the last block before there.
+    latest: Time,
     len: u64,
     /// Still to come, the next one last.
     pieces: Vec<Piece>,
     /// Rows still to come, by number. One block may reach out of it.
     rows: Range<u64>,
-    /// Backward: whether RAM is done with, so that the file is next.
+    /// Backward: whether RAM is done with, so that the file is next; and whether all of that is walked over.
     ram_done: bool,
+    is_walked: bool,
 }
 
 impl Scan {
@@ -74,18 +100,33 @@ impl Scan {
             files.reverse();
         }
         let ends = store.hours.iter().map(|open| (open.id, open.next_row())).collect();
-        Self { range, columns, order, files, ends, current: None, buffer: Vec::new() }
+        Self { range, columns, order, files, ends, current: None, looking: None, left: 0, buffer: Vec::new() }
     }
 
     /// The next block with updates that may lie in the range and that `skip` does not refuse; none at the end. At most
-    /// one block is read and decoded per call. Updates still in RAM come as batches too, unasked.
+    /// one block is decoded per call, but any number of headers read: where others wait for the thread, call
+    /// [`Scan::step`]. Updates still in RAM come as batches too, unasked.
     ///
     /// Rows of a batch may lie outside the range: see [`Batch::within`]. A damaged block is reported where it may have
     /// held something in the range, and the scan goes on after it.
     pub fn next(&mut self, store: &Store, skip: &dyn Fn(&BlockSummary) -> bool) -> Option<Result<Batch, DamagedBlock>> {
         loop {
-            if self.current.is_none() {
-                self.enter(store)?;
+            if let Some(found) = self.step(store, skip)?.transpose() {
+                return Some(found);
+            }
+        }
+    }
+
+    /// The same in short: it reads few headers, and where they were all in vain there is no batch and more to come.
+    pub fn step(
+        &mut self,
+        store: &Store,
+        skip: &dyn Fn(&BlockSummary) -> bool,
+    ) -> Option<Result<Option<Batch>, DamagedBlock>> {
+        self.left = LOOKS;
+        loop {
+            if self.current.is_none() && !self.enter(store)? {
+                return Some(Ok(None));
             }
             let found = match self.order {
                 Order::Forward => self.forward(store, skip),
@@ -98,72 +139,101 @@ impl Scan {
         }
     }
 
-    /// Goes to the next file; none where there is no more.
-    fn enter(&mut self, store: &Store) -> Option<()> {
-        while let Some(name) = self.files.pop() {
-            let name = store.called_now(name);
-            let id = Name::parse(&name).map(|name| name.id);
-            let open = self.ends.iter().find(|(open, _)| Some(*open) == id);
+    /// Goes to the next file; none where there is no more, no where this step may not go on to it.
+    fn enter(&mut self, store: &Store) -> Option<bool> {
+        for _ in 0..FILES {
+            let name = store.called_now(self.files.pop()?);
+            // A file put aside has the hour of the one that goes on in its place.
+            let id = Name::parse(&name).filter(|parsed| parsed.text() == name).map(|parsed| parsed.id);
+            let open = self.ends.iter().find(|(open, _)| Some(*open) == id).copied();
             if open.is_none() {
                 let Some(info) = store.files.get(&name) else { continue };
                 if info.times.get().is_none() {
-                    store.look_at(&name, info);
+                    let (looked, done) = store.look_some(&name, info, &mut self.looking, self.left.max(1));
+                    self.left = self.left.saturating_sub(looked);
+                    if !done {
+                        self.files.push(name);
+                        return Some(false);
+                    }
                 }
                 if !info.times.get().is_some_and(|times| overlaps(times, &self.range)) {
+                    if self.left == 0 {
+                        return Some(false);
+                    }
                     continue;
                 }
             }
-            let (hour, rows) = (open.map(|(id, _)| *id), 0..open.map_or(u64::MAX, |(_, end)| *end));
-            let (pieces, ram_done) = (Vec::new(), false);
-            self.current = Some(Current { name, hour, file: None, walked: 0, len: 0, pieces, rows, ram_done });
-            return Some(());
+            let (hour, rows) = (open.map(|(id, _)| id), 0..open.map_or(u64::MAX, |(_, end)| end));
+            self.current = Some(Current {
+                name,
+                hour,
+                file: None,
+                walked: 0,
+                latest: Time::ZERO,
+                len: 0,
+                pieces: Vec::new(),
+                rows,
+                ram_done: false,
+                is_walked: false,
+            });
+            return Some(true);
         }
-        None
+        Some(false)
     }
 
-    fn forward(&mut self, store: &Store, skip: &dyn Fn(&BlockSummary) -> bool) -> Option<Result<Batch, DamagedBlock>> {
+    fn forward(&mut self, store: &Store, skip: &dyn Fn(&BlockSummary) -> bool) -> Option<Found> {
         loop {
             if let Some(found) = self.next_piece(store, skip) {
                 return Some(found);
             }
             // More blocks may have been sealed since; RAM comes after all of them.
             match self.walk(store) {
-                Ok(true) => {}
-                Ok(false) => return self.ram_rows(store),
+                Ok(Walked::Some) => {}
+                Ok(Walked::Enough) => return Some(Ok(None)),
+                Ok(Walked::Nothing) => return self.ram_rows(store).map(|batch| Ok(Some(batch))),
                 Err(damaged) => return Some(Err(damaged)),
             }
         }
     }
 
-    fn backward(&mut self, store: &Store, skip: &dyn Fn(&BlockSummary) -> bool) -> Option<Result<Batch, DamagedBlock>> {
+    fn backward(&mut self, store: &Store, skip: &dyn Fn(&BlockSummary) -> bool) -> Option<Found> {
         if !self.current.as_ref()?.ram_done {
             if let Some(batch) = self.ram_rows(store) {
-                return Some(batch);
+                return Some(Ok(Some(batch)));
             }
             self.current.as_mut()?.ram_done = true;
-            if let Err(damaged) = self.walk(store) {
-                return Some(Err(damaged));
+        }
+        while !self.current.as_ref()?.is_walked {
+            match self.walk(store) {
+                Ok(Walked::Some) => {}
+                Ok(Walked::Enough) => return Some(Ok(None)),
+                Ok(Walked::Nothing) => self.current.as_mut()?.is_walked = true,
+                Err(damaged) => return Some(Err(damaged)),
             }
         }
         self.next_piece(store, skip)
     }
 
-    /// Finds the blocks that were not found yet; says whether there were any.
-    fn walk(&mut self, store: &Store) -> Result<bool, DamagedBlock> {
-        let Some(current) = &mut self.current else { return Ok(false) };
+    /// Finds some blocks that were not found yet.
+    fn walk(&mut self, store: &Store) -> Result<Walked, DamagedBlock> {
+        let Some(current) = &mut self.current else { return Ok(Walked::Nothing) };
         current.name = store.called_now(std::mem::take(&mut current.name));
         let Some(info) = store.files.get(&current.name).filter(|info| info.len > current.walked) else {
-            return Ok(false);
+            return Ok(Walked::Nothing);
         };
+        if self.left == 0 {
+            return Ok(Walked::Enough);
+        }
         let path = Path::new(segment::FOLDER).join(&current.name);
         let from = current.walked;
-        // Whatever comes of it, this stretch is done with.
+        // Where the device gives nothing, this stretch is done with.
         current.walked = info.len;
         let walked = match current.file.clone() {
             Some(file) => Ok(file),
             None => store.disk.open(&path, false),
         };
-        let walked = walked.and_then(|file| Ok((segment::walk(&*file, &current.name, from)?, file)));
+        let since = (from, current.latest);
+        let walked = walked.and_then(|file| Ok((segment::walk_some(&*file, &current.name, since, self.left)?, file)));
         let (walk, file) = walked.map_err(|_| DamagedBlock {
             file: path.display().to_string(),
             bytes: from..info.len,
@@ -171,27 +241,30 @@ impl Scan {
             rows: None,
             damage: Damage::Unreadable,
         })?;
-        (current.walked, current.len, current.file) = (walk.len.max(info.len), walk.len, Some(file));
-        current.pieces = walk.pieces;
+        self.left -= walk.pieces.len().min(self.left);
+        current.walked = if walk.next < walk.len { walk.next } else { walk.len.max(info.len) };
+        (current.latest, current.len, current.file) = (walk.latest, walk.len, Some(file));
         let end = current.rows.end;
-        current.pieces.retain(|piece| !matches!(piece, Piece::Block(place) if place.rows.start >= end));
-        if self.order == Order::Forward {
-            for piece in &current.pieces {
-                if let Piece::Block(place) = piece {
-                    current.rows.start = current.rows.start.max(place.rows.end);
+        let is_ours = |piece: &Piece| !matches!(piece, Piece::Block(place) if place.rows.start >= end);
+        let found = walk.pieces.into_iter().filter(is_ours);
+        match self.order {
+            // What was found before is used up.
+            Order::Forward => {
+                current.pieces = found.collect();
+                for piece in &current.pieces {
+                    if let Piece::Block(place) = piece {
+                        current.rows.start = current.rows.start.max(place.rows.end);
+                    }
                 }
+                current.pieces.reverse();
             }
-            current.pieces.reverse();
+            Order::Backward => current.pieces.extend(found),
         }
-        Ok(!current.pieces.is_empty())
+        Ok(Walked::Some)
     }
 
     /// The next block of the file that is wanted.
-    fn next_piece(
-        &mut self,
-        store: &Store,
-        skip: &dyn Fn(&BlockSummary) -> bool,
-    ) -> Option<Result<Batch, DamagedBlock>> {
+    fn next_piece(&mut self, store: &Store, skip: &dyn Fn(&BlockSummary) -> bool) -> Option<Found> {
         let current = self.current.as_mut()?;
         while let Some(piece) = current.pieces.pop() {
             let place = match piece {
@@ -200,6 +273,11 @@ impl Scan {
                 Piece::Block(place) if overlaps(place.times, &self.range) => place,
                 Piece::Block(_) => continue,
             };
+            if self.left == 0 {
+                current.pieces.push(Piece::Block(place));
+                return Some(Ok(None));
+            }
+            self.left -= 1;
             let columns = if self.range.start <= place.times.0 && place.times.1 < self.range.end {
                 self.columns
             } else {
@@ -208,7 +286,7 @@ impl Scan {
             let unpacker = &mut store.unpacker.borrow_mut();
             let read = read_block(current, &place, with_needed(columns), skip, unpacker, &mut self.buffer);
             match read {
-                Ok(Some(batch)) => return Some(Ok(batch)),
+                Ok(Some(batch)) => return Some(Ok(Some(batch))),
                 Ok(None) => {}
                 Err(damage) => return Some(Err(place.damaged(&current.name, damage))),
             }
@@ -217,7 +295,7 @@ impl Scan {
     }
 
     /// The next rows of the file's hour that are in no block.
-    fn ram_rows(&mut self, store: &Store) -> Option<Result<Batch, DamagedBlock>> {
+    fn ram_rows(&mut self, store: &Store) -> Option<Batch> {
         let current = self.current.as_mut()?;
         let open = store.hours.iter().find(|open| Some(open.id) == current.hour)?;
         let (shift, (earliest, latest)) = (open.shift(), open.pending_times);
@@ -240,10 +318,10 @@ impl Scan {
         let records = open.pending.get(from..to).unwrap_or_default();
         let columns = with_needed(self.columns | Columns::LAST);
         if shift == 0 {
-            return Some(Ok(Batch::from_records(records, columns)));
+            return Some(Batch::from_records(records, columns));
         }
         let records: Vec<_> = records.iter().map(|record| shifted(record.clone(), shift)).collect();
-        Some(Ok(Batch::from_records(&records, columns)))
+        Some(Batch::from_records(&records, columns))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::batch::{BATCH_ROWS, Batch};
@@ -41,12 +42,41 @@ impl Store {
             Err(i) => {
                 let mut open = OpenHour::new(self.name_of(id), self.clock);
                 if let Err(error) = self.continue_file(&mut open, &[]) {
-                    log::error!("{}: {error}", open.name.text());
+                    open = OpenHour::new(open.name, self.clock);
+                    self.give_up(&open.name, &error);
                 }
                 self.hours.insert(i, open);
                 i
             }
         }
+    }
+
+    /// A file that cannot be gone on with is left as it is under another name, and what follows goes into a new one.
+    pub(super) fn give_up(&mut self, name: &Name, error: &io::Error) {
+        log::error!("{}: {error}; it is put aside, and a new file begun", name.text());
+        if let Err(error) = self.put_aside(name, "unread") {
+            log::error!("{}: cannot be put aside: {error}", name.text());
+        }
+    }
+
+    /// Renames a file so that a new one can begin under its name. Its updates are still found.
+    pub(super) fn put_aside(&mut self, name: &Name, why: &str) -> io::Result<()> {
+        let text = name.text();
+        let names = (1..).map(|n: u32| if n == 1 { format!("{text}-{why}") } else { format!("{text}-{why}-{n}") });
+        let Some(aside) = names.into_iter().find(|aside| !self.files.contains_key(aside)) else { return Ok(()) };
+        self.disk.rename(&name.path(), &Path::new(segment::FOLDER).join(&aside))?;
+        self.renamed = true;
+        if let Some(info) = self.files.remove(&text) {
+            self.files.insert(aside, info);
+        }
+        Ok(())
+    }
+
+    /// Where there is no room for a write: removes the oldest file at once. Says whether there was one.
+    pub(super) fn make_room(&mut self) -> bool {
+        let before = self.doomed.len();
+        self.evict_oldest();
+        self.doomed.drain(before..).any(|path| self.disk.remove(&path).is_ok())
     }
 
     /// What the file of these updates is called.
@@ -148,6 +178,9 @@ impl Store {
             Some(file) => Arc::clone(file),
             None => {
                 let file = self.disk.open(&open.name.path(), true)?;
+                if open.end == 0 && !file.is_empty()? {
+                    return Err(io::Error::other(format!("{name} has content that nobody knows of")));
+                }
                 open.created = true;
                 Arc::clone(open.file.insert(file))
             }

@@ -142,6 +142,8 @@ pub(super) struct Walk {
     pub(super) len: u64,
     /// How far the walk came; at the end [`Self::len`] or more.
     pub(super) next: u64,
+    /// Latest time of the last good block; the file's hour before the first.
+    pub(super) latest: Time,
 }
 
 impl Walk {
@@ -181,18 +183,18 @@ impl Walk {
 /// # Errors
 /// What the device says; damage is no error.
 pub(super) fn walk(file: &dyn File, name: &str, from: u64) -> io::Result<Walk> {
-    walk_some(file, name, from, usize::MAX)
+    walk_some(file, name, (from, Time::ZERO), usize::MAX)
 }
 
-/// The same for at most so many pieces; [`Walk::next`] says where to go on.
+/// The same for at most so many pieces; [`Walk::next`] and [`Walk::latest`] say where to go on.
 ///
 /// # Errors
 /// What the device says; damage is no error.
-pub(super) fn walk_some(file: &dyn File, name: &str, from: u64, most: usize) -> io::Result<Walk> {
+pub(super) fn walk_some(file: &dyn File, name: &str, (from, latest): (u64, Time), most: usize) -> io::Result<Walk> {
     let parsed = Name::parse(name).unwrap_or(Name::new(HourId { hour: Time::ZERO, boot: 0 }));
     let hour = parsed.hour;
     let len = file.len()?;
-    let mut walk = Walk { pieces: Vec::new(), good: from.min(len), len, next: len };
+    let mut walk = Walk { pieces: Vec::new(), good: from.min(len), len, next: len, latest: latest.max(hour) };
     let damaged = |bytes: Range<u64>, times, damage| {
         Piece::Damaged(DamagedBlock { file: format!("{FOLDER}/{name}"), bytes, times, rows: None, damage })
     };
@@ -208,11 +210,10 @@ pub(super) fn walk_some(file: &dyn File, name: &str, from: u64, most: usize) -> 
         walk.good = at.min(len);
     }
     let mut tries = MOST_TRIES;
-    let mut latest = hour;
     while at < len && walk.pieces.len() < most {
         let found = header_at(file, &parsed, at, len, &mut buffer)?;
         if let Ok(place) = found {
-            latest = place.times.1;
+            walk.latest = place.times.1;
             let end = at + place.len;
             if end > len {
                 walk.pieces.push(Piece::Damaged(place.damaged(name, Damage::Truncated)));
@@ -234,7 +235,8 @@ pub(super) fn walk_some(file: &dyn File, name: &str, from: u64, most: usize) -> 
             _ if next.is_none() => Damage::Truncated,
             _ => Damage::Checksum,
         };
-        walk.pieces.push(damaged(at..next.unwrap_or(len), (latest.min(until), latest.max(until)), damage));
+        let times = (walk.latest.min(until), walk.latest.max(until));
+        walk.pieces.push(damaged(at..next.unwrap_or(len), times, damage));
         at = next.unwrap_or(len);
     }
     walk.next = at;

@@ -128,6 +128,44 @@ fn sync(store: &mut Store, now: Time) {
     }
 }
 
+#[test]
+fn a_step_reads_few_headers_however_many_blocks_are_refused() {
+    let disk = SimDisk::new();
+    let (mut store, _) = open(&disk, START);
+    for id in 0..100 {
+        store.append(START, &record(id, START));
+        store.seal(0).unwrap();
+    }
+    sync(&mut store, START);
+    let (unlooked, _) = open(&disk, START);
+    for store in [&store, &unlooked] {
+        for order in [Order::Forward, Order::Backward] {
+            let (mut scan, refused) = (store.scan(ALWAYS, Columns::ID, order), std::cell::Cell::new(0));
+            let refuse = |_: &BlockSummary| {
+                refused.set(refused.get() + 1);
+                true
+            };
+            loop {
+                let before = refused.get();
+                let Some(step) = scan.step(store, &refuse) else { break };
+                assert!(step.unwrap().is_none() && refused.get() - before <= 16, "{order:?}");
+            }
+            assert_eq!(refused.get(), 100, "{order:?}");
+            let mut ids: Vec<_> = scan_all(store, order).0.iter().map(|r| r.id).collect();
+            if order == Order::Backward {
+                ids.reverse();
+            }
+            assert_eq!(ids, (0..100).collect::<Vec<_>>(), "{order:?}");
+        }
+    }
+    // What times a file has must be looked up once: that takes its steps too.
+    let (unlooked, _) = open(&disk, START);
+    let mut scan = unlooked.scan(START + Duration::from_secs(7200)..Time::MAX, Columns::ID, Order::Forward);
+    let steps =
+        std::iter::from_fn(|| scan.step(&unlooked, &|_| false)).inspect(|step| assert!(matches!(step, Ok(None))));
+    assert!((6..=8).contains(&steps.count()));
+}
+
 /// A store with full blocks in one hour's file, and its records.
 fn sealed(disk: &SimDisk, blocks: u64) -> (Store, Vec<FlowRecord>) {
     let (mut store, _) = open(disk, START);

@@ -158,9 +158,12 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    /// What it took is free again at once.
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
-        if world.names.contains_key(path) {
+        if let Some(file) = world.names.get(path).copied() {
+            let len = world.files.get(&file).map_or(0, |contents| contents.current.len() as u64);
+            world.free.iter_mut().for_each(|free| *free += len);
             world.name(path.to_owned(), None);
         }
         Ok(())

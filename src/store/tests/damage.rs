@@ -1,6 +1,10 @@
 //! Files whose bytes are not those that were written.
 
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
+use crate::base::disk::File;
 
 #[test]
 fn a_flipped_byte_costs_its_block_only_and_is_reported_with_its_minutes() {
@@ -234,4 +238,104 @@ fn no_bytes_make_reading_panic() {
             fuzz(&bytes);
         }
     }
+}
+
+/// A disk that may refuse to open files of the history, as one does where there are too many open files.
+#[derive(Debug)]
+struct Unwilling {
+    disk: SimDisk,
+    refuses: AtomicBool,
+}
+
+impl Unwilling {
+    fn new(disk: SimDisk, refuses: bool) -> Arc<Self> {
+        Arc::new(Self { disk, refuses: refuses.into() })
+    }
+}
+
+impl Disk for Unwilling {
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn File>> {
+        if !create && path.starts_with("sessions") && self.refuses.load(Ordering::SeqCst) {
+            return Err(io::Error::other("too many open files"));
+        }
+        self.disk.open(path, create)
+    }
+    fn list(&self, folder: &Path) -> io::Result<Vec<(String, u64)>> {
+        self.disk.list(folder)
+    }
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        self.disk.create_folder(folder)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.disk.sync_folder(folder)
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_for_a_moment_is_not_written_over() {
+    let disk = SimDisk::new();
+    let (store, _) = sealed(&disk, 1);
+    drop(store);
+    let unwilling = Unwilling::new(disk.clone(), false);
+    let (mut store, _) = Store::open(Arc::clone(&unwilling) as _, Settings::default(), START).unwrap();
+    unwilling.refuses.store(true, Ordering::SeqCst);
+    let later = START + Duration::from_secs(1800);
+    store.append(later, &record(100_000, later));
+    store.seal(0).unwrap();
+    sync(&mut store, later);
+    unwilling.refuses.store(false, Ordering::SeqCst);
+    let (reopened, _) = open(&disk, later);
+    for store in [&store, &reopened] {
+        let (found, damaged) = scan_all(store, Order::Forward);
+        assert_eq!((found.len(), damaged.len()), (BATCH_ROWS + 1, 0));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_at_the_start_keeps_nobody_from_starting() {
+    let disk = SimDisk::new();
+    let (mut store, _) = sealed(&disk, 1);
+    let later = START + Duration::from_secs(1800);
+    store.append(later, &record(100_000, later));
+    sync(&mut store, later);
+    drop(store);
+    let (store, recovery) = Store::open(Unwilling::new(disk.clone(), true), Settings::default(), later).unwrap();
+    assert_eq!(recovery.recovered, 1);
+    drop(store);
+    let (store, _) = open(&disk, later);
+    let (found, damaged) = scan_all(&store, Order::Forward);
+    assert_eq!((found.len(), damaged.len()), (BATCH_ROWS + 1, 0), "the one from the journal, and the others again");
+}
+
+#[test]
+fn a_full_disk_keeps_nobody_from_starting() {
+    let disk = SimDisk::new();
+    let (mut store, _) = sealed(&disk, 1);
+    let later = START + Duration::from_secs(7200);
+    store.tick(later);
+    store.append(later, &record(100_000, later));
+    let job = store.take_final_sync(later).unwrap();
+    assert!(job.run().error().is_none());
+    // The journal keeps the first; all of them are in blocks or in a later journal.
+    store.seal(store.hours.len() - 1).unwrap();
+    store.append(later, &record(100_001, later));
+    store.seal(store.hours.len() - 1).unwrap();
+    store.append(later, &record(100_002, later));
+    assert!(store.take_final_sync(later).unwrap().run().error().is_none());
+    drop(store);
+    // So the first, which does not join the end, must go into a block again.
+    disk.flip(Path::new(&file_name(later)), 32 + 20, 0xff).unwrap();
+    disk.set_free(Some(0));
+    let (store, recovery) = open(&disk, later);
+    assert_eq!((recovery.recovered, store.trouble().lost_updates), (2, 0));
+    let mut ids: Vec<_> = scan_all(&store, Order::Forward).0.iter().map(|r| r.id).collect();
+    ids.sort_unstable();
+    assert_eq!(ids.len(), 3, "the oldest hour made room");
+    assert_eq!(ids, [100_000, 100_001, 100_002]);
 }

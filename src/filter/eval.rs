@@ -181,6 +181,7 @@ fn numbers<F: Fields>(field: Field, row: &F) -> Numbers {
     use Numbers::{One, Two};
     let packets = |of: [Counters; 2]| of.map(|c| c.packets);
     let bytes = |of: [Counters; 2]| of.map(|c| c.bytes);
+    let both = |[a, b]: [u64; 2]| a.saturating_add(b);
     let known = |first: u32, second: u32| Two([first, if second == 0 { first } else { second }].map(u64::from));
     match field {
         Field::ClientPort => One(u64::from(row.key().client_port)),
@@ -190,11 +191,11 @@ fn numbers<F: Fields>(field: Field, row: &F) -> Numbers {
         Field::ClientPackets => One(row.total()[0].packets),
         Field::ServerPackets => One(row.total()[1].packets),
         Field::Packets => Two(packets(row.total())),
-        Field::TotalPackets => One(packets(row.total()).iter().sum()),
+        Field::TotalPackets => One(both(packets(row.total()))),
         Field::ClientBytes => One(row.total()[0].bytes),
         Field::ServerBytes => One(row.total()[1].bytes),
         Field::Bytes => Two(bytes(row.total())),
-        Field::TotalBytes => One(bytes(row.total()).iter().sum()),
+        Field::TotalBytes => One(both(bytes(row.total()))),
         Field::ClientAsn => One(u64::from(row.sides()[0].asn)),
         Field::ServerAsn => One(u64::from(row.sides()[1].asn)),
         Field::Asn => Two(row.sides().map(|side| u64::from(side.asn))),

@@ -48,7 +48,7 @@ impl Buckets {
     pub(super) fn spread(&self, stretch: Stretch, amount: u64, series: &mut [u64]) {
         if stretch.first == stretch.last {
             if let Some(cell) = series.get_mut(stretch.last) {
-                *cell += amount;
+                *cell = cell.saturating_add(amount);
             }
             return;
         }
@@ -61,7 +61,7 @@ impl Buckets {
             let share = until.clamp(given, amount) - given;
             given += share;
             if let Some(cell) = series.get_mut(bucket) {
-                *cell += share;
+                *cell = cell.saturating_add(share);
             }
         }
     }

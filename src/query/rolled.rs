@@ -32,7 +32,7 @@ use super::buckets::Buckets;
 use super::key::GroupKey;
 use super::question::{Answer, Honesty, Question, Row, Source, Step, Table, TableQuestion, What};
 use super::run::MAX_GAPS;
-use super::table::scaled;
+use super::table::{scaled, sum_of};
 use super::values::rolled::Turning;
 use super::values::{self, ValuesQuestion};
 use super::words::{CountBy, Direction, GroupBy};
@@ -333,14 +333,14 @@ impl Series {
         let mut other = self.other;
         for row in &mut self.table.rows {
             let series = &mut row.series;
-            if !series.is_empty() && series.iter().sum::<u64>() != row.rank {
+            if !series.is_empty() && sum_of(series) != row.rank {
                 *series = scaled(series, row.rank);
                 honesty.series_spread = true;
             }
             other.series.iter_mut().zip(&*series).for_each(|(rest, of)| *rest = rest.saturating_sub(*of));
         }
         if other.rank > 0 {
-            if !other.series.is_empty() && other.series.iter().sum::<u64>() != other.rank {
+            if !other.series.is_empty() && sum_of(&other.series) != other.rank {
                 other.series = scaled(&other.series, other.rank);
                 honesty.series_spread = true;
             }

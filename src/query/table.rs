@@ -21,10 +21,14 @@ use super::distinct::Distinct;
 use super::hash::FoldKey;
 use super::key::{self, GroupKey, Role};
 use super::question::{Limits, Row, Table, TableQuestion, Ways};
+use super::run::STEP_LOOKS;
 use super::sessions::Chosen;
 use super::words::{CountBy, Direction, GroupBy};
 
 const NONE: u32 = u32::MAX;
+
+/// Buckets of series that take as long as a look at a row.
+const BUCKETS_PER_LOOK: usize = 8;
 
 /// A ranking in the making.
 #[derive(Debug)]
@@ -123,10 +127,11 @@ impl Ranking {
         self.spread
     }
 
-    /// Adds an update.
+    /// Adds an update; says what spreading it over its buckets cost, in looks at a row.
     #[inline]
-    pub(super) fn add<F: Fields>(&mut self, row: &F, chosen: Chosen) {
+    pub(super) fn add<F: Fields>(&mut self, row: &F, chosen: Chosen) -> usize {
         let group_by = self.question.group_by;
+        let mut touched = 0;
         for (place, entity) in key::entities(group_by, row).into_iter().enumerate() {
             let Some((key, role)) = entity else { continue };
             if group_by.axis().is_some() && role != Role::Both && !chosen.ends.has(key::end_of(group_by, place)) {
@@ -138,9 +143,10 @@ impl Ranking {
             if self.distinct.is_some() && self.flows(role, row.delta().map(|c| c.packets)) {
                 gift.sums.rank = self.add_distinct(row, role, at, hash, gift.stretch);
             }
-            self.give(at, gift);
+            touched += self.give(at, gift);
             self.give_ways(at, row, role, chosen.first);
         }
+        touched / BUCKETS_PER_LOOK
     }
 
     /// Whether [`Ranking::add_addresses`] gives the same as [`Ranking::add`] for each row.
@@ -148,16 +154,25 @@ impl Ranking {
         self.question.group_by == GroupBy::Ip && self.distinct.is_none() && self.ways.is_none()
     }
 
-    /// Adds the rows of a batch for which `first_in_range` gives an answer, looking up each address of its dictionaries
-    /// once: for a ranking of addresses without a filter.
-    pub(super) fn add_addresses(&mut self, batch: &Batch, first_in_range: impl Fn(usize) -> Option<bool>) -> u64 {
+    /// Adds the first `left` rows of a batch, the last of them first, for which `first_in_range` gives an answer, looking up each
+    /// address of its dictionaries once: for a ranking of addresses without a filter. Gives how many updates it added, and how
+    /// many rows are left: where updates touch many buckets a step ends within a batch.
+    pub(super) fn add_addresses(
+        &mut self,
+        batch: &Batch,
+        left: usize,
+        first_in_range: impl Fn(usize) -> Option<bool>,
+    ) -> (u64, usize) {
         let [clients, servers] = [batch.clients(), batch.servers()];
         for (known, column) in self.by_code.iter_mut().zip([clients, servers]) {
             known.clear();
             known.resize(column.values.len(), NONE);
         }
-        let mut updates = 0;
-        for (i, (&client, &server)) in clients.codes.iter().zip(servers.codes).enumerate().rev() {
+        let (mut updates, mut touched) = (0, 0);
+        for (i, (&client, &server)) in clients.codes.iter().zip(servers.codes).enumerate().take(left).rev() {
+            if touched >= STEP_LOOKS * BUCKETS_PER_LOOK {
+                return (updates, i + 1);
+            }
             let Some(first) = first_in_range(i) else { continue };
             let (Some(&a), Some(&b)) =
                 (clients.values.get(usize::from(client)), servers.values.get(usize::from(server)))
@@ -169,14 +184,14 @@ impl Ranking {
             let one = a == b;
             let gift = self.gift(&row, if one { Role::Both } else { Role::Client }, first);
             let at = self.by_code(0, client, GroupKey::Ip(a));
-            self.give(at, gift);
+            touched += self.give(at, gift);
             if !one {
                 let gift = self.gift(&row, Role::Server, first);
                 let at = self.by_code(1, server, GroupKey::Ip(b));
-                self.give(at, gift);
+                touched += self.give(at, gift);
             }
         }
-        updates
+        (updates, 0)
     }
 
     #[inline]
@@ -203,7 +218,7 @@ impl Ranking {
         let delta = row.delta();
         let of = |both: [u64; 2]| match (role, direction) {
             // What stays within the entity is sent and received, and still the same bytes.
-            (Role::Both, _) => both[0] + both[1],
+            (Role::Both, _) => both[0].saturating_add(both[1]),
             _ => {
                 let (sent, received) = orient(role, both);
                 direction.of(sent, received)
@@ -212,7 +227,7 @@ impl Ranking {
         let (bytes, packets) = (of(delta.map(|c| c.bytes)), of(delta.map(|c| c.packets)));
         let rank = match self.question.count_by {
             CountBy::Bytes => bytes,
-            CountBy::Bits => bytes * 8,
+            CountBy::Bits => bytes.saturating_mul(8),
             CountBy::Packets => packets,
             CountBy::Sessions => u64::from(first && self.flows(role, row.total().map(|c| c.packets))),
             CountBy::NewConnections => u64::from(row.ordinal() == 1 && opens(role, direction)),
@@ -238,16 +253,17 @@ impl Ranking {
         self.question.direction.of(sent, received) > 0
     }
 
+    /// Says how many buckets that touched beyond the first. What exporters claim may be as large as it likes.
     #[inline]
-    fn give(&mut self, at: usize, gift: Gift) {
-        let Some(entry) = self.entries.get_mut(at) else { return };
+    fn give(&mut self, at: usize, gift: Gift) -> usize {
+        let Some(entry) = self.entries.get_mut(at) else { return 0 };
         for sums in [&mut entry.sums, &mut self.whole] {
-            sums.rank += gift.sums.rank;
-            sums.bytes += gift.sums.bytes;
-            sums.packets += gift.sums.packets;
+            sums.rank = sums.rank.saturating_add(gift.sums.rank);
+            sums.bytes = sums.bytes.saturating_add(gift.sums.bytes);
+            sums.packets = sums.packets.saturating_add(gift.sums.packets);
         }
         if gift.sums.rank == 0 || self.question.buckets == 0 || self.distinct.is_some() {
-            return;
+            return 0;
         }
         self.buckets.spread(gift.stretch, gift.sums.rank, &mut self.whole_series);
         if entry.slot == NONE {
@@ -262,6 +278,7 @@ impl Ranking {
         if let Some(series) = self.entries.get(at).and_then(|entry| self.cells.of(entry.slot)) {
             self.buckets.spread(gift.stretch, gift.sums.rank, series);
         }
+        2 * (gift.stretch.last - gift.stretch.first)
     }
 
     #[inline]
@@ -327,7 +344,7 @@ impl Ranking {
                 *goes = true;
             }
         }
-        self.rank_error += largest;
+        self.rank_error = self.rank_error.saturating_add(largest);
         self.folded += half as u64;
         let mut numbers = Vec::new();
         if self.distinct.is_some() {
@@ -372,7 +389,7 @@ impl Ranking {
         let mut rows = Vec::with_capacity(top.len() + 1);
         for (at, entry) in top.into_iter().filter_map(|at| Some((at, self.entries.get(at)?))) {
             let mut series = self.cells.shared(entry.slot).map_or_else(|| vec![0; buckets], <[u64]>::to_vec);
-            let missing = entry.sums.rank.saturating_sub(series.iter().sum());
+            let missing = entry.sums.rank.saturating_sub(sum_of(&series));
             if missing > 0 && buckets > 0 {
                 self.spread = true;
                 spread_evenly(missing, &mut series);
@@ -454,7 +471,7 @@ const fn orient(role: Role, [forward, backward]: [u64; 2]) -> (u64, u64) {
     match role {
         Role::Client | Role::Whole => (forward, backward),
         Role::Server => (backward, forward),
-        Role::Both => (forward + backward, forward + backward),
+        Role::Both => (forward.saturating_add(backward), forward.saturating_add(backward)),
         Role::Forward => (forward, 0),
         Role::Backward => (0, backward),
     }
@@ -505,12 +522,17 @@ pub(super) fn scaled(series: &[u64], sum: u64) -> Vec<u64> {
     series.iter().map(&mut cell).collect()
 }
 
+/// All cells of a series.
+pub(super) fn sum_of(series: &[u64]) -> u64 {
+    series.iter().fold(0, |sum, cell| sum.saturating_add(*cell))
+}
+
 fn spread_evenly(amount: u64, series: &mut [u64]) {
     let count = series.len() as u128;
     let mut given = 0;
     for (i, cell) in (1u128..).zip(series) {
         let until = (u128::from(amount) * i / count) as u64;
-        *cell += until - given;
+        *cell = cell.saturating_add(until - given);
         given = until;
     }
 }

@@ -165,7 +165,7 @@ impl Direction {
     /// What applies of a pair (sent, received).
     pub(super) const fn of(self, sent: u64, received: u64) -> u64 {
         match self {
-            Self::Both => sent + received,
+            Self::Both => sent.saturating_add(received),
             Self::Sent => sent,
             Self::Received => received,
         }

@@ -120,6 +120,55 @@ fn a_budget_or_a_deadline_ends_an_answer_early_and_says_where() {
 }
 
 #[test]
+fn a_step_is_short_however_many_buckets_an_update_touches() {
+    let record = |n: u64| FlowRecord {
+        id: n,
+        ordinal: 1,
+        key: FlowKey { client: ip("10.0.0.1"), server: ip("10.0.0.2"), ..FlowKey::default() },
+        first: at(1_000),
+        last: at(1_060),
+        delta: [count(1, 1_000_000), count(0, 0)],
+        total: [count(1, 1_000_000), count(0, 0)],
+        ..FlowRecord::default()
+    };
+    let store = store(&(0..200).map(record).collect::<Vec<_>>());
+    // Without a filter rows are looked at in another way.
+    for filter in ["", "BYTES > 1 || PACKETS > 0"] {
+        let what = What::Table(TableQuestion { rows: 2, buckets: MAX_BUCKETS, ..table("IP", "BYTES", "", "") });
+        let mut run = Run::new(question((1_000, 1_061), filter, what), Limits::default(), KEY, &store).unwrap();
+        let mut steps = 0;
+        let answer = loop {
+            steps += 1;
+            if let Step::Done(answer) = run.step(Time::ZERO, &store) {
+                break answer;
+            }
+        };
+        assert!(steps > 30, "{steps} steps for 8,000,000 buckets");
+        let Answer::Table(answer) = answer else { panic!("no table") };
+        for row in &answer.rows {
+            assert_eq!((row.rank, row.series.iter().sum()), (200_000_000, 200_000_000), "{filter:?}");
+        }
+    }
+}
+
+#[test]
+fn counters_as_large_as_an_exporter_likes_do_not_wrap() {
+    let most = count(u64::MAX, u64::MAX);
+    let mut records = world();
+    for record in &mut records {
+        (record.delta, record.total) = ([most; 2], [most; 2]);
+    }
+    let store = store(&records);
+    for (group, counted) in [("IP", "BYTES"), ("IP", "BITS"), ("IPPAIR", "PACKETS"), ("PORTPROTO", "BITS")] {
+        for filter in ["", "TOTBYTS > 5 && TOTPKTS > 5"] {
+            let what = What::Table(TableQuestion { buckets: 7, ..table(group, counted, "", "") });
+            let got = ask(&store, ALL, filter, what);
+            assert!(!got.table().rows.is_empty() && got.table().rows.iter().all(|row| row.rank == u64::MAX), "{group}");
+        }
+    }
+}
+
+#[test]
 fn a_damaged_block_is_a_gap_and_costs_that_block_only() {
     let records = many_hosts(3 * 4_096, 3);
     let disk = SimDisk::new();

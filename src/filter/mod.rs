@@ -59,7 +59,7 @@ mod skip;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::base::{Ip, Mac, Time};
 use crate::flow::Fields;
@@ -268,7 +268,9 @@ enum Value {
 }
 
 fn default_internal() -> Arc<[Net]> {
-    DEFAULT_INTERNAL.iter().filter_map(|block| Net::parse(block)).collect()
+    static NETS: LazyLock<Arc<[Net]>> =
+        LazyLock::new(|| DEFAULT_INTERNAL.iter().filter_map(|block| Net::parse(block)).collect());
+    Arc::clone(&NETS)
 }
 
 /// What parses must print, and what is printed must parse to the same.

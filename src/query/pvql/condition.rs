@@ -20,10 +20,13 @@ pub(super) struct Asked {
 
 type Made<T> = Result<T, PvqlError>;
 
+/// Names of zones that are looked at for the cost of one part of a formula.
+const ZONES_PER_PART: usize = 32;
+
 impl Planner<'_> {
     /// The filter of a condition, where updates are looked at from end `view`.
     pub(super) fn filter(&self, node: &Node, view: usize) -> Made<Filter> {
-        let several = |parts: &[Node]| parts.iter().map(|part| self.filter(part, view)).collect::<Made<Vec<_>>>();
+        let several = |parts: &[Node]| few(parts.iter().map(|part| self.filter(part, view)));
         match &node.expr {
             Expr::And(parts) => Filter::all(several(parts)?).map_err(|error| refused(node, &error)),
             Expr::Or(parts) => Filter::any(several(parts)?).map_err(|error| refused(node, &error)),
@@ -115,8 +118,8 @@ impl Planner<'_> {
                     let message = format!("expected at most {MAX_TERMS} members of a set in WHERE");
                     return Err(PvqlError::new(subject.at, Why::TooLong, message));
                 }
-                let parts = members.iter().map(|member| self.is_among(subject, member, view));
-                Filter::any(parts.collect::<Made<_>>()?).map_err(|error| refused(subject, &error))
+                let parts = few(members.iter().map(|member| self.is_among(subject, member, view)))?;
+                Filter::any(parts).map_err(|error| refused(subject, &error))
             }
         }
     }
@@ -319,17 +322,12 @@ impl Planner<'_> {
         let zone = if let Formula::Key(at) = &formula { self.is_zone(*at) } else { false };
         Ok(match value {
             Constant::Text(path) if zone => {
-                let known =
-                    self.world.zones.iter().filter(|(_, name)| zone_path(name) == *path).map(|(number, _)| *number);
-                let none = path.is_empty().then_some(0);
-                let number = |number: u16| Literal::Number(Number::Whole(i128::from(number)));
-                let any =
-                    known.chain(none).map(|n| Condition::Is(formula.clone(), Comparator::Equal, number(n))).collect();
-                if comparator == Comparator::NotEqual {
-                    Condition::Not(Box::new(Condition::Any(any)))
-                } else {
-                    Condition::Any(any)
+                let mut found = self.rows_in(subject, &formula, |zone| zone == path)?;
+                if path.is_empty() {
+                    found.push(Condition::Is(formula.clone(), Comparator::Equal, of_zone(0)));
                 }
+                let any = Condition::Any(found);
+                if comparator == Comparator::NotEqual { Condition::Not(Box::new(any)) } else { any }
             }
             Constant::Text(text) => match (Net::parse(text), &formula) {
                 (Some(net), Formula::Key(at)) if self.is_address(*at) => is(Literal::Net(net)),
@@ -346,47 +344,52 @@ impl Planner<'_> {
         })
     }
 
+    /// Rows whose zone is one of those that `is` says.
+    fn rows_in(&mut self, subject: &Node, formula: &Formula, is: impl Fn(&str) -> bool) -> Made<Vec<Condition>> {
+        let zones = self.world.zones;
+        let numbers: Vec<u16> =
+            zones.iter().filter(|(_, name)| is(&zone_path(name))).map(|(number, _)| *number).collect();
+        self.ask(subject, numbers.len() + zones.len() / ZONES_PER_PART)?;
+        let one = |number| Condition::Is(formula.clone(), Comparator::Equal, of_zone(number));
+        Ok(numbers.into_iter().map(one).collect())
+    }
+
     fn is_one_of(&mut self, subject: &Node, among: &Among) -> Made<Condition> {
-        Ok(match among {
-            Among::One(Constant::Text(path)) if matches!(self.formula(subject, true)?, Formula::Key(at) if self.is_zone(at)) =>
-            {
+        let zone = match self.formula(subject, true)? {
+            Formula::Key(at) if self.is_zone(at) => Some(Formula::Key(at)),
+            _ => None,
+        };
+        Ok(match (among, zone) {
+            (Among::One(Constant::Text(path)), Some(formula)) => {
                 let below = |zone: &str| {
                     zone == path || zone.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'))
                 };
-                let zones: Vec<_> =
-                    self.world.zones.iter().map(|(_, name)| zone_path(name)).filter(|zone| below(zone)).collect();
-                let any = zones.into_iter().map(|zone| self.is(subject, Comparator::Equal, &Constant::Text(zone)));
-                Condition::Any(any.collect::<Made<_>>()?)
+                Condition::Any(self.rows_in(subject, &formula, below)?)
             }
-            Among::One(value) => self.is(subject, Comparator::Equal, value)?,
-            Among::Range(first, last) => Condition::All(vec![
+            (Among::Pattern(pattern), Some(formula)) => {
+                Condition::Any(self.rows_in(subject, &formula, |zone| pattern.fits(zone))?)
+            }
+            (Among::One(value), _) => self.is(subject, Comparator::Equal, value)?,
+            (Among::Range(first, last), _) => Condition::All(vec![
                 self.is(subject, Comparator::AtLeast, first)?,
                 self.is(subject, Comparator::AtMost, last)?,
             ]),
-            Among::Pattern(pattern) => {
+            (Among::Pattern(pattern), None) => {
                 let formula = self.formula(subject, true)?;
-                if let Formula::Key(at) = formula
-                    && self.is_zone(at)
-                {
-                    let zones: Vec<_> = self
-                        .world
-                        .zones
-                        .iter()
-                        .map(|(_, name)| zone_path(name))
-                        .filter(|zone| pattern.fits(zone))
-                        .collect();
-                    let any = zones.into_iter().map(|zone| self.is(subject, Comparator::Equal, &Constant::Text(zone)));
-                    return Ok(Condition::Any(any.collect::<Made<_>>()?));
-                }
                 let is_name = matches!(formula, Formula::Key(at) if self.is_name(at));
                 let pattern = if is_name { pattern.in_any_case() } else { pattern.clone() };
                 Condition::Is(formula, Comparator::Equal, Literal::Pattern(pattern))
             }
-            Among::Several(members) => {
+            (Among::Several(members), _) => {
                 Condition::Any(members.iter().map(|member| self.is_one_of(subject, member)).collect::<Made<_>>()?)
             }
         })
     }
+}
+
+/// A zone by its number.
+fn of_zone(number: u16) -> Literal {
+    Literal::Number(Number::Whole(i128::from(number)))
 }
 
 fn compare_value(
@@ -461,6 +464,20 @@ fn text_of<'a>(subject: &Node, value: &'a Constant) -> Made<&'a str> {
         Constant::Text(text) => Ok(text),
         _ => Err(refused_message(subject, "expected a text in double quotes")),
     }
+}
+
+/// Makes filters, until they are too many to be joined: who joins them says so.
+fn few(parts: impl Iterator<Item = Made<Filter>>) -> Made<Vec<Filter>> {
+    let (mut made, mut terms) = (Vec::new(), 0);
+    for part in parts {
+        let part = part?;
+        terms += part.terms();
+        made.push(part);
+        if terms > MAX_TERMS {
+            break;
+        }
+    }
+    Ok(made)
 }
 
 /// The fewest subnets that hold what lies from one address to another.

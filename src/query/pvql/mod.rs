@@ -43,8 +43,8 @@
 //!
 //! # Bounds
 //!
-//! [`MAX_LENGTH`] octets, [`MAX_TOKENS`] words, [`MAX_DEPTH`] levels, [`MAX_OPERATORS`] operators, [`MAX_PATTERNS`] patterns, and those of
-//! [`super::values`] and [`crate::filter`].
+//! [`MAX_LENGTH`] octets, [`MAX_TOKENS`] words, [`MAX_DEPTH`] levels, [`MAX_OPERATORS`] operators, [`MAX_PATTERNS`] patterns,
+//! [`MAX_BROUGHT`] octets out of variables, [`MAX_ASKED`] parts of `HAVING`, and those of [`super::values`] and [`crate::filter`].
 
 mod condition;
 pub mod fields;
@@ -77,6 +77,11 @@ pub const MAX_OPERATORS: usize = 128;
 /// Most patterns: making one takes up to a tenth of a millisecond, and names of zones are compared with it while the query is
 /// planned.
 pub const MAX_PATTERNS: usize = 16;
+
+/// Most octets of texts and members of sets that its variables bring in, however often each stands there.
+pub const MAX_BROUGHT: usize = 65_536;
+/// Most that `HAVING` asks of a row: parts of formulas, and zones that are compared with it.
+pub const MAX_ASKED: usize = 8_192;
 
 /// Why a text is no query: where, and what would be.
 #[derive(Debug, Clone, PartialEq, Eq)]

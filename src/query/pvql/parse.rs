@@ -6,7 +6,7 @@ use crate::base::SmallMap;
 
 use super::lex::{self, Token};
 use super::syntax::{Expr, Named, Node, Query, Sort, Top};
-use super::{MAX_DEPTH, MAX_LENGTH, MAX_OPERATORS, MAX_PATTERNS, PvqlError, Variable, Why};
+use super::{MAX_BROUGHT, MAX_DEPTH, MAX_LENGTH, MAX_OPERATORS, MAX_PATTERNS, PvqlError, Variable, Why};
 use crate::filter::Comparator;
 use crate::query::values::Arithmetic;
 
@@ -30,7 +30,7 @@ pub(super) fn parse(text: &str, variables: &SmallMap<String, Variable>) -> Resul
         ));
     }
     let tokens = lex::tokens(text)?;
-    Parser { text, tokens, next: 0, depth: 0, operators: 0, patterns: 0, variables }.query()
+    Parser { text, tokens, next: 0, depth: 0, operators: 0, patterns: 0, brought: 0, variables }.query()
 }
 
 struct Parser<'a> {
@@ -41,6 +41,8 @@ struct Parser<'a> {
     operators: usize,
     /// Patterns so far.
     patterns: usize,
+    /// What variables brought in so far.
+    brought: usize,
     variables: &'a SmallMap<String, Variable>,
 }
 
@@ -323,7 +325,15 @@ impl Parser<'_> {
             Token::Moment(time) => Expr::Moment(time),
             Token::Now => Expr::Now,
             Token::Variable(name) => match self.variables.get(&name) {
-                Some(variable) => variable.0.clone(),
+                Some(variable) => {
+                    self.brought = self.brought.saturating_add(variable.0.size());
+                    if self.brought > MAX_BROUGHT {
+                        let message =
+                            format!("expected at most {MAX_BROUGHT} octets out of variables, used ones counted again");
+                        return Err(PvqlError::new(at, Why::TooLong, message));
+                    }
+                    variable.0.clone()
+                }
                 None => {
                     let message = format!("the variable ${name} has no value: give it one in the argument variables");
                     return Err(PvqlError::new(at, Why::UnknownVariable, message));

@@ -1,6 +1,6 @@
 //! A query to a question: what its names mean, its range, and how its answer is labelled.
 
-use crate::base::SmallMap;
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::condition::{Asked, layer_names};
@@ -8,8 +8,8 @@ use super::fields::{self, Found, LAYERS, Meaning, place, whole};
 use super::literal::{Constant, constant, mask_length};
 use super::parse::parse;
 use super::syntax::{Expr, Named, Node, Query, Sort, Top};
-use super::{PvqlError, Variable, Why};
-use crate::base::Time;
+use super::{MAX_ASKED, PvqlError, Variable, Why};
+use crate::base::{SmallMap, Time};
 use crate::filter::{Filter, FilterError, MOST_PATTERN_COST};
 use crate::query::values::{
     Aggregate, Arithmetic, Condition, End, Formula, Key, MOST_COLUMNS, MOST_MEMBERS, Number, Order, ValuesQuestion,
@@ -118,13 +118,14 @@ pub fn plan(text: &str, variables: &SmallMap<String, Variable>, world: &World<'_
         keys: Vec::new(),
         columns: Vec::new(),
         two_sided: false,
+        asked: 0,
     };
     planner.plan()
 }
 
 /// The whole path of a zone.
-pub(super) fn zone_path(name: &str) -> String {
-    if name.starts_with('/') { name.to_owned() } else { format!("/{name}") }
+pub(super) fn zone_path(name: &str) -> Cow<'_, str> {
+    if name.starts_with('/') { Cow::Borrowed(name) } else { Cow::Owned(format!("/{name}")) }
 }
 
 /// A query on its way to a plan.
@@ -137,6 +138,8 @@ pub(super) struct Planner<'a> {
     keys: Vec<(Key, bool)>,
     columns: Vec<Formula>,
     two_sided: bool,
+    /// What `HAVING` asks of a row so far.
+    asked: usize,
 }
 
 type Made<T> = Result<T, PvqlError>;
@@ -308,12 +311,12 @@ impl Planner<'_> {
             && let Expr::Name(name) = &node.expr
             && let Some((is_value, at)) = self.column_of(name)
         {
-            return Ok(if is_value {
-                self.columns.get(at).cloned().unwrap_or(Formula::Ignored)
-            } else {
-                Formula::Key(at)
-            });
+            let formula =
+                if is_value { self.columns.get(at).cloned().unwrap_or(Formula::Ignored) } else { Formula::Key(at) };
+            self.ask(node, formula.parts())?;
+            return Ok(formula);
         }
+        self.ask(node, usize::from(of_rows))?;
         match &node.expr {
             Expr::Integer(number) => Ok(whole(*number)),
             Expr::Decimal(number) => Ok(Formula::Constant(Number::Fraction(*number))),
@@ -351,6 +354,16 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+
+    /// `HAVING` asks so much more of a row.
+    pub(super) fn ask(&mut self, node: &Node, more: usize) -> Made<()> {
+        self.asked += more;
+        if self.asked > MAX_ASKED {
+            let message = format!("expected HAVING to ask less of a row: at most {MAX_ASKED} values and zones");
+            return Err(PvqlError::new(node.at, Why::TooLong, message));
+        }
+        Ok(())
     }
 
     fn key_formula(&mut self, node: &Node, asked: Asked, of_rows: bool) -> Made<Formula> {

@@ -91,6 +91,15 @@ impl Expr {
     pub(super) const fn at(self, at: usize) -> Node {
         Node { at, expr: self }
     }
+
+    /// Of a literal: its octets, of a set those of its members, at least one each.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len().max(1),
+            Self::Set(members) => members.iter().map(|member| member.expr.size()).sum::<usize>().max(1),
+            _ => 1,
+        }
+    }
 }
 
 impl Node {

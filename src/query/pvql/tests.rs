@@ -478,6 +478,59 @@ fn what_is_too_long_or_too_deep_is_refused() {
 }
 
 #[test]
+fn what_variables_bring_in_counts_as_often_as_they_stand_there() {
+    let all: Vec<u32> = (0..4_096).collect();
+    let variables = SmallMap::from([
+        ("ports".to_owned(), Variable::from_json(&json!(all)).unwrap()),
+        ("text".to_owned(), Variable::from_json(&json!("x".repeat(MAX_BROUGHT / 2))).unwrap()),
+    ]);
+    let why = |text: &str| planned_with(text, &variables).err().map(|error| error.why);
+    let having = |times: usize| {
+        let any = vec!["sessions IN $ports"; times].join(" OR ");
+        format!("traffic BY client.ip HAVING {any}")
+    };
+    assert_eq!(why(&having(1)), Some(Why::TooLong), "more than may be asked of a row");
+    let sets = |times: usize| format!("traffic WHERE server.port IN {{{}}}", vec!["$ports"; times].join(","));
+    let parsed = |times: usize| parse::parse(&sets(times), &variables).err().map(|error| error.why);
+    assert_eq!((parsed(16), parsed(17)), (None, Some(Why::TooLong)));
+    assert_eq!(why("traffic WHERE server.hostname = $text OR server.hostname = $text"), None);
+    let thrice = "traffic WHERE server.hostname IN {$text, $text, $text}";
+    assert_eq!(why(thrice), Some(Why::TooLong));
+}
+
+#[test]
+fn ranges_of_addresses_are_not_worked_out_beyond_what_a_filter_holds() {
+    let range = "::1..ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe";
+    let begun = crate::base::time::monotonic();
+    let set = vec![range; 360].join(",");
+    let error = planned(&format!("traffic WHERE client.ip IN {{{set}}}")).unwrap_err();
+    assert!(error.message.contains("at most 512 comparisons"), "{error:?}");
+    let or = vec![format!("client.ip IN {range}"); 260].join(" OR ");
+    assert!(planned(&format!("traffic WHERE {or}")).is_err());
+    // Without a bound it takes a hundred times as long: half a minute where it is not optimised.
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn having_asks_only_so_much_of_a_row() {
+    let value = format!("traffic{} AS \"t\"", "+1".repeat(MAX_OPERATORS));
+    let asked = |times: usize| {
+        let all = vec!["t > 0"; times].join(" AND ");
+        planned(&format!("{value} BY client.ip HAVING {all}")).err().map(|error| error.why)
+    };
+    let most = MAX_ASKED / (2 * MAX_OPERATORS + 1);
+    assert_eq!((asked(most), asked(most + 1)), (None, Some(Why::TooLong)));
+    let zones: Vec<(u16, String)> = (1..=1_024).map(|n| (n, format!("/Local/{n}"))).collect();
+    let world = World { now: at(1_100), zones: &zones };
+    let below = |times: usize| {
+        let set = vec!["\"/Local\""; times].join(",");
+        plan(&format!("traffic BY client.zone HAVING client.zone IN {{{set}}}"), &SmallMap::new(), &world)
+    };
+    assert!(below(7).is_ok());
+    assert_eq!(below(8).unwrap_err().why, Why::TooLong);
+}
+
+#[test]
 fn rows_that_do_not_fit_are_dropped_and_that_is_said() {
     let records: Vec<FlowRecord> = (0..500u32)
         .map(|n| FlowRecord {

@@ -6,6 +6,9 @@ use super::cell::{Cell, Names};
 use crate::base::{Mac, Time};
 use crate::filter::{Comparator, Net, Pattern};
 
+/// Parts of formulas that take as long as a look at a row.
+const PARTS_PER_LOOK: usize = 8;
+
 /// A column.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Formula {
@@ -155,6 +158,21 @@ impl RowView<'_> {
 }
 
 impl Formula {
+    /// How many parts it has: what working it out costs.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        match self {
+            Self::Arithmetic(_, a, b) => 1 + a.parts() + b.parts(),
+            Self::SafeSum(parts) => parts.iter().fold(1, |sum, part| sum + part.parts()),
+            _ => 1,
+        }
+    }
+
+    /// The same in looks at a row.
+    pub(super) fn cost(&self) -> usize {
+        1 + self.parts() / PARTS_PER_LOOK
+    }
+
     pub(super) fn of(&self, row: &RowView<'_>) -> Result<Worth, Status> {
         let sum = |at: usize| row.sum(at);
         let whole = |n: u128| Number::Whole(i128::try_from(n).unwrap_or(i128::MAX));
@@ -256,7 +274,7 @@ impl Condition {
             Self::Any(parts) => parts.iter().any(|part| part.holds(row, names, cost)),
             Self::Not(inner) => !inner.holds(row, names, cost),
             Self::Compare(comparison, a, b) => {
-                *cost += 1;
+                *cost += a.cost() + b.cost();
                 match (a.of(row), b.of(row)) {
                     (Ok(Worth::Cell(a)), Ok(Worth::Cell(b))) => comparison.holds(Some(a.order(b, names))),
                     _ => match (a.number(row), b.number(row)) {
@@ -266,7 +284,7 @@ impl Condition {
                 }
             }
             Self::Is(formula, comparison, literal) => {
-                *cost += 1;
+                *cost += formula.cost();
                 match formula.of(row) {
                     Ok(Worth::Cell(cell)) => comparison.holds(literal.compare(cell, names, cost)),
                     Ok(worth) => match (worth, literal) {

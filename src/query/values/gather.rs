@@ -55,10 +55,17 @@ pub(in crate::query) struct Gather {
 /// Rows on their way into order.
 #[derive(Debug)]
 enum Ending {
-    /// Which are shown; where to go on.
-    Choosing { next: usize, shown: Vec<u32> },
-    /// What each row is sorted by first, worked out once; none where that is its keys.
-    Sorting { total: u64, ranks: Option<Vec<Option<Worth>>>, sorting: Sorting },
+    /// Which are shown; and what each of those looked at is sorted by first, worked out once; none where that is its keys.
+    Choosing {
+        shown: Vec<u32>,
+        next: usize,
+        ranks: Option<Vec<Option<Worth>>>,
+    },
+    Sorting {
+        total: u64,
+        ranks: Option<Vec<Option<Worth>>>,
+        sorting: Sorting,
+    },
 }
 
 /// The part of an update that falls into one stretch of time.
@@ -307,15 +314,16 @@ impl Gather {
                 self.find_or_insert(&[]);
             }
             self.count_distinct();
-            self.ending = Some(Ending::Choosing { next: 0, shown: Vec::new() });
+            let ranks = self.question.order.first().map(|_| Vec::new());
+            self.ending = Some(Ending::Choosing { next: 0, shown: Vec::new(), ranks });
             return None;
         };
         let (total, order) = match &mut ending {
-            Ending::Choosing { next, shown } => {
-                if self.choose(next, shown) {
+            Ending::Choosing { next, shown, ranks } => {
+                if self.choose(next, shown, ranks) {
                     self.ending = Some(ending);
                 } else {
-                    self.ending = Some(self.sort(std::mem::take(shown)));
+                    self.ending = Some(self.sort(std::mem::take(shown), ranks.take()));
                 }
                 return None;
             }
@@ -361,7 +369,7 @@ impl Gather {
     }
 
     /// Looks which rows are shown, for as long as a step may take; says whether there are more.
-    fn choose(&self, next: &mut usize, shown: &mut Vec<u32>) -> bool {
+    fn choose(&self, next: &mut usize, shown: &mut Vec<u32>, ranks: &mut Option<Vec<Option<Worth>>>) -> bool {
         let mut spent = 0;
         while *next < self.rows && spent < STEP_LOOKS {
             let at = *next as u32;
@@ -371,13 +379,15 @@ impl Gather {
             if self.question.having.as_ref().is_none_or(holds) {
                 shown.push(at);
             }
+            if let (Some(ranks), Some(first)) = (&mut *ranks, self.question.order.first()) {
+                spent += first.by.cost();
+                ranks.push(first.by.of(&self.view(at)).ok());
+            }
         }
         *next < self.rows
     }
 
-    fn sort(&self, shown: Vec<u32>) -> Ending {
-        let rank = |first: &Order| (0..self.rows as u32).map(|at| first.by.of(&self.view(at)).ok()).collect();
-        let ranks = self.question.order.first().map(rank);
+    fn sort(&self, shown: Vec<u32>, ranks: Option<Vec<Option<Worth>>>) -> Ending {
         let amount = |amount: u64| usize::try_from(amount).unwrap_or(usize::MAX);
         let most = self.question.limit.map_or(usize::MAX, amount).saturating_add(amount(self.question.offset));
         Ending::Sorting { total: shown.len() as u64, ranks, sorting: Sorting::new(shown, most) }

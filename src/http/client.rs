@@ -105,8 +105,15 @@ pub async fn exchange(
     }
 }
 
+/// Interim answers that may come before the answer.
+const MOST_INTERIM: usize = 8;
+
 /// Status and body of a whole answer that ended with its connection.
 fn parse(answer: &[u8]) -> Result<(u16, Vec<u8>), &'static str> {
+    parse_after(answer, 0)
+}
+
+fn parse_after(answer: &[u8], interim: usize) -> Result<(u16, Vec<u8>), &'static str> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Response::new(&mut fields);
     let length = match head.parse(answer) {
@@ -117,7 +124,7 @@ fn parse(answer: &[u8]) -> Result<(u16, Vec<u8>), &'static str> {
     let status = head.code.ok_or("has no status")?;
     let body = answer.get(length..).unwrap_or_default();
     if status == 100 {
-        return parse(body);
+        return if interim < MOST_INTERIM { parse_after(body, interim + 1) } else { Err("is interim for ever") };
     }
     let value = |name: &str| head.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value);
     if value("Transfer-Encoding").is_some() {
@@ -149,5 +156,7 @@ mod tests {
         assert_eq!(parse(b"HTTP/1.1 200 OK\r\nContent-"), Err("ends within its head"));
         assert_eq!(parse(b""), Err("ends within its head"));
         assert_eq!(parse(b"SSH-2.0"), Err("is not HTTP"));
+        let interim = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(100_000);
+        assert_eq!(parse(&interim), Err("is interim for ever"));
     }
 }

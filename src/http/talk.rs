@@ -47,8 +47,8 @@ pub(super) async fn converse(
             Err(End::Broken(error)) => return log::debug!("http: handshake failed: {error}"),
             Err(_) => return,
         },
-        (Raw::Tcp(tcp), None) => Stream::Tcp(tcp),
-        (Raw::Local(local), _) => Stream::Local(local),
+        (Raw::Tcp(tcp), None) => Stream::tcp(tcp),
+        (Raw::Local(local), _) => Stream::local(local),
     };
     let connection = Connection::new(seat.server.limits());
     let mut talk = Talk { seat, stream, connection, peer, number };
@@ -73,7 +73,7 @@ async fn shake_hands(seat: &SeatGuard, acceptor: TlsAcceptor, tcp: Async<TcpStre
     let mut accept = Box::new(acceptor.accept(tcp));
     let ticket = Ticket::default();
     let step = |cx: &mut Context<'_>| seat.server.paced(&ticket, cx, |cx| Pin::new(&mut *accept).poll(cx));
-    Ok(Stream::Tls(Box::new(poll_fn(with(seat, step)).await?)))
+    Ok(Stream::tls(poll_fn(with(seat, step)).await?))
 }
 
 struct Talk {

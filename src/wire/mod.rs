@@ -84,17 +84,20 @@ pub fn parse(link: LinkType, frame: &[u8], wire_len: u32, tunnels: Tunnels) -> R
 struct Depth {
     left: u8,
     inner: bool,
+    /// What can be read in two ways may be tried in both. Not within the first of two: guesses within guesses would double with
+    /// each level.
+    may_guess: bool,
 }
 
 impl Depth {
     #[inline]
     fn new(tunnels: Tunnels) -> Self {
-        Self { left: MAX_NESTING, inner: tunnels == Tunnels::Inner }
+        Self { left: MAX_NESTING, inner: tunnels == Tunnels::Inner, may_guess: true }
     }
 
     /// One level further in; `None` at the limit.
     fn deeper(self) -> Option<Self> {
-        Some(Self { left: self.left.checked_sub(1)?, inner: self.inner })
+        Some(Self { left: self.left.checked_sub(1)?, ..self })
     }
 }
 

@@ -38,10 +38,11 @@ fn bottom<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(
 fn pseudowire<'a>(packet: &mut Packet<'a>, span: Span<'a>, depth: Depth) -> Result<(), Unparsed> {
     let before = *packet;
     let inner = span.skip(4).ok_or(Unparsed::LinkCut)?;
-    match ethernet::nested(packet, inner, depth) {
+    match ethernet::nested(packet, inner, Depth { may_guess: false, ..depth }) {
         // What the capture cut off cannot tell the two apart.
         Err(cut @ (Unparsed::LinkCut | Unparsed::IpCut)) if span.missing > 0 => Err(cut),
         Ok(()) => Ok(()),
+        Err(_) if !depth.may_guess => Err(Unparsed::MplsPayload),
         Err(_) => {
             *packet = before;
             ethernet::nested(packet, span, depth).map_err(|_| Unparsed::MplsPayload)

@@ -158,7 +158,9 @@ impl Tls {
             write(&folder, NEXT_CERTIFICATE, pair.certificates.as_bytes())?;
             write(&folder, NEXT_KEY, pair.key.as_bytes())?;
             replace(&folder)?;
-            if pair.is_request { fs::remove_file(folder.join(REQUEST)) } else { Ok(()) }
+            // Another request may have been made since.
+            let is_over = pair.is_request && fs::read_to_string(folder.join(REQUEST)).is_ok_and(|key| key == pair.key);
+            if is_over { fs::remove_file(folder.join(REQUEST)) } else { Ok(()) }
         }
     }
 
@@ -459,6 +461,24 @@ mod tests {
         assert!(tls.use_pair(Some(&certificate), &certificate).unwrap_err().starts_with("holds no private key"));
         assert_eq!(tls.use_pair(None, &certificate).unwrap_err(), "is needed: no signing request waits");
         assert_eq!(tls.fingerprint(), before);
+    }
+
+    #[test]
+    fn a_request_made_while_the_certificate_of_the_one_before_is_tried_out_keeps_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = open(folder.path()).unwrap();
+        let (key, certificate) = pair("first");
+        write(folder.path(), REQUEST, key.as_bytes()).unwrap();
+        tls.use_pair(None, &certificate).unwrap();
+        let keep = tls.keep();
+        tls.request(&own_names(), None).unwrap().1().unwrap();
+        keep().unwrap();
+        assert!(tls.has_request(), "that of the second");
+        let (key, certificate) = pair("second");
+        write(folder.path(), REQUEST, key.as_bytes()).unwrap();
+        tls.use_pair(None, &certificate).unwrap();
+        tls.keep()().unwrap();
+        assert!(!tls.has_request());
     }
 
     #[test]

@@ -82,8 +82,14 @@ impl OsDisk {
 }
 
 impl Disk for OsDisk {
+    /// A file that may be read only, as one that root put there, is opened for that.
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(OsFile(options(create).open(self.path(path)?)?)))
+        let path = self.path(path)?;
+        let file = options(create).open(&path).or_else(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if !create => fs::File::open(&path),
+            _ => Err(error),
+        })?;
+        Ok(Arc::new(OsFile(file)))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<(String, u64)>> {
@@ -200,6 +206,23 @@ mod tests {
         assert!(crate::base::disk::replace(&disk, Path::new("users.json"), b"{}").is_err());
         assert!(disk.try_lock().is_err());
         assert_eq!(fs::read(&outside).unwrap(), b"untouched");
+    }
+
+    #[test]
+    fn a_file_that_may_only_be_read_is_read() {
+        let scratch = tempfile::tempdir().unwrap();
+        let disk = OsDisk::open(scratch.path()).unwrap();
+        let path = scratch.path().join("country.mmdb");
+        fs::write(&path, "data").unwrap();
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        // Root may do everything, but in this thread not as nobody.
+        let before = nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+        let file = disk.open(Path::new("country.mmdb"), false);
+        let written = disk.open(Path::new("country.mmdb"), true).map(drop);
+        nix::unistd::setfsuid(before);
+        assert_eq!(crate::base::disk::read_whole(&*file.unwrap()).unwrap(), b"data");
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]

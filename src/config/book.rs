@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::versions::{self, Change, FILE};
-use super::{Config, ConfigError, Content, Given, Loaded, changed, resolve};
+use super::{Config, ConfigError, Content, Given, Loaded, Origin, changed, conflict, resolve};
 use crate::base::disk::{Disk, read_all, replace};
 use crate::base::{Connection, Time};
 
@@ -140,12 +140,12 @@ pub struct Book {
 }
 
 impl Book {
-    /// Reads the file, or the last good version where the file is broken. Notes as a version what was edited by hand.
+    /// Reads the file, or the last good version where the file is broken or cannot be read. Notes as a version what was edited by hand.
     ///
     /// # Errors
     /// [`OpenError`]
     pub fn open(disk: Arc<dyn Disk>, given: Vec<Given>, now: Time) -> Result<(Self, Loaded), OpenError> {
-        let file = versions::read(&*disk).map_err(OpenError::File)?;
+        let file = versions::read(&*disk);
         let newest = versions::numbers(&*disk).map_err(OpenError::File)?.last().copied().unwrap_or(0);
         let mut book = Self {
             disk,
@@ -159,12 +159,19 @@ impl Book {
             started: Config::default(),
             serial: 0,
         };
-        let loaded = match book.read(file.as_deref()) {
+        let read = match &file {
+            Ok(file) => book.read(file.as_deref()),
+            Err(error) => {
+                let fault = conflict("", format!("cannot be read: {error}"));
+                Err(ConfigError { faults: vec![(Origin::File, fault)] })
+            }
+        };
+        let loaded = match read {
             Ok((content, loaded)) => {
                 book.take(content, now);
                 loaded
             }
-            Err(error) => book.fall_back(file.as_deref().unwrap_or_default(), &error)?,
+            Err(error) => book.fall_back(file.ok().flatten().as_deref(), &error)?,
         };
         book.started = loaded.config.clone();
         book.close_interrupted_trial();
@@ -347,8 +354,7 @@ impl Book {
                 Ok(loaded)
             }
             Err(error) => {
-                let broken =
-                    self.set_aside(file.as_deref().unwrap_or_default(), &error, "what was in force before".to_owned());
+                let broken = self.set_aside(file.as_deref(), &error, "what was in force before".to_owned());
                 Err(broken.to_string())
             }
         }
@@ -376,7 +382,7 @@ impl Book {
     }
 
     /// Finds the newest version that can be taken, else nothing but defaults.
-    fn fall_back(&mut self, file: &[u8], error: &ConfigError) -> Result<Loaded, OpenError> {
+    fn fall_back(&mut self, file: Option<&[u8]>, error: &ConfigError) -> Result<Loaded, OpenError> {
         let good = versions::newest_first(&*self.disk).find_map(|(number, version)| {
             let content = Content::of(&version["config"]).ok()?;
             let loaded = self.resolve(&content).ok()?;
@@ -400,10 +406,11 @@ impl Book {
         Ok(loaded)
     }
 
-    fn set_aside(&mut self, file: &[u8], error: &ConfigError, using: String) -> &Broken {
+    fn set_aside(&mut self, file: Option<&[u8]>, error: &ConfigError, using: String) -> &Broken {
         let why = error.faults.iter().map(|(_, fault)| fault.to_string()).collect::<Vec<_>>().join("; ");
-        let aside = aside(&*self.disk, file)
-            .map_or_else(|error| format!("missing: {error}"), |path| path.display().to_string());
+        let kept =
+            file.map_or_else(|| Err(io::Error::other("there is nothing to copy")), |file| aside(&*self.disk, file));
+        let aside = kept.map_or_else(|error| format!("missing: {error}"), |path| path.display().to_string());
         let broken = self.broken.insert(Broken { why, aside, using });
         log::error!("config: {broken}");
         broken

@@ -43,7 +43,10 @@ pub fn read(disk: &dyn Disk) -> io::Result<Option<Vec<u8>>> {
 /// What the file system or the device says; the old file is then still in force.
 pub fn save(disk: &dyn Disk, number: u64, now: Time, change: &Change, content: &Value) -> io::Result<()> {
     record(disk, number, now, change, content)?;
-    replace(disk, Path::new(FILE), format!("{content:#}\n").as_bytes())
+    replace(disk, Path::new(FILE), format!("{content:#}\n").as_bytes()).inspect_err(|_| {
+        // It never was in force, so nobody may fall back to it.
+        disk.remove(&file_of(number)).ok();
+    })
 }
 
 /// Keeps a content as a version of that number; beyond [`KEPT`], the oldest goes.

@@ -118,7 +118,7 @@ fn broken_files_are_kept_aside_once_each_and_the_oldest_goes() {
 #[test]
 fn a_wrong_command_line_is_no_broken_file() {
     let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
-    let given = vec![(crate::config::Origin::CommandLine, "board", json!("toaster"))];
+    let given = vec![(Origin::CommandLine, "board", json!("toaster"))];
     let OpenError::Config(error) = Book::open(Arc::clone(&disk), given, NOW).unwrap_err() else { panic!("a file") };
     assert_eq!(error.faults.len(), 1);
     assert_eq!(disk.list(Path::new(ASIDE)).unwrap(), []);

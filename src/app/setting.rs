@@ -218,6 +218,17 @@ mod tests {
     }
 
     #[test]
+    fn a_config_file_that_cannot_be_read_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk::open(folder.path()).unwrap());
+        std::fs::create_dir(folder.path().join(versions::FILE)).unwrap();
+        let (book, loaded) = open_book(&disk, folder.path(), Vec::new(), Time::ZERO).unwrap();
+        let broken = book.broken().unwrap().to_string();
+        assert!(broken.contains("config.json: ") && broken.contains("cannot be read: "), "{broken}");
+        assert_eq!(loaded.config, config::load(None, &[]).unwrap().config);
+    }
+
+    #[test]
     fn no_more_header_fields_can_be_configured_than_a_head_can_hold() {
         let leaf = leaves::find("http.headers").unwrap();
         let faults = |n: usize| crate::schema::verify(&leaf.schema, &serde_json::json!(n)).len();

@@ -169,7 +169,7 @@ impl Store {
     /// Writes rows of the journal into a block; where there is no room, older files go for it. What cannot be written is lost, and
     /// that is said: whoever runs the box must be able to start it.
     fn seal_back(&mut self, i: usize, records: &[FlowRecord]) {
-        while let Err(error) = self.write_block(i, records.to_vec()) {
+        while let Err(error) = self.write_block(i, records) {
             if error.kind() == io::ErrorKind::StorageFull && self.make_room() {
                 continue;
             }

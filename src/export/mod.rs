@@ -14,7 +14,7 @@ mod outlet;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-pub use encoder::{Encoder, Format, Message, SHORTEST, Told};
+pub use encoder::{Encoder, Format, Message, SHORTEST, Told, fuzz_export};
 pub use item::{Names, OURS};
 pub use outlet::{Counters, LINGER, Outlet, Settings};
 

@@ -324,38 +324,93 @@ pub fn protocol(datagram: &[u8]) -> Option<Protocol> {
 /// stays within them, and what it counted adds up.
 #[doc(hidden)]
 pub fn fuzz_exports(bytes: &[u8]) {
-    let limits = Limits {
-        domains: 3,
-        templates: 4,
-        fields: 40,
-        fields_in_template: 16,
-        template_life: Duration::from_secs(5),
-        waiting_octets: 400,
-        samplers: 2,
-        names: 2,
-        unknown: 3,
-    };
-    let mut decoder = Decoder::new(limits).with_records();
+    fuzz_as(bytes, &[]);
+}
+
+/// The same where every datagram is one of NetFlow version 1, 5 or 7.
+#[doc(hidden)]
+pub fn fuzz_netflow5(bytes: &[u8]) {
+    fuzz_as(bytes, &[1, 5, 7]);
+}
+
+/// The same of NetFlow v9.
+#[doc(hidden)]
+pub fn fuzz_netflow9(bytes: &[u8]) {
+    fuzz_as(bytes, &[9]);
+}
+
+/// The same of IPFIX.
+#[doc(hidden)]
+pub fn fuzz_ipfix(bytes: &[u8]) {
+    fuzz_as(bytes, &[10]);
+}
+
+/// Fuzz body: the bytes are what a connection of IPFIX carries. Messages are framed as they say themselves, so that none is refused
+/// for its length.
+#[doc(hidden)]
+pub fn fuzz_ipfix_stream(bytes: &[u8]) {
+    let mut decoder = Decoder::new(FUZZ_LIMITS.of_stream()).with_records();
+    let (mut rest, mut messages) = (bytes, 0);
+    while let Some((message, behind)) = ipfix::message_length(rest).and_then(|length| rest.split_at_checked(length)) {
+        rest = behind;
+        messages += 1;
+        let read = decoder.decode(message, Time::from_secs(messages), &mut |told| look(&told));
+        assert_eq!(read, Ok(Protocol::Ipfix));
+        check(&decoder);
+    }
+    assert_eq!(decoder.counters().of(Protocol::Ipfix).datagrams, messages);
+    assert_eq!((decoder.counters().refused(Refusal::Length), decoder.counters().templates_expired), (0, 0));
+}
+
+const FUZZ_LIMITS: Limits = Limits {
+    domains: 3,
+    templates: 4,
+    fields: 40,
+    fields_in_template: 16,
+    template_life: Duration::from_secs(5),
+    waiting_octets: 400,
+    samplers: 2,
+    names: 2,
+    unknown: 3,
+};
+
+/// Every datagram has one of these versions, chosen by its first octet; its own where there are none.
+fn fuzz_as(bytes: &[u8], versions: &[u8]) {
+    let mut decoder = Decoder::new(FUZZ_LIMITS).with_records();
     let (mut rest, mut secs, mut flows) = (bytes, 0, 0u64);
     while let Some((&[hi, lo], behind)) = rest.split_first_chunk() {
         let length = usize::from(u16::from_be_bytes([hi, lo])).min(behind.len());
         let (datagram, behind) = behind.split_at(length);
         rest = behind;
         secs += 1;
-        let mut look = |told: Told<'_>| match told {
-            Told::Flow(_) => flows += 1,
-            Told::Record(record) => visit(record, 4),
-            Told::Sampler { rate, .. } => assert!(rate > 0),
-            Told::Interface { .. } | Told::Element { .. } | Told::Application { .. } => {}
+        let mut datagram = datagram.to_vec();
+        if let ([first, second, ..], Some(most)) = (datagram.as_mut_slice(), versions.len().checked_sub(1)) {
+            *second = versions.get(usize::from(*second) % (most + 1)).copied().unwrap_or(0);
+            *first = 0;
+        }
+        let mut see = |told: Told<'_>| {
+            flows += u64::from(matches!(told, Told::Flow(_)));
+            look(&told);
         };
-        _ = decoder.decode(datagram, Time::from_secs(secs), &mut look);
-        assert!(decoder.domains().len() <= limits.domains);
-        let templates = || decoder.domains().iter().flat_map(Domain::templates);
-        assert!(templates().count() <= limits.templates);
-        assert!(templates().map(|template| template.fields.len()).sum::<usize>() <= limits.fields);
-        assert!(decoder.unknown().len() <= limits.unknown);
+        _ = decoder.decode(&datagram, Time::from_secs(secs), &mut see);
+        check(&decoder);
     }
     assert_eq!(Protocol::ALL.iter().map(|protocol| decoder.counters().of(*protocol).flows).sum::<u64>(), flows);
+}
+
+fn check(decoder: &Decoder) {
+    let templates = || decoder.domains().iter().flat_map(Domain::templates);
+    assert!(decoder.domains().len() <= FUZZ_LIMITS.domains && templates().count() <= FUZZ_LIMITS.templates);
+    assert!(templates().map(|template| template.fields.len()).sum::<usize>() <= FUZZ_LIMITS.fields);
+    assert!(decoder.unknown().len() <= FUZZ_LIMITS.unknown);
+}
+
+fn look(told: &Told<'_>) {
+    match told {
+        Told::Record(record) => visit(record, 4),
+        Told::Sampler { rate, .. } => assert!(*rate > 0),
+        Told::Flow(_) | Told::Interface { .. } | Told::Element { .. } | Told::Application { .. } => {}
+    }
 }
 
 /// Looks at every value of a record, lists included.

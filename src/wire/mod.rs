@@ -27,7 +27,7 @@ pub mod link;
 mod llc;
 mod mpls;
 #[cfg(test)]
-mod mutate;
+pub(crate) mod mutate;
 pub mod netflow5;
 pub mod packet;
 mod ppp;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::base::collector::Protocol;
 use crate::base::{Cursor, Ip, Mac};
-use crate::flow::{Counters, End, FlowKey, Origin, Side};
+use crate::flow::{FlowKey, Origin, Side};
 
 const BOOTED: Time = Time::from_secs(1_790_000_000);
 
@@ -287,7 +287,7 @@ fn a_preamble_is_enough_to_read_what_follows() {
 }
 
 #[test]
-fn an_update_without_packets_of_a_direction_tells_of_the_other_alone() {
+fn an_update_that_counted_nothing_one_way_tells_of_the_other_alone() {
     for (delta, expected) in [([0, 4], 1), ([3, 0], 1), ([0, 0], 0), ([3, 4], 2)] {
         let mut record = record("192.0.2.1", "192.0.2.2");
         record.delta = delta.map(|packets| Counters { packets, bytes: packets * 100 });
@@ -298,4 +298,13 @@ fn an_update_without_packets_of_a_direction_tells_of_the_other_alone() {
             assert_eq!((written, encoder.flows(&record)), (expected, expected), "{delta:?} {protocol:?} {biflow}");
         }
     }
+}
+
+#[test]
+fn what_is_written_reads_back_whatever_the_updates_say() {
+    let seeds: Vec<Vec<u8>> = (0..4u8)
+        .map(|kind| [&[kind, 20 * kind][..], &(0..120).map(|at: u8| at.wrapping_mul(kind + 3)).collect::<Vec<_>>()].concat())
+        .collect();
+    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+    crate::wire::mutate::each(&seeds, 2000, fuzz_export);
 }

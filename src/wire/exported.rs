@@ -132,6 +132,8 @@ pub struct Flow<'a> {
     pub application: Option<&'a [u8]>,
     /// Vendor's name of the application, from the record or from options data.
     pub application_name: Option<&'a str>,
+    /// Our number of the application, put in by who knows the table of them; 0 is not known.
+    pub known_application: u16,
     /// Name of the server as the client called it (TLS SNI, HTTP Host, DNS question).
     pub host: Option<&'a str>,
     /// Round trip of the TCP handshake in microseconds; 0 where not said.

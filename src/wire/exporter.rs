@@ -5,7 +5,7 @@
 //! datagram tells goes to a sink, one thing at a time, and what could not be read is counted by [`Refusal`].
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::base::Time;
@@ -14,6 +14,7 @@ use super::Tunnels;
 use super::exported::{Protocol, Told};
 use super::ipfix::{self, Domain, ElementId};
 use super::netflow5;
+use super::reasons::reasons;
 use super::sequence::Sequence;
 use super::sflow;
 
@@ -65,34 +66,10 @@ impl Limits {
     }
 }
 
-macro_rules! refusals {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// Why a datagram, or a part of one, could not be read.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum Refusal {
-            $($(#[doc = $doc])+ $variant,)+
-        }
+reasons! {
+    /// Why a datagram, or a part of one, could not be read.
+    Refusal:
 
-        impl Refusal {
-            /// Every reason, in the order of its position.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// How many reasons there are.
-            pub const COUNT: usize = Self::ALL.len();
-
-            /// A stable word for answers and logs.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)+
-                }
-            }
-        }
-    };
-}
-
-refusals! {
     // Datagrams.
     /// No version that we know.
     Version = "version",
@@ -129,12 +106,6 @@ refusals! {
     RecordCut = "record_cut",
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// What was read in one protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
@@ -152,6 +123,18 @@ pub struct Tally {
     pub options_records: u64,
     /// Flows: records, and samples, that told of one.
     pub flows: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.datagrams += other.datagrams;
+        self.templates += other.templates;
+        self.options_templates += other.options_templates;
+        self.withdrawals += other.withdrawals;
+        self.records += other.records;
+        self.options_records += other.options_records;
+        self.flows += other.flows;
+    }
 }
 
 /// What one exporter's decoder counted.
@@ -183,12 +166,12 @@ impl Counters {
     /// How often that was the reason.
     #[must_use]
     pub fn refused(&self, refusal: Refusal) -> u64 {
-        self.refused.get(refusal as usize).copied().unwrap_or(0)
+        self.refused.get(refusal.index()).copied().unwrap_or(0)
     }
 
     /// Counts a reason.
     pub fn refuse(&mut self, refusal: Refusal) {
-        if let Some(count) = self.refused.get_mut(refusal as usize) {
+        if let Some(count) = self.refused.get_mut(refusal.index()) {
             *count += 1;
         }
     }
@@ -229,6 +212,11 @@ impl Decoder {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// Other bounds; what is held beyond them goes with the next template.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Gives the sink [`Told::Record`] as well, before what is made of a record.

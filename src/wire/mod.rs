@@ -32,6 +32,7 @@ pub mod netflow5;
 pub mod packet;
 mod ppp;
 pub mod protocol;
+mod reasons;
 pub mod sequence;
 pub mod sflow;
 mod span;

@@ -1,35 +1,11 @@
 //! The reasons why a frame, or a part of one, was not understood.
 
-use std::fmt;
-
-macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// Why a frame, or a part of one, was not understood. Each is counted; none is an error of ours.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum Unparsed {
-            $($(#[doc = $doc])+ $variant,)+
-        }
-
-        impl Unparsed {
-            /// Every reason, in the order of [`Unparsed::index`].
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// How many reasons there are.
-            pub const COUNT: usize = Self::ALL.len();
-
-            /// A stable word for answers and logs.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)+
-                }
-            }
-        }
-    };
-}
+use super::reasons::reasons;
 
 reasons! {
+    /// Why a frame, or a part of one, was not understood. Each is counted; none is an error of ours.
+    Unparsed:
+
     // Frames without an IP header.
     /// A link type we do not know.
     UnknownLink = "unknown_link_type",
@@ -79,32 +55,4 @@ reasons! {
     TunnelPayload = "tunnel_payload",
     /// More IP headers inside each other than we follow.
     TunnelDepth = "tunnel_depth",
-}
-
-impl Unparsed {
-    /// Position in [`Unparsed::ALL`]: for arrays of counters.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl fmt::Display for Unparsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_distinct_and_indices_are_positions() {
-        for (position, reason) in Unparsed::ALL.iter().enumerate() {
-            assert_eq!(reason.index(), position);
-            assert!(reason.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-            assert_eq!(Unparsed::ALL.iter().filter(|other| other.name() == reason.name()).count(), 1);
-        }
-    }
 }

@@ -187,14 +187,7 @@ impl Reading {
         Protocol::ALL.iter().filter_map(|protocol| {
             let (mut sum, mut counted) = (Tally::default(), [0u64; 2]);
             for exporter in self.exporters.values() {
-                let tally = exporter.decoder.counters().of(*protocol);
-                sum.datagrams += tally.datagrams;
-                sum.templates += tally.templates;
-                sum.options_templates += tally.options_templates;
-                sum.withdrawals += tally.withdrawals;
-                sum.records += tally.records;
-                sum.options_records += tally.options_records;
-                sum.flows += tally.flows;
+                sum += exporter.decoder.counters().of(*protocol);
                 let [packets, octets] = exporter.counted.get(protocol.index()).copied().unwrap_or_default();
                 counted = [counted[0].saturating_add(packets), counted[1].saturating_add(octets)];
             }

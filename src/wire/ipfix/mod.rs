@@ -40,7 +40,7 @@ pub use element::{Element, ElementId, Type};
 pub use record::{Entry, List, Record, Value};
 pub use template::{Field, Template};
 
-use program::Context;
+use program::{Context, Described};
 use template::{Announced, Bad, Kind};
 use waiting::{BEFORE, WaitingRoom};
 
@@ -71,6 +71,7 @@ struct Shared {
     /// Application names by number.
     names: BTreeMap<Box<[u8]>, Box<str>>,
     unknown: BTreeMap<ElementId, u64>,
+    described: Described,
 }
 
 /// How a datagram is decoded.
@@ -303,13 +304,13 @@ impl Decoding<'_> {
         match at.map(|at| domain.templates.get_mut(at)) {
             Ok(Some(known)) if known.says(is_options, scope, fields) => known.refreshed = now,
             Ok(Some(known)) => {
-                *known = Template::new(id, is_options, scope, fields, now);
+                *known = Template::new(id, is_options, scope, fields, &self.shared.described, now);
                 self.counters.templates_changed += 1;
                 self.new_template = true;
             }
             _ => {
                 let at = at.unwrap_or_else(|at| at).min(domain.templates.len());
-                domain.templates.insert(at, Template::new(id, is_options, scope, fields, now));
+                domain.templates.insert(at, Template::new(id, is_options, scope, fields, &self.shared.described, now));
                 self.new_template = true;
             }
         }
@@ -380,7 +381,7 @@ impl Decoding<'_> {
             octets,
             templates,
         };
-        let (mut at, mut count, mut flows, mut is_whole) = (start, 0u32, 0u64, true);
+        let (mut at, mut count, mut flows, mut is_whole, mut has_described) = (start, 0u32, 0u64, true, false);
         while set.len() - at >= template.shortest {
             let end = if template.is_options {
                 let Some(length) = template.length(set.get(at..).unwrap_or_default()) else {
@@ -400,6 +401,9 @@ impl Decoding<'_> {
                 *boot = learned.boot.or(*boot);
                 if let Some((id, name)) = learned.application {
                     self.shared.name(id, name, self.how.limits.names);
+                }
+                if let Some((id, name)) = learned.element {
+                    has_described |= self.shared.described.learn(id, name, self.how.limits.names);
                 }
                 at + length
             } else {
@@ -440,6 +444,10 @@ impl Decoding<'_> {
             tally.options_records += u64::from(count);
         } else {
             tally.records += u64::from(count);
+        }
+        if has_described {
+            let described = &self.shared.described;
+            self.domain.templates.iter_mut().for_each(|template| template.recompile(described));
         }
         if !is_whole {
             self.counters.refuse(Refusal::RecordCut);

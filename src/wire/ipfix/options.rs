@@ -21,6 +21,8 @@ pub struct Learned<'a> {
     pub boot: Option<Time>,
     /// An application's number and name.
     pub application: Option<(&'a [u8], &'a str)>,
+    /// A vendor's element and its name.
+    pub element: Option<(ElementId, &'a str)>,
 }
 
 /// Reads a record of options data, and tells the sink what it says.
@@ -36,12 +38,12 @@ pub fn learn<'a>(record: &Record<'a>, sink: &mut impl FnMut(Told<'_>)) -> Learne
     if let Some((id, name)) = learned.application {
         sink(Told::Application { id, name });
     }
-    if let (Some(index), true) = (said.interface, said.name.is_some() || said.description.is_some()) {
+    let is_named = !said.is_of_another && (said.name.is_some() || said.description.is_some());
+    if let (Some(index), true) = (said.interface, is_named) {
         let (name, description) = (said.name.unwrap_or(""), said.description.unwrap_or(""));
         sink(Told::Interface { index, name, description, speed: 0 });
     }
-    if let (Some(enterprise), Some(number), Some(name)) = (said.enterprise, said.element, said.element_name) {
-        let id = ElementId { enterprise, number: number & 0x7fff };
+    if let Some((id, name)) = learned.element {
         sink(Told::Element { id, kind: type_of(said.element_type), name });
     }
     learned
@@ -56,6 +58,8 @@ struct Said<'a> {
     sampler: Option<u64>,
     template: Option<u16>,
     scoped_interface: Option<u32>,
+    /// It tells of an exporter whose flows this one hands on.
+    is_of_another: bool,
     direct: u32,
     interval: u32,
     space: u32,
@@ -86,6 +90,7 @@ impl<'a> Said<'a> {
             (0, 95) => self.application = Some(octets),
             (0, 96) => self.application_name = text(octets),
             (0, 160) if number > 0 => self.boot = Some(Time::from_micros(number.saturating_mul(1000))),
+            (0, 403 | 404) => self.is_of_another = true,
             (0, 303) => self.element = Some(number as u16),
             (0, 305) => self.interval = small,
             (0, 306) => self.space = small,
@@ -117,6 +122,11 @@ impl<'a> Said<'a> {
             sampler: rate.map(|rate| (key, rate)),
             boot: self.boot,
             application: self.application.zip(self.application_name),
+            element: self
+                .enterprise
+                .zip(self.element)
+                .zip(self.element_name)
+                .map(|((enterprise, number), name)| (ElementId { enterprise, number: number & 0x7fff }, name)),
         }
     }
 }

@@ -3,101 +3,20 @@
 //! A step knows where its field is and what to do with it; fields that say nothing about a flow have none. Numbers are read by one
 //! load of the eight octets that end where the field ends, shifted: so octets before the record must be there, and are (the set
 //! header and what precedes it). Fields of reduced size (RFC 7011, section 6.2) cost nothing extra.
-//!
-//! Where several elements tell the same thing, the first kind present decides, by the order in `ALTERNATIVES`: deltas before totals, totals
-//! before what left the exporter (`post..`), IP octets before layer 2 octets. `initiatorOctets` and `responderOctets` count as both
-//! directions only where a template has both: some exporters send one of them for something else.
+
+mod meaning;
+mod parts;
 
 use std::time::Duration;
 
+pub use meaning::Described;
+pub use parts::{ntp, rate};
+
+use super::template::{Field, VARIABLE};
 use crate::base::{Ip, Mac, Time};
 use crate::wire::exported::Flow;
-use crate::wire::{LinkType, Tunnels};
-
-use super::element::{CERT, ElementId, NTOP, REVERSE};
-use super::template::{Field, VARIABLE};
-
-/// A flow this much later than its export is believed: export times have whole seconds, and some exporters are careless.
-const AHEAD_MILLIS: i64 = 60_000;
-
-/// What a step does with its field. The order means nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Set {
-    /// Nothing: a field of variable length to be stepped over.
-    Skip,
-    Octets,
-    Packets,
-    TotalOctets,
-    TotalPackets,
-    ReverseOctets,
-    ReversePackets,
-    Protocol,
-    Tos,
-    ReverseTos,
-    Dscp,
-    TcpFlags,
-    ReverseTcpFlags,
-    SrcPort,
-    DstPort,
-    Src4,
-    Dst4,
-    Src6,
-    Dst6,
-    SrcMask,
-    DstMask,
-    IfIn,
-    IfOut,
-    NextHop4,
-    NextHop6,
-    SrcAs,
-    DstAs,
-    SrcMac,
-    DstMac,
-    Vlan,
-    InnerVlan,
-    NatSrc4,
-    NatDst4,
-    NatSrc6,
-    NatDst6,
-    FirstUptime,
-    LastUptime,
-    FirstSeconds,
-    LastSeconds,
-    FirstMillis,
-    LastMillis,
-    FirstNtp,
-    LastNtp,
-    FirstDelta,
-    LastDelta,
-    BootMillis,
-    DurationMillis,
-    DurationMicros,
-    SeenSeconds,
-    SeenMillis,
-    SeenNtp,
-    IcmpTypeCode,
-    IcmpType,
-    IcmpCode,
-    End,
-    Direction,
-    BiflowDirection,
-    SamplingRate,
-    SamplingInterval,
-    SamplingSpace,
-    SamplingSize,
-    SamplingPopulation,
-    Sampler,
-    Application,
-    ApplicationName,
-    Host,
-    RttMillis,
-    FrameSection,
-    FrameType,
-    FrameSize,
-    IpSection,
-    Firewall,
-}
+use meaning::{Set, fits, is_finished_later, makes_flow};
+use parts::{Parts, moment};
 
 #[derive(Debug, Clone, Copy)]
 struct Step {
@@ -135,21 +54,13 @@ pub struct Context {
 impl Program {
     /// Compiles the fields of a data template.
     #[must_use]
-    pub fn compile(fields: &[Field]) -> Self {
-        let told = fields.iter().filter(|field| field.id.enterprise == 0 && field.length > 0);
-        let told: Vec<u16> = told.map(|field| field.id.number).collect();
-        let beaten = ALTERNATIVES.iter().filter(|(better, _)| better.iter().any(|number| told.contains(number)));
-        let alone = PAIRS.iter().filter(|pair| !pair.iter().all(|number| told.contains(number)));
-        let left_out: Vec<u16> = beaten.flat_map(|(_, worse)| *worse).chain(alone.flatten()).copied().collect();
+    pub fn compile(fields: &[Field], described: &Described) -> Self {
         let (mut steps, mut at) = (Vec::new(), 0usize);
         let mut needs_finish = false;
-        for field in fields {
-            let is_left_out = field.id.enterprise == 0 && left_out.contains(&field.id.number);
-            let set = if is_left_out { None } else { set_of(field.id) };
-            let set = set.filter(|set| fits(*set, field.length));
+        for (field, set) in meaning::meanings(fields, described) {
+            needs_finish |= set.is_some_and(is_finished_later);
             if field.length == VARIABLE {
                 steps.push(Step { at: at as u16, length: VARIABLE, shift: 0, set: set.unwrap_or(Set::Skip) });
-                needs_finish |= set.is_some_and(is_finished_later);
                 at = 0;
                 continue;
             }
@@ -157,7 +68,6 @@ impl Program {
             if let (Some(set), Ok(start)) = (set, u16::try_from(at)) {
                 let shift = 64u16.saturating_sub(field.length.saturating_mul(8)) as u8;
                 steps.push(Step { at: start, length: field.length, shift, set });
-                needs_finish |= is_finished_later(set);
             }
             at += usize::from(field.length);
         }
@@ -217,216 +127,6 @@ pub fn variable(octets: &[u8], at: usize) -> Option<(usize, usize)> {
         [length, ..] => Some((at + 1, usize::from(length))),
     }
     .filter(|(start, length)| start + length <= octets.len())
-}
-
-/// Elements that tell what better ones tell already, where those are in the template.
-const ALTERNATIVES: &[(&[u16], &[u16])] = &[
-    (&[1], &[85, 231, 23, 171, 352, 353]),
-    (&[85], &[23, 171, 352, 353]),
-    (&[231], &[85, 23, 171, 352, 353]),
-    (&[23], &[171, 352, 353]),
-    (&[352], &[353]),
-    (&[2], &[86, 298, 24, 172]),
-    (&[86], &[24, 172]),
-    (&[298], &[86, 24, 172]),
-    (&[24], &[172]),
-    (&[10], &[252]),
-    (&[14], &[253]),
-    (&[58], &[243]),
-    (&[5], &[195]),
-    (&[80], &[57]),
-    (&[56], &[81]),
-    (&[7], &[180, 182]),
-    (&[11], &[181, 183]),
-    (&[152, 154, 156], &[150, 22, 158]),
-    (&[150, 158], &[22]),
-    (&[153, 155, 157], &[151, 21, 159]),
-    (&[151, 159], &[21]),
-    (&[50], &[34]),
-    (&[15], &[18]),
-    (&[62], &[63]),
-    (&[32], &[176, 177]),
-    (&[139], &[178, 179]),
-    (&[302], &[48]),
-];
-
-/// Elements that mean what their names say only together.
-const PAIRS: &[[u16; 2]] = &[[231, 232], [298, 299]];
-
-/// What to do with an element.
-fn set_of(id: ElementId) -> Option<Set> {
-    Some(match (id.enterprise, id.number) {
-        (0, number) => return iana(number),
-        (REVERSE, 1 | 85 | 231) => Set::ReverseOctets,
-        (REVERSE, 2 | 86 | 298) => Set::ReversePackets,
-        (REVERSE, 5) => Set::ReverseTos,
-        (REVERSE, 6) => Set::ReverseTcpFlags,
-        (CERT, 14 | 15) => Set::TcpFlags,
-        (CERT, 0x400e | 0x400f) => Set::ReverseTcpFlags,
-        (CERT, 21) => Set::RttMillis,
-        (CERT, 117 | 294) | (NTOP, 187 | 188) | (3054, 184) => Set::Host,
-        (NTOP, 119) | (3054, 111) | (15397, 1) | (25461, 56_701) => Set::ApplicationName,
-        (3054, 176) => Set::ReverseOctets,
-        (3054, 177) => Set::ReversePackets,
-        // Procera counts by side of the subscriber, and has no other counters.
-        (15397, 4) => Set::Octets,
-        (15397, 3) => Set::ReverseOctets,
-        _ => return None,
-    })
-}
-
-fn iana(number: u16) -> Option<Set> {
-    Some(match number {
-        1 | 23 | 231 | 352 => Set::Octets,
-        2 | 24 | 298 => Set::Packets,
-        232 => Set::ReverseOctets,
-        299 => Set::ReversePackets,
-        85 | 171 | 353 => Set::TotalOctets,
-        86 | 172 => Set::TotalPackets,
-        4 => Set::Protocol,
-        5 => Set::Tos,
-        195 => Set::Dscp,
-        6 => Set::TcpFlags,
-        7 | 180 | 182 => Set::SrcPort,
-        11 | 181 | 183 => Set::DstPort,
-        8 => Set::Src4,
-        12 => Set::Dst4,
-        27 => Set::Src6,
-        28 => Set::Dst6,
-        9 | 29 => Set::SrcMask,
-        13 | 30 => Set::DstMask,
-        10 | 252 => Set::IfIn,
-        14 | 253 => Set::IfOut,
-        15 | 18 => Set::NextHop4,
-        62 | 63 => Set::NextHop6,
-        16 => Set::SrcAs,
-        17 => Set::DstAs,
-        56 | 81 => Set::SrcMac,
-        57 | 80 => Set::DstMac,
-        58 | 243 => Set::Vlan,
-        245 => Set::InnerVlan,
-        225 => Set::NatSrc4,
-        226 => Set::NatDst4,
-        281 => Set::NatSrc6,
-        282 => Set::NatDst6,
-        22 => Set::FirstUptime,
-        21 => Set::LastUptime,
-        150 => Set::FirstSeconds,
-        151 => Set::LastSeconds,
-        152 => Set::FirstMillis,
-        153 => Set::LastMillis,
-        154 | 156 => Set::FirstNtp,
-        155 | 157 => Set::LastNtp,
-        158 => Set::FirstDelta,
-        159 => Set::LastDelta,
-        160 => Set::BootMillis,
-        161 => Set::DurationMillis,
-        162 => Set::DurationMicros,
-        322 => Set::SeenSeconds,
-        323 => Set::SeenMillis,
-        324 | 325 => Set::SeenNtp,
-        32 | 139 => Set::IcmpTypeCode,
-        176 | 178 => Set::IcmpType,
-        177 | 179 => Set::IcmpCode,
-        136 => Set::End,
-        61 => Set::Direction,
-        239 => Set::BiflowDirection,
-        34 | 50 => Set::SamplingRate,
-        305 => Set::SamplingInterval,
-        306 => Set::SamplingSpace,
-        309 => Set::SamplingSize,
-        310 => Set::SamplingPopulation,
-        48 | 302 => Set::Sampler,
-        95 => Set::Application,
-        96 => Set::ApplicationName,
-        460 => Set::Host,
-        233 => Set::Firewall,
-        312 => Set::FrameSize,
-        313 => Set::IpSection,
-        315 => Set::FrameSection,
-        408 => Set::FrameType,
-        // An element of Palo Alto's NetFlow v9.
-        56_701 => Set::ApplicationName,
-        _ => return None,
-    })
-}
-
-/// Whether a field of that many octets can be what it is said to be; [`VARIABLE`] is asked again when the record says.
-fn fits(set: Set, length: u16) -> bool {
-    if length == VARIABLE {
-        return true;
-    }
-    match set {
-        Set::Skip => true,
-        Set::Src4 | Set::Dst4 | Set::NextHop4 | Set::NatSrc4 | Set::NatDst4 => length == 4,
-        Set::Src6 | Set::Dst6 | Set::NextHop6 | Set::NatSrc6 | Set::NatDst6 => length == 16,
-        Set::SrcMac | Set::DstMac => length == 6,
-        Set::FirstNtp | Set::LastNtp | Set::SeenNtp => length == 8,
-        Set::Application | Set::ApplicationName | Set::Host | Set::FrameSection | Set::IpSection => length > 0,
-        _ => (1..=8).contains(&length),
-    }
-}
-
-/// Whether [`Parts::finish`] has something to do with it.
-const fn is_finished_later(set: Set) -> bool {
-    matches!(
-        set,
-        Set::FirstUptime
-            | Set::LastUptime
-            | Set::BootMillis
-            | Set::DurationMillis
-            | Set::DurationMicros
-            | Set::SeenSeconds
-            | Set::SeenMillis
-            | Set::SeenNtp
-            | Set::IcmpType
-            | Set::IcmpCode
-            | Set::SamplingInterval
-            | Set::SamplingSpace
-            | Set::SamplingSize
-            | Set::SamplingPopulation
-            | Set::FrameSection
-            | Set::IpSection
-            | Set::FrameSize
-            | Set::FrameType
-    )
-}
-
-/// Whether a record with such a field is one of a flow.
-const fn makes_flow(set: Set) -> bool {
-    matches!(
-        set,
-        Set::Src4
-            | Set::Dst4
-            | Set::Src6
-            | Set::Dst6
-            | Set::SrcMac
-            | Set::DstMac
-            | Set::Octets
-            | Set::Packets
-            | Set::TotalOctets
-            | Set::TotalPackets
-            | Set::FrameSection
-            | Set::IpSection
-    )
-}
-
-/// What is put together at the end of a record.
-#[derive(Default)]
-struct Parts<'a> {
-    uptime: [Option<u32>; 2],
-    boot: Option<Time>,
-    duration: Option<Duration>,
-    seen: Option<Time>,
-    icmp: [Option<u8>; 2],
-    interval: u32,
-    space: u32,
-    size: u32,
-    population: u32,
-    frame: &'a [u8],
-    frame_size: u32,
-    frame_type: u16,
-    is_ip: bool,
 }
 
 impl Set {
@@ -520,6 +220,7 @@ impl Set {
             Self::ApplicationName => flow.application_name = text(field).or(flow.application_name),
             Self::Host => flow.host = text(field).or(flow.host),
             Self::RttMillis => flow.rtt_micros = (number as u32).saturating_mul(1000),
+            Self::RttMicros => flow.rtt_micros = number as u32,
             Self::FrameSection => parts.frame = field,
             Self::IpSection => (parts.frame, parts.is_ip) = (field, true),
             Self::FrameSize => parts.frame_size = number as u32,
@@ -527,106 +228,6 @@ impl Set {
             Self::Firewall => flow.firewall_event = number as u8,
         }
     }
-}
-
-impl<'a> Parts<'a> {
-    #[inline(never)]
-    fn finish(self, context: &Context, flow: &mut Flow<'a>) {
-        if let [Some(kind), code] = self.icmp {
-            flow.icmp = Some(u16::from_be_bytes([kind, code.unwrap_or(0)]));
-        }
-        flow.sampling = rate(self.interval, self.space, self.size, self.population).unwrap_or(flow.sampling);
-        if !self.frame.is_empty() {
-            self.section(flow);
-        }
-        self.times(context, flow);
-    }
-
-    /// A flow of one packet, of which the first octets were exported (RFC 5476, RFC 5477).
-    fn section(&self, flow: &mut Flow<'a>) {
-        // dataLinkFrameType 1 is Ethernet, 2 IEEE 802.11; nothing else is assigned.
-        let link = match (self.is_ip, self.frame_type) {
-            (true, _) => LinkType::RAW,
-            (false, 2) => LinkType::WIFI,
-            (false, _) => LinkType::ETHERNET,
-        };
-        let Ok(packet) = crate::wire::parse(link, self.frame, self.frame_size, Tunnels::Outer) else { return };
-        (flow.src, flow.dst, flow.protocol) = (packet.src, packet.dst, packet.protocol);
-        (flow.src_port, flow.dst_port) = (packet.src_port, packet.dst_port);
-        (flow.vlan, flow.inner_vlan) = (packet.vlan, packet.inner_vlan);
-        flow.macs = [packet.src_mac, packet.dst_mac];
-        flow.tos[0] = packet.tos;
-        flow.tcp_flags[0] = packet.tcp.map_or(0, |tcp| tcp.flags);
-        if flow.packets[0] == 0 && flow.octets[0] == 0 {
-            (flow.packets[0], flow.octets[0]) = (1, u64::from(packet.ip_bytes));
-        }
-    }
-
-    fn times(&self, context: &Context, flow: &mut Flow<'a>) {
-        let boot = self.boot.or(context.boot);
-        let [first, last] = self.uptime.map(|uptime| uptime.and_then(|millis| since_boot(millis, boot, context)));
-        flow.first = flow.first.or(first);
-        flow.last = flow.last.or(last);
-        // Uptimes without a boot time: the length is true, the end is when it was exported at the latest.
-        if let ([Some(first), Some(last)], None, None) = (self.uptime, flow.first, flow.last) {
-            flow.last = Some(context.exported);
-            flow.first = Some(context.exported - Duration::from_millis(u64::from(last.wrapping_sub(first))));
-        }
-        if flow.first.is_none() && flow.last.is_none() {
-            (flow.first, flow.last) = (self.seen, self.seen);
-        }
-        // A firewall's event has a start of the connection and the moment of the event.
-        flow.last = flow.last.or(self.seen.filter(|seen| flow.first.is_some_and(|first| first <= *seen)));
-        if let Some(duration) = self.duration {
-            match (flow.first, flow.last) {
-                (Some(first), None) => flow.last = Some(first + duration),
-                (None, Some(last)) => flow.first = Some(last - duration),
-                _ => {}
-            }
-        }
-    }
-}
-
-/// Milliseconds since the exporter started as a moment. They wrap after 49.7 days; the turn nearest to the export time is meant. `None`
-/// where that is after the export: some exporters count the flow's milliseconds from another moment than the header's.
-fn since_boot(millis: u32, boot: Option<Time>, context: &Context) -> Option<Time> {
-    let up = match context.uptime {
-        Some(uptime) => uptime,
-        None => context.exported.since(boot?).as_millis() as u32,
-    };
-    let before = i64::from(up.wrapping_sub(millis).cast_signed());
-    if before < -AHEAD_MILLIS {
-        return None;
-    }
-    // The export time to a millisecond since the start, where that is how the uptime was found.
-    let at = match (context.uptime, boot) {
-        (None, Some(boot)) => boot + Duration::from_millis(context.exported.since(boot).as_millis() as u64),
-        _ => context.exported,
-    };
-    Some(at.shifted(-before * 1000))
-}
-
-/// One packet in how many, by the elements of RFC 5477 that were given; `None` where they say nothing. Population and size go first:
-/// Cisco gives an interval beside them that is 1, or the rate. An interval without a space, which says nothing by the RFC, is
-/// the rate.
-pub fn rate(interval: u32, space: u32, size: u32, population: u32) -> Option<u32> {
-    let one_in = |of: u32, taken: u32| of.checked_div(taken).filter(|rate| *rate > 0);
-    let taken = if space > 0 { interval } else { interval.min(1) };
-    one_in(population, size).or_else(|| one_in(interval.saturating_add(space), taken))
-}
-
-/// A count of units of so many microseconds since 1970; 0 is no moment.
-fn moment(count: u64, micros: u64) -> Option<Time> {
-    (count > 0).then(|| Time::from_micros(count.saturating_mul(micros)))
-}
-
-/// An NTP timestamp (RFC 7011, section 6.1.9): seconds since 1900, or since 2036 where the first bit is 0, and 2^-32 seconds.
-pub fn ntp(stamp: u64) -> Option<Time> {
-    const UNIX: u64 = 2_208_988_800;
-    let (secs, fraction) = (stamp >> 32, stamp & 0xffff_ffff);
-    let secs = if secs >> 31 == 1 { secs } else { secs + (1 << 32) };
-    let micros = (fraction * 1_000_000 + (1 << 31)) >> 32;
-    (stamp > 0).then(|| Time::from_micros((secs.saturating_sub(UNIX)) * 1_000_000 + micros))
 }
 
 /// Text up to the first NUL; `None` where there is none, or it is not UTF-8.

@@ -94,8 +94,9 @@ impl<'a> Value<'a> {
             Type::OctetArray => return None,
             Type::Unsigned => Self::Unsigned(unsigned(field)?),
             Type::Signed => {
+                let number = unsigned(field)?;
                 let unused = 64 - 8 * u32::try_from(field.len()).ok()?;
-                Self::Signed((unsigned(field)? << unused).cast_signed() >> unused)
+                Self::Signed((number << unused).cast_signed() >> unused)
             }
             Type::Float => Self::Float(match *field {
                 [a, b, c, d] => f64::from(f32::from_be_bytes([a, b, c, d])),

@@ -3,7 +3,8 @@
 use crate::base::{Cursor, Time};
 
 use super::element::ElementId;
-use super::program::Program;
+use super::program::{Described, Program};
+use super::{FIRST_DATA, IPFIX_OPTIONS, IPFIX_TEMPLATES};
 
 /// A field length that stands for "said in each record" (RFC 7011, section 7).
 pub const VARIABLE: u16 = 0xffff;
@@ -47,7 +48,7 @@ pub struct Template {
 impl Template {
     /// Compiles a template.
     #[must_use]
-    pub fn new(id: u16, is_options: bool, scope: u16, fields: &[Field], now: Time) -> Self {
+    pub fn new(id: u16, is_options: bool, scope: u16, fields: &[Field], described: &Described, now: Time) -> Self {
         let octets = |field: &Field| if field.length == VARIABLE { 1 } else { usize::from(field.length) };
         let mut unknown: Vec<ElementId> = fields
             .iter()
@@ -64,8 +65,15 @@ impl Template {
             shortest: fields.iter().map(octets).sum(),
             is_variable: fields.iter().any(|field| field.length == VARIABLE),
             unknown: unknown.into(),
-            program: if is_options { Program::default() } else { Program::compile(fields) },
+            program: if is_options { Program::default() } else { Program::compile(fields, described) },
             refreshed: now,
+        }
+    }
+
+    /// Compiles it anew, because the exporter described elements.
+    pub(super) fn recompile(&mut self, described: &Described) {
+        if !self.is_options {
+            self.program = Program::compile(&self.fields, described);
         }
     }
 
@@ -151,7 +159,12 @@ pub fn next(set: &mut Cursor<'_>, kind: Kind, limit: usize, fields: &mut Vec<Fie
             let is_fit = first % 4 == 0 && options % 4 == 0 && count > 0;
             (u16::try_from(count).map_err(|_| Cut)?, first / 4, is_fit)
         }
-        Kind::Ipfix | Kind::IpfixOptions if first == 0 => return Ok(Some(Announced::Withdrawn(id))),
+        Kind::Ipfix | Kind::IpfixOptions if first == 0 => {
+            // A template's own number, or that of the set for all of them (RFC 7011, section 8.1).
+            let all = if kind == Kind::Ipfix { IPFIX_TEMPLATES } else { IPFIX_OPTIONS };
+            let is_good = id >= FIRST_DATA || id == all;
+            return Ok(Some(if is_good { Announced::Withdrawn(id) } else { Announced::Refused(Bad::Malformed) }));
+        }
         Kind::Ipfix => (first, 0, true),
         Kind::IpfixOptions => {
             let scope = set.u16().map_err(|_| Cut)?;
@@ -174,7 +187,7 @@ pub fn next(set: &mut Cursor<'_>, kind: Kind, limit: usize, fields: &mut Vec<Fie
             fields.push(Field { id, length });
         }
     }
-    Ok(Some(if id < 256 || !is_fit {
+    Ok(Some(if id < FIRST_DATA || !is_fit {
         Announced::Refused(Bad::Malformed)
     } else if usize::from(count) > limit {
         Announced::Refused(Bad::TooLarge)

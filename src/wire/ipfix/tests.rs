@@ -1,5 +1,7 @@
 //! The machine over datagrams made by hand: what the RFCs say, and what an exporter may do wrong.
 
+mod hostile;
+
 use std::time::Duration;
 
 use crate::base::{Ip, Time};

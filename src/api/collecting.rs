@@ -28,6 +28,8 @@ pub struct Listener {
     pub port: u16,
     /// Bytes that the kernel keeps until we read, of a UDP port.
     pub buffer: usize,
+    /// Datagrams taken, or messages of connections.
+    pub taken: u64,
     /// Datagrams that the kernel dropped because that was full.
     pub drops: u64,
     /// Why nobody listens there.
@@ -35,6 +37,11 @@ pub struct Listener {
 }
 
 impl Collecting {
+    /// A port in the list.
+    pub fn listener(&mut self, kind: &str, port: u16) -> Option<&mut Listener> {
+        self.listeners.iter_mut().find(|listener| (listener.kind, listener.port) == (kind, port))
+    }
+
     /// Datagrams that the kernel dropped, of all sockets since the start.
     #[must_use]
     pub fn drops(&self) -> u64 {
@@ -45,9 +52,11 @@ impl Collecting {
     #[must_use]
     pub fn listeners_json(&self) -> Value {
         let shown = |listener: &Listener| {
-            let Listener { kind, port, buffer, drops, trouble } = listener;
+            let Listener { kind, port, buffer, taken, drops, trouble } = listener;
             let state = trouble.as_deref().unwrap_or("OK");
-            json!({ "KIND": kind, "PORT": port, "BUFFER BYTES": buffer, "KERNEL DROPS": drops, "STATE": state })
+            json!({
+                "KIND": kind, "PORT": port, "BUFFER BYTES": buffer, "DATAGRAMS": taken, "KERNEL DROPS": drops, "STATE": state,
+            })
         };
         self.listeners.iter().map(shown).collect()
     }

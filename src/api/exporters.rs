@@ -258,7 +258,7 @@ fn as_it_is(world: &World, ip: Ip) -> Value {
     put("datagrams", json!(counted.datagrams));
     put("octets", json!(counted.octets));
     put("flows", json!(counted.flows));
-    put("troubles", heard.map_or_else(|| json!({}), |exporter| json!(exporter.troubles().collect::<BTreeMap<_, _>>())));
+    put("troubles", heard.map_or_else(|| json!({}), |exporter| json!(exporter.troubles())));
     put("interfaces", interfaces.collect());
     Value::Object(out)
 }

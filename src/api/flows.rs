@@ -167,8 +167,9 @@ impl Asked {
     /// Begins to answer a question. The one way to ask: here what the caller may see is ANDed into it.
     pub(super) fn begin(call: &Call, question: Question, mode: Mode) -> Result<Self, Failure> {
         let (world, now) = (call.world(), call.now);
-        let user_filter = call.identity.and_then(|identity| identity.filter().cloned());
-        let question = Question { user_filter, ..question };
+        let internal = |filter: Filter| filter.with_internal(world.internal());
+        let user_filter = call.identity.and_then(|identity| identity.filter().cloned()).map(internal);
+        let question = Question { user_filter, filter: question.filter.map(internal), ..question };
         let seat = Seat::take(world, &question.what)?;
         let watch = call.identity.map(|identity| world.auth.borrow_mut().watch(identity));
         let mut asked = Self { seat, question, work: None, live: None, large: None, mode, label: None, watch };
@@ -375,7 +376,7 @@ fn ask(call: &Call, (from, to): (Time, Time), what: What) -> Result<Outcome, Fai
         Some(text) if !text.trim().is_empty() => {
             let filter =
                 Filter::parse(text).map_err(|e| Failure::Filter { position: e.position, message: e.message })?;
-            Some(filter.with_internal(Arc::clone(&call.world().config.borrow().config.filter.internal)))
+            Some(filter)
         }
         _ => None,
     };

@@ -2,8 +2,6 @@
 //!
 //! Everything that is bounded tells how full it is and what it gave up, everything that loses something tells how much.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use super::World;
@@ -205,7 +203,9 @@ fn exporters(world: &World) -> Value {
             "DATAGRAMS": exporter.counters.datagrams,
             "BYTES": exporter.counters.octets,
             "FLOWS": exporter.counters.flows,
-            "TROUBLES": exporter.troubles().collect::<BTreeMap<_, _>>(),
+            "TEMPLATES": exporter.held().templates,
+            "SETS WAITING FOR TEMPLATE": exporter.held().waiting,
+            "TROUBLES": exporter.troubles(),
         })
     });
     json!({

@@ -3,8 +3,10 @@
 //! Names begin with `weir_`, but for those that all programs share (`process_`); counters end in `_total` and run since the
 //! start; units are bytes and seconds. One who may not see all flows gets what tells nothing of them.
 //!
-//! Bounds: interfaces and exports by their own bounds, rankings by `metrics.top` each, of the last [`RANKED`] that are counted
+//! Bounds: interfaces, collectors and exporters by their own bounds, rankings by `metrics.top` each, of the last [`RANKED`] that are counted
 //! to the end.
+
+mod collected;
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -31,6 +33,7 @@ fn metrics(call: &Call) -> Outcome {
         capture(&mut text, world);
         table(&mut text, world);
         storage(&mut text, world, now);
+        collected::collected(&mut text, world);
         exports(&mut text, world);
         requests(&mut text, world);
         rankings(&mut text, world, now);
@@ -205,12 +208,17 @@ fn exports(text: &mut Text, world: &World) {
     let mut family = text.gauge("weir_export_waiting_bytes", "Messages that wait for a collector.");
     each().for_each(|(labels, counters)| family.of(&labels, counters.waiting));
     type Count = fn(&crate::export::Counters) -> u64;
-    let counts: [(&str, &str, Count); 7] = [
+    let counts: [(&str, &str, Count); 12] = [
         ("weir_export_messages_total", "Messages sent.", |counters| counters.sent[0]),
         ("weir_export_bytes_total", "Octets of messages sent.", |counters| counters.sent[1]),
         ("weir_export_records_total", "Flow records sent.", |counters| counters.sent[2]),
+        ("weir_export_told_packets_total", "Packets that these told of.", |counters| counters.told[0]),
+        ("weir_export_told_bytes_total", "Octets that these told of.", |counters| counters.told[1]),
         ("weir_export_dropped_records_total", "Flow records dropped.", |counters| counters.dropped[0]),
+        ("weir_export_dropped_packets_total", "Packets that these told of.", |counters| counters.dropped[1]),
+        ("weir_export_dropped_bytes_total", "Octets that these told of.", |counters| counters.dropped[2]),
         ("weir_export_filtered_updates_total", "Updates that the filter kept back.", |counters| counters.filtered),
+        ("weir_export_cut_names_total", "Flow records whose names did not fit.", |counters| counters.names_cut),
         ("weir_export_connections_total", "Connections made.", |counters| counters.connections),
         ("weir_export_failures_total", "Connections and datagrams that failed.", |counters| counters.failures),
     ];

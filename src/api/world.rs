@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,10 +19,10 @@ use crate::auth::Auth;
 use crate::base::clock::Clock;
 use crate::base::lru::HashKey;
 use crate::base::{Host, Ip, Time};
-use crate::config::{Book, Config, Loaded};
+use crate::config::{Book, Collect, Config, Loaded};
 use crate::enrich::Enricher;
 use crate::export::Exporter;
-use crate::filter::Net;
+use crate::filter::{Internal, Net};
 use crate::flow::exporters::{self, Admission};
 use crate::flow::{Exporters, FlowRecord, Intake, Meter, Tally};
 use crate::objects::Objects;
@@ -30,6 +31,7 @@ use crate::rollup::Rollups;
 use crate::schema::Fault;
 use crate::store::rollups::RollupStore;
 use crate::store::{DamagedBlock, Scan, Store};
+use crate::wire::exporter;
 
 /// Everything there is. Each part is borrowed for one step of one task and never across another.
 pub struct World {
@@ -74,6 +76,7 @@ pub struct World {
     pub collecting: RefCell<Collecting>,
     /// Which exporters belong to which partition, the most specific netblocks first.
     assignments: RefCell<Vec<(Net, u16)>>,
+    internal: RefCell<Arc<Internal>>,
     /// Key of the hashes of answers.
     pub(super) hash_key: HashKey,
     /// Questions in PVQL being answered now: as many as there are seats.
@@ -127,7 +130,8 @@ impl World {
     pub fn new(now: Time, parts: Parts) -> Self {
         let Parts { config, book, auth, meter, intake, mut enricher, rollups, rollup_store, store, damaged, objects } =
             parts;
-        enricher.set_groups(objects.groups.rules(&config.config.filter.internal));
+        let internal = Arc::new(Internal::new(Arc::clone(&config.config.filter.internal)));
+        enricher.set_groups(objects.groups.rules(&internal));
         let world = Self {
             started: now,
             config: RefCell::new(config),
@@ -150,6 +154,7 @@ impl World {
             exporters: RefCell::default(),
             collecting: RefCell::default(),
             assignments: RefCell::default(),
+            internal: RefCell::new(internal),
             hash_key: HashKey::random(),
             questions: RefCell::new(Questions::default()),
             searches: Cell::default(),
@@ -226,7 +231,29 @@ impl World {
         assignments.iter().find(|(net, _)| net.holds(exporter)).map_or(0, |(_, partition)| *partition)
     }
 
-    /// Has exporters follow what config, partitions and settings say of them now.
+    /// What `INT` means: what the config says, and what partitions say of their own flows.
+    #[must_use]
+    pub fn internal(&self) -> Arc<Internal> {
+        Arc::clone(&self.internal.borrow())
+    }
+
+    /// The same of another config.
+    #[must_use]
+    pub fn internal_of(&self, config: &Config) -> Arc<Internal> {
+        let mut all = Internal::new(Arc::clone(&config.filter.internal));
+        if let Ok(users) = self.auth.borrow().users() {
+            for (cid, partition) in users.partitions.iter().filter(|(_, partition)| !partition.internal.is_empty()) {
+                let nets = partition.internal.iter().filter_map(|text| Net::parse(text)).collect();
+                all = match u16::try_from(*cid) {
+                    Ok(cid) => all.with_partition(cid, nets),
+                    Err(_) => all,
+                };
+            }
+        }
+        Arc::new(all)
+    }
+
+    /// Has exporters, and `INT`, follow what config, partitions and settings say of them now.
     pub fn readmit(&self) {
         let mut assignments = Vec::new();
         if let Ok(users) = self.auth.borrow().users() {
@@ -234,6 +261,9 @@ impl World {
                 let nets = partition.exporters.iter().filter_map(|text| Net::parse(text));
                 assignments.extend(nets.filter_map(|net| Some((net, u16::try_from(*cid).ok()?))));
             }
+        }
+        if *self.internal.borrow() != self.internal_of(&self.config.borrow().config) {
+            self.retag();
         }
         assignments.sort_by_key(|(net, cid)| (std::cmp::Reverse(net.bits), *cid));
         *self.assignments.borrow_mut() = assignments;
@@ -253,7 +283,9 @@ impl World {
 
     /// Tags what arrives from now on by the traffic groups and the internal netblocks as they are now.
     pub fn retag(&self) {
-        let groups = self.objects.borrow().groups.rules(&self.config.borrow().config.filter.internal);
+        let internal = self.internal_of(&self.config.borrow().config);
+        let groups = self.objects.borrow().groups.rules(&internal);
+        *self.internal.borrow_mut() = internal;
         self.enricher.borrow_mut().set_groups(groups);
     }
 
@@ -308,7 +340,11 @@ pub(super) struct LiveWalk {
 
 fn exporter_limits(config: &Config) -> exporters::Limits {
     let oldest = config.netflow.ignoreoldnetflows.then_some(config.sessiontables.toolong);
-    exporters::Limits { exporters: config.collect.exporters, oldest }
+    let Collect { exporters, templates, template_life, waiting_bytes, .. } = config.collect;
+    let otherwise = exporter::Limits::default();
+    let fields = templates * (otherwise.fields / otherwise.templates);
+    let decoder = exporter::Limits { templates, fields, template_life, waiting_octets: waiting_bytes, ..otherwise };
+    exporters::Limits { exporters, oldest, decoder }
 }
 
 impl LiveWalk {

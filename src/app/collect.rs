@@ -29,6 +29,7 @@ use crate::api::World;
 use crate::api::collecting::Listener;
 use crate::base::{Ip, Time, time};
 use crate::config::Config;
+use crate::enrich::apps;
 use crate::flow::Origin;
 use crate::flow::exporters::Decoding;
 use crate::io::datagrams::{Batch, MOST, Socket};
@@ -249,6 +250,7 @@ impl Collectors {
     fn note(&self, config: &Config, faults: &[(Wanted, io::Error)]) {
         let Some(world) = self.world.upgrade() else { return };
         let open = self.open.borrow();
+        let mut collecting = world.collecting.borrow_mut();
         let shown = wanted(config).into_iter().map(|wanted| {
             let found = open.iter().find(|open| (open.kind, open.port) == (wanted.kind, wanted.port));
             let (buffer, drops) = match found.map(|open| &open.handle) {
@@ -261,9 +263,11 @@ impl Collectors {
                 (None, Some((_, error))) => Some(refused(&wanted, error)),
                 (None, None) => Some("not yet".to_owned()),
             };
-            Listener { kind: wanted.kind.name(), port: wanted.port, buffer, drops, trouble }
+            let kind = wanted.kind.name();
+            let taken = collecting.listener(kind, wanted.port).map_or(0, |known| known.taken);
+            Listener { kind, port: wanted.port, buffer, taken, drops, trouble }
         });
-        world.collecting.borrow_mut().listeners = shown.collect();
+        collecting.listeners = shown.collect();
     }
 }
 
@@ -370,34 +374,36 @@ fn turn(world: &World, socket: &Socket, batch: &RefCell<Batch>, waits: bool) -> 
     let began = time::monotonic();
     let mut batch = batch.borrow_mut();
     world.exporters.borrow_mut().begin_turn(waits);
+    let mut taken = 0;
     loop {
         let read = batch.read(socket)?;
+        taken += read as u64;
         let now = time::now();
         for (from, datagram) in batch.datagrams() {
             take(world, now, from.into(), None, datagram);
         }
         keep::records(world, now);
         if read < MOST {
-            note_drops(world, socket);
+            note(world, socket, taken);
             return Ok(false);
         }
         if began.elapsed() >= TURN {
-            note_drops(world, socket);
+            note(world, socket, taken);
             return Ok(true);
         }
     }
 }
 
-fn note_drops(world: &World, socket: &Socket) {
+/// Keeps what became of a turn for `info`.
+fn note(world: &World, socket: &Socket, taken: u64) {
     let mut collecting = world.collecting.borrow_mut();
-    let found = collecting.listeners.iter_mut().find(|l| l.kind == Kind::Udp.name() && l.port == socket.port());
-    if let Some(listener) = found {
-        let drops = u64::from(socket.drops());
-        if drops > listener.drops {
-            log::warn!("collect: UDP port {}: the kernel dropped {} datagrams", socket.port(), drops - listener.drops);
-        }
-        listener.drops = drops;
+    let Some(listener) = collecting.listener(Kind::Udp.name(), socket.port()) else { return };
+    listener.taken += taken;
+    let drops = u64::from(socket.drops());
+    if drops > listener.drops {
+        log::warn!("collect: UDP port {}: the kernel dropped {} datagrams", socket.port(), drops - listener.drops);
     }
+    listener.drops = drops;
 }
 
 /// Takes a datagram, or a message of a connection, with its flows to where they are paired.
@@ -405,9 +411,13 @@ fn take(world: &World, now: Time, from: Ip, connection: Option<&mut Decoding>, d
     let mut exporters = world.exporters.borrow_mut();
     let mut intake = world.intake.borrow_mut();
     let admit = |exporter| world.admit(exporter);
-    let mut sink = |flow: &Flow<'_>, origin: Origin| intake.observe(now, flow, origin);
-    match connection {
-        Some(connection) => exporters.receive_in(now, from, connection, datagram, &admit, &mut sink),
-        None => exporters.receive(now, from, datagram, &admit, &mut sink),
-    }
+    let mut sink = |flow: &Flow<'_>, origin: Origin| match apps::of_exported(
+        flow.protocol,
+        flow.application,
+        flow.application_name,
+    ) {
+        Some(known_application) => intake.observe(now, &Flow { known_application, ..*flow }, origin),
+        None => intake.observe(now, flow, origin),
+    };
+    exporters.receive(now, from, connection, datagram, &admit, &mut sink);
 }

@@ -10,6 +10,7 @@
 //!   sent again over the next one.
 //! - Over UDP the kernel tells that nobody listens with the next datagram: that one is sent again, the one before is gone. Nobody
 //!   knows of others, so they count as sent.
+//! - A collector over TLS is known by its certificate's fingerprint, and shown the box's own certificate where it asks for one.
 //! - A collector that is slow keeps its connection; one that acknowledges nothing for [`SILENCE`] loses it.
 
 use std::cell::RefCell;
@@ -32,6 +33,7 @@ use crate::base::collector::Transport;
 use crate::base::{Time, time};
 use crate::export::Outlet;
 use crate::io::pinned::{self, Fingerprint};
+use crate::io::tls::Tls;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -68,9 +70,9 @@ pub struct Alone {
 
 impl Sending {
     /// Sends what waits in the world's outlets, for ever. `changed` tells that there may be others.
-    pub fn start(executor: &LocalExecutor<'static>, world: &Rc<World>, changed: Receiver<()>) -> Self {
+    pub fn start(executor: &LocalExecutor<'static>, world: &Rc<World>, tls: Rc<Tls>, changed: Receiver<()>) -> Self {
         let tasks = Rc::new(LocalExecutor::new());
-        tasks.spawn(supervise(Rc::clone(world), Rc::downgrade(&tasks), changed)).detach();
+        tasks.spawn(supervise(Rc::clone(world), tls, Rc::downgrade(&tasks), changed)).detach();
         let run = Rc::clone(&tasks);
         let running = executor.spawn(async move { run.run(pending::<()>()).await });
         Self { tasks, running }
@@ -99,7 +101,7 @@ impl Alone {
 }
 
 /// A task for each outlet that is configured.
-async fn supervise(world: Rc<World>, executor: Weak<LocalExecutor<'static>>, changed: Receiver<()>) {
+async fn supervise(world: Rc<World>, tls: Rc<Tls>, executor: Weak<LocalExecutor<'static>>, changed: Receiver<()>) {
     let mut tasks: Vec<(Rc<RefCell<Outlet>>, Task<()>)> = Vec::new();
     loop {
         let wanted = world.exporter.borrow().outlets().to_vec();
@@ -109,7 +111,7 @@ async fn supervise(world: Rc<World>, executor: Weak<LocalExecutor<'static>>, cha
                 continue;
             }
             let Some(executor) = executor.upgrade() else { return };
-            let task = executor.spawn(send(Rc::clone(&outlet)));
+            let task = executor.spawn(send(Rc::clone(&outlet), Rc::clone(&tls)));
             tasks.push((outlet, task));
         }
         if changed.recv().await.is_err() {
@@ -119,7 +121,7 @@ async fn supervise(world: Rc<World>, executor: Weak<LocalExecutor<'static>>, cha
 }
 
 /// Sends one outlet's messages, for ever.
-async fn send(outlet: Rc<RefCell<Outlet>>) {
+async fn send(outlet: Rc<RefCell<Outlet>>, tls: Rc<Tls>) {
     let (transport, address) = {
         let outlet = outlet.borrow();
         (outlet.collector().transport, outlet.collector().address)
@@ -130,7 +132,7 @@ async fn send(outlet: Rc<RefCell<Outlet>>) {
         let result = match transport {
             Transport::Udp => over_udp(&outlet, address).await,
             Transport::Tcp => over_tcp(&outlet, address).await,
-            Transport::Tls => over_tls(&outlet, address).await,
+            Transport::Tls => over_tls(&outlet, address, &tls).await,
         };
         let Err(error) = result;
         if outlet.borrow().counters().sent != before {
@@ -219,11 +221,11 @@ async fn over_tcp(outlet: &RefCell<Outlet>, address: SocketAddr) -> io::Result<N
     over_stream(outlet, stream).await
 }
 
-async fn over_tls(outlet: &RefCell<Outlet>, address: SocketAddr) -> io::Result<Never> {
+async fn over_tls(outlet: &RefCell<Outlet>, address: SocketAddr, tls: &Tls) -> io::Result<Never> {
     let expected = outlet.borrow().collector().fingerprint.as_deref().and_then(Fingerprint::parse);
     let stream = connect(address).await?;
     let host = address.ip().to_string();
-    let secured = async { pinned::secure(stream, &host, expected).await.map_err(io::Error::other) };
+    let secured = async { pinned::secure(stream, &host, expected, Some(tls.shown())).await.map_err(io::Error::other) };
     over_stream(outlet, secured.or(too_late()).await?).await
 }
 

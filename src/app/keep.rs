@@ -13,7 +13,7 @@ use crate::auth::Saving;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
 use crate::export::Names;
-use crate::flow::Fields;
+use crate::flow::{Fields, Origin};
 use crate::io::offload::Offload;
 use crate::rollup::Rollups;
 use crate::store::{Row, SyncResult};
@@ -46,6 +46,11 @@ pub(super) fn dated(world: &World, now: Time) {
     let mut store = world.store.borrow_mut();
     let mut exporter = world.exporter.borrow_mut();
     let is_exported = !exporter.is_idle();
+    let (capture, exporters) = (world.capture.borrow(), world.exporters.borrow());
+    let interface = |origin: &Origin, index: u32| match origin.version {
+        0 => capture.interfaces.iter().find(|known| known.index == index).map(|known| known.name.as_str()),
+        _ => exporters.get(origin.exporter)?.interface_name(index),
+    };
     for mut record in captured.into_iter().chain(exported) {
         let name = |ip| meter.hosts().name(now, ip).map(AsRef::as_ref);
         let server = name(record.key.server);
@@ -54,7 +59,11 @@ pub(super) fn dated(world: &World, now: Time) {
             rollups.add(now, &record);
         }
         match (is_exported, never_set) {
-            (true, false) => exporter.observe(now, &record, Names { client: name(record.key.client), server }),
+            (true, false) => {
+                let origin = &record.origin;
+                let interfaces = [origin.if_in, origin.if_out].map(|index| interface(origin, index));
+                exporter.observe(now, &record, Names { client: name(record.key.client), server, interfaces });
+            }
             // Its times are not right, and nobody could tell the collector later.
             (true, true) => exporter.drop_update(&record),
             (false, _) => {}

@@ -271,7 +271,8 @@ impl Outside for Live {
         }
         world.auth.borrow_mut().configure(setting::auth_settings(after));
         if is_changed("export") || is_changed("filter.internal") {
-            setting::configure_export(&mut world.exporter.borrow_mut(), after, export::booted());
+            let internal = world.internal_of(after);
+            setting::configure_export(&mut world.exporter.borrow_mut(), after, &internal, export::booted());
             self.export.try_send(()).ok();
         }
         if is_changed("capture.interfaces") || is_changed("capture.promiscuous") {

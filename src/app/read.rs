@@ -24,7 +24,7 @@ use crate::base::clock::Clock;
 use crate::base::lru::HashKey;
 use crate::base::{Time, time};
 use crate::enrich::Enricher;
-use crate::filter::Filter;
+use crate::filter::{Filter, Internal};
 use crate::flow::{Meter, Source, Tally};
 use crate::io::capture_file::{CaptureError, Reader};
 use crate::query::{CountBy, GroupBy, TableQuestion};
@@ -74,7 +74,8 @@ fn read(options: &cli::Read) -> Result<(String, Exit), Stop> {
         Some(folder) => folder.config().clone(),
         None => config::load(None, &[]).map_err(failure)?.config,
     };
-    let filter = filter.map(|filter| filter.with_internal(Arc::clone(&config.filter.internal)));
+    let filter =
+        filter.map(|filter| filter.with_internal(Arc::new(Internal::new(Arc::clone(&config.filter.internal)))));
     let mut meter = setting::meter_config(&config);
     meter.first_id = clock::first_id(&Clock::default(), time::now());
     if let Some(flows) = options.flows {

@@ -95,7 +95,7 @@ fn start(options: &cli::Run) -> Result<(), String> {
     executor.spawn(keeper.clone().clockwork()).detach();
     executor.spawn(keeper.clone().sync_store()).detach();
     executor.spawn(keeper.clone().sync_rollups()).detach();
-    let sending = Sending::start(&executor, &world, changes.export);
+    let sending = Sending::start(&executor, &world, Rc::clone(&tls), changes.export);
     let is_image = state::read().is_some();
     let mut captures = None;
     match &options.replay {
@@ -215,7 +215,9 @@ fn build(
         objects,
     };
     let world = World::new(now, parts);
-    setting::configure_export(&mut world.exporter.borrow_mut(), &world.config.borrow().config, export::booted());
+    let internal = world.internal();
+    let booted = export::booted();
+    setting::configure_export(&mut world.exporter.borrow_mut(), &world.config.borrow().config, &internal, booted);
     world.clock.set(clock);
     *world.missed.borrow_mut() = missed;
     Ok((Rc::new(world), code))

@@ -8,8 +8,8 @@ use crate::auth;
 use crate::base::Time;
 use crate::base::disk::Disk;
 use crate::config::{self, Book, Config, ConfigError, Content, Given, Loaded, OpenError, Origin, versions};
-use crate::export::{self, Exporter};
-use crate::filter::Filter;
+use crate::export::Exporter;
+use crate::filter::{Filter, Internal};
 use crate::flow::{IntakeConfig, MeterConfig};
 use crate::http;
 use crate::io::disk::{Lock, OsDisk};
@@ -104,23 +104,15 @@ pub fn store_settings(config: &Config) -> store::Settings {
     }
 }
 
-/// Makes the exporter send to whom the config says, on a device that was booted then.
-pub fn configure_export(exporter: &mut Exporter, config: &Config, booted: Time) {
+/// Makes the exporter send to whom the config says, on a device that was booted then; `internal` is what `INT` means.
+pub fn configure_export(exporter: &mut Exporter, config: &Config, internal: &Arc<Internal>, booted: Time) {
     let wanted = &config.export;
     let filter = |text: &str| {
         let filter = Filter::parse(text).ok().filter(|filter| !filter.is_empty());
-        filter.map(|filter| filter.with_internal(Arc::clone(&config.filter.internal)))
+        filter.map(|filter| filter.with_internal(Arc::clone(internal)))
     };
     let collectors = wanted.collectors.iter().map(|collector| (collector.clone(), filter(&collector.filter))).collect();
-    let settings = export::Settings {
-        domain: wanted.domain,
-        enterprise: wanted.enterprise,
-        mtu: wanted.mtu,
-        refresh: wanted.refresh,
-        refresh_packets: wanted.refresh_packets,
-        queue_bytes: wanted.queue_bytes,
-    };
-    exporter.configure(collectors, &settings, booted);
+    exporter.configure(collectors, &wanted.settings, booted);
 }
 
 pub fn auth_settings(config: &Config) -> auth::Settings {

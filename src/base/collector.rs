@@ -14,6 +14,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,23 @@ pub struct Collector {
     pub fingerprint: Option<String>,
     /// A filter's text; empty where everything is sent.
     pub filter: String,
+}
+
+/// What all collectors have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// Observation domain, or source ID.
+    pub domain: u32,
+    /// Enterprise number of our own elements.
+    pub enterprise: u32,
+    /// Longest IP packet over UDP.
+    pub mtu: usize,
+    /// How often templates and options are sent again over UDP.
+    pub refresh: Duration,
+    /// After how many datagrams at the latest.
+    pub refresh_packets: u32,
+    /// Octets of messages that wait for each collector.
+    pub queue_bytes: usize,
 }
 
 /// What is wrong with such a text, in a sentence that helps.

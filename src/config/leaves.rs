@@ -183,6 +183,46 @@ pub static LEAVES: &[Leaf] = &[
         get: |c| json!(c.collect.sessions),
     },
     Leaf {
+        path: "collect.templates",
+        schema: Schema::integer(
+            8,
+            65_536,
+            "Most templates of an exporter of NetFlow v9 or IPFIX, and 16 times as many fields in all of them; beyond, the \
+             one refreshed longest ago goes.",
+        )
+        .default(Default::Integer(512)),
+        unit: "templates",
+        flags: &[],
+        set: |c, v| c.collect.templates = size(v),
+        get: |c| json!(c.collect.templates),
+    },
+    Leaf {
+        path: "collect.template_life",
+        schema: Schema::number(
+            60.0,
+            604_800.0,
+            "How long a template is good that came over UDP and is not sent again: three times as long as exporters wait.",
+        )
+        .default(Default::Integer(5_400)),
+        unit: "seconds",
+        flags: &[],
+        set: |c, v| c.collect.template_life = seconds(v),
+        get: |c| json!(c.collect.template_life.as_secs_f64()),
+    },
+    Leaf {
+        path: "collect.waiting_bytes",
+        schema: Schema::integer(
+            0,
+            16 << 20,
+            "Data of an exporter that came before its template and waits for it; beyond, the oldest goes.",
+        )
+        .default(Default::Integer(32 << 10)),
+        unit: "bytes",
+        flags: &[],
+        set: |c, v| c.collect.waiting_bytes = size(v),
+        get: |c| json!(c.collect.waiting_bytes),
+    },
+    Leaf {
         path: "collect.connections",
         schema: Schema::integer(1, 1_024, "Most connections that export over TCP and TLS.")
             .default(Default::Integer(64)),
@@ -480,8 +520,8 @@ pub static LEAVES: &[Leaf] = &[
             .default(Default::Integer(1)),
         unit: "",
         flags: &[],
-        set: |c, v| c.export.domain = word(v),
-        get: |c| json!(c.export.domain),
+        set: |c, v| c.export.settings.domain = word(v),
+        get: |c| json!(c.export.settings.domain),
     },
     Leaf {
         path: "export.enterprise",
@@ -493,8 +533,8 @@ pub static LEAVES: &[Leaf] = &[
         .default(Default::Integer(32_473)),
         unit: "",
         flags: &[],
-        set: |c, v| c.export.enterprise = word(v),
-        get: |c| json!(c.export.enterprise),
+        set: |c, v| c.export.settings.enterprise = word(v),
+        get: |c| json!(c.export.settings.enterprise),
     },
     Leaf {
         path: "export.mtu",
@@ -502,8 +542,8 @@ pub static LEAVES: &[Leaf] = &[
             .default(Default::Integer(1_400)),
         unit: "bytes",
         flags: &[],
-        set: |c, v| c.export.mtu = size(v),
-        get: |c| json!(c.export.mtu),
+        set: |c, v| c.export.settings.mtu = size(v),
+        get: |c| json!(c.export.settings.mtu),
     },
     Leaf {
         path: "export.refresh",
@@ -511,8 +551,8 @@ pub static LEAVES: &[Leaf] = &[
             .default(Default::Integer(60)),
         unit: "seconds",
         flags: &[],
-        set: |c, v| c.export.refresh = seconds(v),
-        get: |c| json!(c.export.refresh.as_secs_f64()),
+        set: |c, v| c.export.settings.refresh = seconds(v),
+        get: |c| json!(c.export.settings.refresh.as_secs_f64()),
     },
     Leaf {
         path: "export.refresh_packets",
@@ -520,8 +560,8 @@ pub static LEAVES: &[Leaf] = &[
             .default(Default::Integer(1_000)),
         unit: "datagrams",
         flags: &[],
-        set: |c, v| c.export.refresh_packets = word(v),
-        get: |c| json!(c.export.refresh_packets),
+        set: |c, v| c.export.settings.refresh_packets = word(v),
+        get: |c| json!(c.export.settings.refresh_packets),
     },
     Leaf {
         path: "export.queue_bytes",
@@ -533,8 +573,8 @@ pub static LEAVES: &[Leaf] = &[
         .default(Default::Integer(1 << 20)),
         unit: "bytes",
         flags: &[],
-        set: |c, v| c.export.queue_bytes = size(v),
-        get: |c| json!(c.export.queue_bytes),
+        set: |c, v| c.export.settings.queue_bytes = size(v),
+        get: |c| json!(c.export.settings.queue_bytes),
     },
     Leaf {
         path: "metrics.top",

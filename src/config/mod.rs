@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::base::collector::Collector;
+use crate::base::collector::{self, Collector};
 use crate::filter::{self, Net};
 use crate::schema::{Fault, Problem, verify};
 use leaves::{LEAVES, Leaf};
@@ -94,6 +94,12 @@ pub struct Collect {
     pub exporters: usize,
     /// Most sessions that they told of.
     pub sessions: usize,
+    /// Most templates of an exporter.
+    pub templates: usize,
+    /// How long a template is good that came over UDP and was not sent again.
+    pub template_life: Duration,
+    /// Bytes of an exporter's data that wait for their template.
+    pub waiting_bytes: usize,
     /// Connections that export, over TCP and TLS.
     pub connections: usize,
     /// The same from one address.
@@ -199,18 +205,8 @@ pub struct Http {
 pub struct Export {
     /// Where to; the filters in them parse.
     pub collectors: Vec<Collector>,
-    /// Observation domain, or source ID.
-    pub domain: u32,
-    /// Enterprise number of our own elements.
-    pub enterprise: u32,
-    /// Longest IP packet.
-    pub mtu: usize,
-    /// How often templates are sent again over UDP.
-    pub refresh: Duration,
-    /// After how many datagrams at the latest.
-    pub refresh_packets: u32,
-    /// Bytes that may wait for each collector.
-    pub queue_bytes: usize,
+    /// What they have in common.
+    pub settings: collector::Settings,
 }
 
 /// `metrics`

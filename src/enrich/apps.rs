@@ -278,6 +278,51 @@ pub fn by_name(name: &str) -> Option<u16> {
     INDEX.by_name.get(name.to_ascii_lowercase().as_str()).copied()
 }
 
+/// The application that an exporter means by its name for it and its `applicationId` (RFC 6759), where the table has it: the
+/// name goes before the number, whose engines 1 and 3 hold IANA's numbers of protocols and ports.
+#[must_use]
+pub fn of_exported(protocol: u8, id: Option<&[u8]>, name: Option<&str>) -> Option<u16> {
+    let of_id = |id: &[u8]| {
+        let (engine, selector) = id.split_first()?;
+        let number =
+            selector.iter().try_fold(0_u32, |number, octet| number.checked_mul(256)?.checked_add((*octet).into()))?;
+        match engine {
+            1 => of_ports(u8::try_from(number).ok()?, 0, 0),
+            3 => of_ports(protocol, 0, u16::try_from(number).ok()?),
+            _ => None,
+        }
+    };
+    name.and_then(of_vendors_name).or_else(|| id.and_then(of_id))
+}
+
+/// An application by what vendors call it: as we do, `tls.youtube` (the protocol, then the service), `secure-imap`.
+fn of_vendors_name(name: &str) -> Option<u16> {
+    let mut buffer = [0; LONGEST_NAME];
+    let lower = buffer.get_mut(..name.len())?;
+    lower.copy_from_slice(name.as_bytes());
+    lower.make_ascii_lowercase();
+    let name = std::str::from_utf8(lower).ok()?;
+    let known = |name: &str| {
+        let alias = ALIASES.iter().find(|(theirs, _)| *theirs == name);
+        INDEX.by_name.get(alias.map_or(name, |(_, ours)| ours)).copied()
+    };
+    let last = || name.rsplit_once('.').and_then(|(before, last)| known(last).or_else(|| known(before)));
+    known(name).or_else(last).or_else(|| known(name.strip_prefix("secure-")?))
+}
+
+/// Names of Cisco's NBAR and of Palo Alto's App-ID that differ from ours.
+const ALIASES: &[(&str, &str)] = &[
+    ("secure-http", "https"),
+    ("web-browsing", "http"),
+    ("cifs", "smb"),
+    ("ms-ds-smb", "smb"),
+    ("ms-rdp", "rdp"),
+    ("ms-rpc", "msrpc"),
+    ("sqlserver", "mssql"),
+    ("sqlnet", "oracle"),
+    ("postgres", "postgresql"),
+];
+
 /// Every application, by number.
 pub fn all() -> impl Iterator<Item = (u16, &'static str)> {
     INDEX.names.iter().copied()
@@ -381,5 +426,31 @@ mod tests {
         assert_eq!(app(47, 0, 0), Some("gre"));
         assert_eq!(app(58, 0, 0x8000), Some("icmp"));
         assert_eq!(app(255, 0, 0), None);
+    }
+
+    #[test]
+    fn what_exporters_call_an_application_is_found_among_ours() {
+        let named = |theirs: &str| of_exported(TCP, None, Some(theirs)).and_then(name);
+        for (theirs, ours) in [
+            ("https", "https"),
+            ("HTTP", "http"),
+            ("secure-http", "https"),
+            ("secure-imap", "imap"),
+            ("TLS.YouTube", "youtube"),
+            ("DNS.Something", "dns"),
+            ("web-browsing", "http"),
+        ] {
+            assert_eq!(named(theirs), Some(ours), "{theirs}");
+        }
+        for unknown in ["", "TLS", "secure-", ".", "no such thing", &"x".repeat(300)] {
+            assert_eq!(named(unknown), None, "{unknown}");
+        }
+        let numbered = |protocol, id: &[u8]| of_exported(protocol, Some(id), None).and_then(name);
+        assert_eq!(numbered(UDP, &[3, 0, 0, 53]), Some("dns"), "engine 3: IANA's ports");
+        assert_eq!(numbered(TCP, &[3, 1, 0xbb]), Some("https"), "of reduced size");
+        assert_eq!(numbered(TCP, &[1, 0, 0, 89]), Some("ospf"), "engine 1: IANA's protocols");
+        let none: [&[u8]; 6] = [&[], &[3], &[3, 1, 0, 53], &[13, 0, 0, 80], &[3, 255, 255, 255, 255, 255], &[1, 1, 0]];
+        assert!(none.iter().all(|id| numbered(TCP, id).is_none()));
+        assert_eq!(of_exported(TCP, Some(&[3, 0, 0, 53]), Some("ssh")).and_then(name), Some("ssh"));
     }
 }

@@ -6,14 +6,17 @@
 //!
 //! A record that does not fit a message of its own is cut at its names, and counted.
 
-use std::collections::BTreeSet;
+mod fuzz;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+pub use fuzz::fuzz_export;
 
 use super::item::{self, Field, IPFIX, Item, NETFLOW9, Names, OURS, Owner, REVERSE, Shape, VARIABLE, View};
 use crate::base::{Ip, Time, collector};
 use crate::enrich::apps;
-use crate::flow::{Counters, End, FlowRecord};
-use crate::wire;
+use crate::flow::{Counters, FlowRecord};
 
 /// The shortest message that holds every record without its names, and every option.
 pub const SHORTEST: usize = 320;
@@ -24,6 +27,13 @@ const FIRST_TEMPLATE: u16 = 256;
 const PROCESS: u16 = 320;
 const APPLICATION: u16 = 321;
 const ELEMENT: u16 = 322;
+/// Names of interfaces: of our own ones, and of those of exporters whose flows are handed on, by the family of their addresses.
+const INTERFACE: u16 = 323;
+const INTERFACE_OF: [(u16, Field); 2] = [(324, Field::iana(403, 4)), (325, Field::iana(404, 16))];
+/// Octets of an interface's name, filled up with zeros.
+const INTERFACE_NAME: u16 = 32;
+/// Most interfaces whose names are told; what is beyond stays a number.
+const MOST_INTERFACES: usize = 1_024;
 /// Octets of an application's name, filled up with zeros: collectors that know such names (nfdump 1.7.1) expect it so in IPFIX
 /// too.
 const NAME: u16 = 24;
@@ -185,6 +195,8 @@ pub struct Encoder {
     shapes: Vec<Shape>,
     /// Applications whose names were sent.
     applications: BTreeSet<u16>,
+    /// Names of interfaces that were sent, by exporter (unspecified: here) and number.
+    interfaces: BTreeMap<(Ip, u32), Box<str>>,
     open: Option<Message>,
     done: Vec<Message>,
     names_cut: u64,
@@ -198,9 +210,10 @@ impl Encoder {
         Self {
             format,
             booted,
-            base: booted,
+            base: whole_millis(booted),
             shapes: Vec::new(),
             applications: BTreeSet::new(),
+            interfaces: BTreeMap::new(),
             open: None,
             done: Vec::new(),
             names_cut: 0,
@@ -219,9 +232,15 @@ impl Encoder {
     pub fn add(&mut self, now: Time, record: &FlowRecord, names: Names<'_>) {
         if now.since(self.base) > LONGEST_UPTIME {
             self.close();
-            self.base = now - EARLIER;
+            self.base = whole_millis(now - EARLIER);
         }
         self.announce_application(record.application);
+        let of = if record.origin.version == 0 { Ip::UNSPECIFIED } else { record.origin.exporter };
+        for (index, name) in [record.origin.if_in, record.origin.if_out].into_iter().zip(names.interfaces) {
+            if let Some(name) = name.filter(|name| index != 0 && !name.is_empty()) {
+                self.announce_interface(of, index, name);
+            }
+        }
         let names = [record.server_name.as_deref(), names.client, names.server].map(|name| name.unwrap_or_default());
         let [there, back] = counted(record);
         let view = |from| View { record, from, to: 1 - from, names, base: self.base };
@@ -346,6 +365,9 @@ impl Encoder {
         for number in &self.applications {
             writer.announce_application(*number);
         }
+        for ((exporter, index), name) in &self.interfaces {
+            writer.announce_interface(*exporter, *index, name);
+        }
         writer.close();
         writer.done.iter_mut().for_each(|message| message.is_preamble = true);
         writer.done
@@ -417,6 +439,47 @@ impl Encoder {
         }
     }
 
+    /// Says the name of an interface once, and again when it changes. Of other exporters' interfaces IPFIX alone can tell.
+    fn announce_interface(&mut self, exporter: Ip, index: u32, name: &str) {
+        let is_ours = exporter == Ip::UNSPECIFIED;
+        let is_ipfix = self.format.protocol == collector::Protocol::Ipfix;
+        let name = item::cut(name, INTERFACE_NAME.into());
+        let known = self.interfaces.get(&(exporter, index));
+        let is_new = known.is_none() && self.interfaces.len() < MOST_INTERFACES;
+        if !(is_ours || is_ipfix) || !(is_new || known.is_some_and(|known| **known != *name)) {
+            return;
+        }
+        let [v4, v6] = INTERFACE_OF;
+        let scope = if is_ours { None } else { Some(if exporter.is_v4() { v4 } else { v6 }) };
+        let template = scope.map_or(INTERFACE, |(template, _)| template);
+        let family = |ip: &Ip| (*ip == Ip::UNSPECIFIED, ip.is_v4());
+        if !self.interfaces.keys().any(|(of, _)| family(of) == family(&exporter)) {
+            match scope {
+                Some((_, Field { element, length, .. })) => {
+                    let fields = [(element, length), (10, 4), (82, INTERFACE_NAME)];
+                    self.add_options_template(template, 2, &fields);
+                }
+                None if is_ipfix => self.add_options_template(template, 1, &[(10, 4), (82, INTERFACE_NAME)]),
+                None => {
+                    // Scope 2 is an interface.
+                    let mut out = Vec::new();
+                    put_all(&mut out, &[template, 4, 4, 2, 4, 82, INTERFACE_NAME]);
+                    self.add_record(self.options_set(), &out);
+                }
+            }
+        }
+        self.interfaces.insert((exporter, index), name.into());
+        let mut named = Vec::new();
+        if scope.is_some() {
+            item::put_address(exporter, !exporter.is_v4(), &mut named);
+        }
+        named.extend(index.to_be_bytes());
+        let start = named.len();
+        named.extend(name.as_bytes());
+        named.resize(start + usize::from(INTERFACE_NAME), 0);
+        self.add_record(template, &named);
+    }
+
     /// Says the name of an application once.
     fn announce_application(&mut self, number: u16) {
         let Some(name) = apps::name(number) else { return };
@@ -448,6 +511,11 @@ impl Encoder {
     }
 }
 
+/// Uptimes are whole milliseconds: so that they and what they count from add up to the moment's own.
+fn whole_millis(at: Time) -> Time {
+    Time::from_micros(at.micros() / 1_000 * 1_000)
+}
+
 /// Whether the client, and the server, sent anything. Some exporters tell of octets without packets.
 fn counted(record: &FlowRecord) -> [bool; 2] {
     record.delta.map(|counters| counters != Counters::default())
@@ -455,72 +523,6 @@ fn counted(record: &FlowRecord) -> [bool; 2] {
 
 fn put_all(out: &mut Vec<u8>, numbers: &[u16]) {
     out.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
-}
-
-/// Fuzz body: the first octets choose protocol, directions and length of messages, then come updates of a few octets each. What our
-/// own decoder reads of the messages is what was written: no refusal, and the sums of all updates.
-#[doc(hidden)]
-pub fn fuzz_export(bytes: &[u8]) {
-    let Some((&[kind, length], rest)) = bytes.split_first_chunk() else { return };
-    let protocol = if kind & 1 == 0 { collector::Protocol::Ipfix } else { collector::Protocol::NetFlow9 };
-    let longest = SHORTEST + usize::from(length) * 8;
-    let format = Format { protocol, biflow: kind & 2 == 0, domain: 7, enterprise: 32_473, longest };
-    let booted = Time::from_secs(1_790_000_000);
-    let mut encoder = Encoder::new(format, booted);
-    let mut expected = [0u64; 3];
-    for (octets, count) in rest.chunks(24).zip(1..) {
-        let record = fuzz_record(octets, booted, count);
-        let name = octets.get(23).map_or(0, |length| usize::from(*length));
-        encoder.add(record.last, &record, Names { client: Some(&"n".repeat(name)), server: None });
-        expected[0] += u64::from(encoder.flows(&record));
-        expected[1] += record.delta.iter().map(|counters| counters.packets).sum::<u64>();
-        expected[2] += record.delta.iter().map(|counters| counters.bytes).sum::<u64>();
-    }
-    encoder.close();
-    let mut decoder = wire::exporter::Decoder::new(wire::exporter::Limits::default());
-    let (mut counted, mut told, mut sequence) = ([0u64; 3], [0u64; 3], 0);
-    for mut message in encoder.take_messages() {
-        assert!(message.bytes().len() <= longest);
-        sequence = message.stamp(booted, sequence);
-        counted[0] += u64::from(message.flows);
-        counted[1] += message.counted[0];
-        counted[2] += message.counted[1];
-        let read = decoder.decode(message.bytes(), booted, &mut |heard| {
-            let wire::exported::Told::Flow(flow) = heard else { return };
-            told[0] += 1;
-            told[1] += flow.packets.iter().sum::<u64>();
-            told[2] += flow.octets.iter().sum::<u64>();
-        });
-        assert!(read.is_ok());
-    }
-    assert_eq!((counted, told), (expected, expected));
-    let refused = |refusal: &wire::exporter::Refusal| decoder.counters().refused(*refusal);
-    assert!(wire::exporter::Refusal::ALL.iter().all(|refusal| refused(refusal) == 0));
-    assert!(decoder.streams().all(|stream| stream.sequence.lost == 0));
-}
-
-/// An update of whatever these octets say.
-fn fuzz_record(octets: &[u8], booted: Time, id: u64) -> FlowRecord {
-    let mut all = [0; 24];
-    all.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
-    let [kind, a, b, c, d, ports @ ..] = all;
-    let [p, q, r, s, packets, bytes, more @ ..] = ports;
-    let [back, back_bytes, end, flags, origin, app, tos, vlan, t, u, n, ..] = more;
-    let address = |x, y| if kind & 1 == 0 { Ip::v4([10, 0, x, y]) } else { Ip::v6([x; 16]) };
-    let mut record = FlowRecord { id, application: app.into(), rtt_micros: t.into(), ..FlowRecord::default() };
-    (record.key.client, record.key.server, record.key.protocol) = (address(a, b), address(c, d), kind >> 1);
-    (record.key.client_port, record.key.server_port) = (u16::from_be_bytes([p, q]), u16::from_be_bytes([r, s]));
-    record.key.vlan = vlan.into();
-    record.delta[0] = Counters { packets: packets.into(), bytes: u64::from(bytes) << 20 };
-    record.delta[1] = Counters { packets: back.into(), bytes: back_bytes.into() };
-    record.end = End::from_code(end);
-    (record.tcp_flags, record.tos) = ([flags, !flags], [tos, u]);
-    record.first = booted + Duration::from_millis(u64::from(t) << 12);
-    record.last = record.first + Duration::from_secs(u64::from(u) << 14);
-    record.server_name = (n > 0).then(|| "é".repeat(usize::from(n) / 2).into());
-    record.origin.version = origin % 3;
-    record.origin.exporter = if origin & 4 == 0 { Ip::v4([192, 0, 2, 1]) } else { Ip::v6([3; 16]) };
-    record
 }
 
 #[cfg(test)]

@@ -25,13 +25,15 @@ const APPLICATION_ENGINE: u32 = 6;
 /// What stands for "as long as the record says" in a template.
 pub const VARIABLE: u16 = u16::MAX;
 
-/// DNS names of both sides, where an answer told them.
+/// What is called how: both sides by the DNS, where an answer told; both interfaces.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Names<'a> {
-    /// The client's.
+    /// The client.
     pub client: Option<&'a str>,
-    /// The server's.
+    /// The server.
     pub server: Option<&'a str>,
+    /// Where the client's packets came in, and where they went out.
+    pub interfaces: [Option<&'a str>; 2],
 }
 
 /// Which items a record has.
@@ -235,7 +237,7 @@ pub enum Owner {
 }
 
 impl Field {
-    const fn iana(element: u16, length: u16) -> Self {
+    pub(super) const fn iana(element: u16, length: u16) -> Self {
         Self { element, length, owner: Owner::Iana }
     }
 
@@ -434,8 +436,8 @@ impl Item {
                 put_address(record.origin.exporter, shape.relayed == Some(Family::V6), out);
             }
             Self::RoundTrip => out.extend(record.rtt_micros.to_be_bytes()),
-            Self::ClientRetransmissions => out.extend(record.retransmits[0].to_be_bytes()),
-            Self::ServerRetransmissions => out.extend(record.retransmits[1].to_be_bytes()),
+            Self::ClientRetransmissions => out.extend(view.retransmits(0, shape).to_be_bytes()),
+            Self::ServerRetransmissions => out.extend(view.retransmits(1, shape).to_be_bytes()),
             Self::ServerName => put_name(view.names[0], out),
             Self::ClientHost => put_name(view.names[1], out),
             Self::ServerHost => put_name(view.names[2], out),
@@ -480,6 +482,11 @@ impl View<'_> {
         }
     }
 
+    /// Segments that a side sent again; a record of one direction tells of its sender alone, so that sums are right.
+    fn retransmits(&self, side: usize, shape: Shape) -> u32 {
+        if shape.both || side == self.from { self.record.retransmits[side] } else { 0 }
+    }
+
     /// Milliseconds of uptime; 0 for what was before, wrapping as RFC 3954 has it.
     fn uptime(&self, at: Time) -> u32 {
         (at.since(self.base).as_millis() & u128::from(u32::MAX)) as u32
@@ -511,7 +518,7 @@ fn ntp(at: Time) -> u64 {
     seconds << 32 | fraction.min(0xffff_f800)
 }
 
-fn put_address(ip: Ip, v6: bool, out: &mut Vec<u8>) {
+pub(super) fn put_address(ip: Ip, v6: bool, out: &mut Vec<u8>) {
     if v6 {
         out.extend(ip.octets());
     } else {

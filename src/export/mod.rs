@@ -16,10 +16,10 @@ use std::rc::Rc;
 
 pub use encoder::{Encoder, Format, Message, SHORTEST, Told, fuzz_export};
 pub use item::{Names, OURS};
-pub use outlet::{Counters, LINGER, Outlet, Settings};
+pub use outlet::{Counters, LINGER, Outlet};
 
 use crate::base::Time;
-use crate::base::collector::Collector;
+use crate::base::collector::{Collector, Settings};
 use crate::filter::Filter;
 use crate::flow::FlowRecord;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::encoder::{Encoder, Format, Message, SHORTEST, Told};
 use super::item::Names;
-use crate::base::collector::{Collector, Transport};
+use crate::base::collector::{Collector, Settings, Transport};
 use crate::base::time::Time;
 use crate::filter::Filter;
 use crate::flow::FlowRecord;
@@ -25,23 +25,6 @@ pub const LINGER: Duration = Duration::from_millis(500);
 const HEADERS: usize = 48;
 /// Longest message over a connection, where no packet bounds it.
 const STREAM_MESSAGE: usize = 8_192;
-
-/// What all collectors have in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Observation domain, or source ID.
-    pub domain: u32,
-    /// Enterprise number of our own elements.
-    pub enterprise: u32,
-    /// Longest IP packet over UDP.
-    pub mtu: usize,
-    /// How often templates and options are sent again over UDP.
-    pub refresh: Duration,
-    /// After how many datagrams at the latest.
-    pub refresh_packets: u32,
-    /// Octets of messages that wait for a collector.
-    pub queue_bytes: usize,
-}
 
 /// What became of the records for one collector, since the outlet was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

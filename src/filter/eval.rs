@@ -3,7 +3,7 @@
 use crate::base::Ip;
 use crate::flow::{Counters, Fields, Side};
 
-use super::{Comparator, Expr, Field, Net, Test, Value};
+use super::{Comparator, Expr, Field, Internal, Net, Test, Value};
 
 /// Kinds of entities with two ends in a record, for the rule that an either-side comparison keeps only what matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ impl Ends {
     }
 }
 
-pub(super) fn holds<F: Fields>(expr: &Expr, row: &F, internal: &[Net]) -> bool {
+pub(super) fn holds<F: Fields>(expr: &Expr, row: &F, internal: &Internal) -> bool {
     match expr {
         Expr::Test(test) => {
             let either = test_ends(test, row, internal);
@@ -76,7 +76,7 @@ pub(super) fn holds<F: Fields>(expr: &Expr, row: &F, internal: &[Net]) -> bool {
 /// As [`holds`], with the ends that made it true. OR adds up the ends of what is true; AND keeps the ends that all
 /// parts agree on, or adds them up where no end satisfies all (`ADDR==a && ADDR==b` ranks both); what is true because
 /// something is not so, or because of anything but an either-side comparison along the axis, is true of both.
-pub(super) fn ends<F: Fields>(expr: &Expr, row: &F, internal: &[Net], axis: Axis) -> Option<Ends> {
+pub(super) fn ends<F: Fields>(expr: &Expr, row: &F, internal: &Internal, axis: Axis) -> Option<Ends> {
     match expr {
         Expr::Test(test) => {
             let found = test_ends(test, row, internal);
@@ -129,7 +129,7 @@ fn one(comparator: Comparator, equal: bool) -> Ends {
 }
 
 #[inline]
-fn test_ends<F: Fields>(test: &Test, row: &F, internal: &[Net]) -> Ends {
+fn test_ends<F: Fields>(test: &Test, row: &F, internal: &Internal) -> Ends {
     let cmp = test.comparator;
     match (&test.value, test.field) {
         (Value::Net(net), Field::ClientIp) => one(cmp, net.holds(row.key().client)),
@@ -159,7 +159,7 @@ fn test_ends<F: Fields>(test: &Test, row: &F, internal: &[Net]) -> Ends {
         }
         (Value::Number(value), Field::Internal) => {
             let key = row.key();
-            let inside = internal.iter().any(|net| net.holds(key.client) || net.holds(key.server));
+            let inside = internal.holds(row.origin().partition, [key.client, key.server]);
             one(cmp, inside == (*value == 1))
         }
         (Value::Number(value), field) => match numbers(field, row) {

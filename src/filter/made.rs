@@ -3,9 +3,10 @@
 //! What is made has the same bound of comparisons ([`MAX_TERMS`]); its depth is that of whoever makes it.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::parse::value_of;
-use super::{Comparator, Expr, Field, Filter, FilterError, MAX_TERMS, Test, Value, default_internal};
+use super::{Comparator, Expr, Field, Filter, FilterError, MAX_TERMS, Test, Value};
 
 impl Filter {
     /// Lets everything through.
@@ -65,7 +66,7 @@ impl Filter {
     }
 
     fn of(expr: Expr) -> Self {
-        Self { expr, internal: default_internal() }
+        Self { expr, internal: Arc::default() }
     }
 
     /// What its patterns cost together for each octet of a name; 0 without patterns.

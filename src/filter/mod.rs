@@ -51,6 +51,7 @@
 
 mod eval;
 mod fields;
+mod internal;
 mod made;
 mod parse;
 mod print;
@@ -59,13 +60,14 @@ mod skip;
 mod tests;
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use crate::base::{Ip, Mac, Time};
 use crate::flow::Fields;
 
 pub use eval::{Axis, Ends, netblock};
 pub use fields::Field;
+pub use internal::{DEFAULT_INTERNAL, Internal};
 pub use made::{MOST_PATTERN_COST, Pattern};
 pub use parse::FilterError;
 pub use skip::Summary;
@@ -77,15 +79,11 @@ pub const MAX_TERMS: usize = 512;
 /// Most levels of parentheses and NOT.
 pub const MAX_DEPTH: usize = 64;
 
-/// The netblocks that `INT` means where nobody names others: RFC 1918, RFC 4193 and the link-local ones.
-pub const DEFAULT_INTERNAL: &[&str] =
-    &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
-
 /// A parsed filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     expr: Expr,
-    internal: Arc<[Net]>,
+    internal: Arc<Internal>,
 }
 
 /// A block of addresses: `bits` counts in the 128-bit form (an IPv4 /24 is 120).
@@ -111,12 +109,12 @@ impl Filter {
     /// # Errors
     /// Where the text is not in the language, or exceeds a bound.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
-        Ok(Self { expr: parse::parse(text)?, internal: default_internal() })
+        Ok(Self { expr: parse::parse(text)?, internal: Internal::usual() })
     }
 
     /// The same filter with other internal netblocks.
     #[must_use]
-    pub fn with_internal(self, internal: Arc<[Net]>) -> Self {
+    pub fn with_internal(self, internal: Arc<Internal>) -> Self {
         Self { internal, ..self }
     }
 
@@ -265,12 +263,6 @@ enum Value {
     /// Lower case.
     Text(String),
     Pattern(Pattern),
-}
-
-fn default_internal() -> Arc<[Net]> {
-    static NETS: LazyLock<Arc<[Net]>> =
-        LazyLock::new(|| DEFAULT_INTERNAL.iter().filter_map(|block| Net::parse(block)).collect());
-    Arc::clone(&NETS)
 }
 
 /// What parses must print, and what is printed must parse to the same.

@@ -455,12 +455,21 @@ fn an_answer_that_never_came_has_no_type_of_service() {
 }
 
 #[test]
-fn internal_netblocks_can_be_set() {
-    let nets: Arc<[Net]> = [Net::parse("192.0.2.0/24").unwrap()].into();
+fn internal_netblocks_can_be_set_and_a_partitions_own_go_before() {
+    let net = |text: &str| Arc::from([Net::parse(text).unwrap()]);
+    let nets = Arc::new(Internal::new(net("192.0.2.0/24")).with_partition(7, net("198.51.100.0/24")));
     assert!(!parsed("INT").with_internal(nets.clone()).matches(&session()));
     let mut inside = session();
+    inside.origin.partition = 0;
     inside.key.server = "192.0.2.77".parse().unwrap();
-    assert!(parsed("INT").with_internal(nets).matches(&inside));
+    let matches = |session: &FlowRecord| parsed("INT").with_internal(nets.clone()).matches(session);
+    assert!(matches(&inside));
+    inside.origin.partition = 8;
+    assert!(matches(&inside), "a partition without netblocks of its own");
+    inside.origin.partition = 7;
+    assert!(!matches(&inside));
+    inside.key.client = "198.51.100.1".parse().unwrap();
+    assert!(matches(&inside));
 }
 
 /// A block of one session.

@@ -1,6 +1,6 @@
 //! Exporters: who sends us flows, what each told of itself, and what the administrator says of it instead.
 //!
-//! A datagram or a message goes in at [`Exporters::receive`], with what may be said of a newcomer; each flow in it comes out with
+//! A datagram or a message goes in at [`Exporters::receive`], with who says what may be said of a newcomer; each flow in it comes out with
 //! its [`Origin`]: exporter, version, partition, sampling, interfaces, ring. On the way the table learns interfaces with their
 //! names, speeds and busiest minutes, sampling, and how far the exporter's clock is off.
 //!
@@ -30,12 +30,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-pub use decoding::{Decoding, Lost};
+pub use decoding::{Decoding, Held, Lost};
 pub use settings::{ExporterSettings, IGNORED, InterfaceSettings};
 
 use super::Origin;
 use crate::base::{Ip, Time};
 use crate::wire::exported::{Flow, Protocol, Told};
+use crate::wire::exporter;
 
 /// How long an exporter that told flows must be silent before another takes its place.
 pub const SILENT: Duration = Duration::from_secs(600);
@@ -59,11 +60,13 @@ pub struct Limits {
     pub exporters: usize,
     /// Flows that ended longer ago than this when they come are left out; none where all are kept.
     pub oldest: Option<Duration>,
+    /// What each exporter can make its decoder keep.
+    pub decoder: exporter::Limits,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { exporters: 256, oldest: None }
+        Self { exporters: 256, oldest: None, decoder: exporter::Limits::default() }
     }
 }
 
@@ -163,12 +166,19 @@ impl Skew {
     }
 }
 
-/// What was counted of connections that ended.
+/// What was counted of connections that ended, or of exporters that are gone.
 #[derive(Debug, Default)]
 struct Past {
     lost: Lost,
     /// By reason; there are a few dozen.
-    troubles: BTreeMap<String, u64>,
+    troubles: BTreeMap<&'static str, u64>,
+}
+
+impl Past {
+    fn add(&mut self, lost: Lost, troubles: impl Iterator<Item = (&'static str, u64)>) {
+        self.lost = self.lost + lost;
+        troubles.for_each(|(reason, n)| *self.troubles.entry(reason).or_default() += n);
+    }
 }
 
 /// One exporter.
@@ -199,7 +209,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    fn new(now: Time, admission: Admission) -> Self {
+    fn new(now: Time, admission: Admission, limits: exporter::Limits) -> Self {
         Self {
             since: now,
             last: now,
@@ -208,7 +218,7 @@ impl Exporter {
             sampling: 0,
             interfaces: BTreeMap::new(),
             admission,
-            decoding: Decoding::default(),
+            decoding: Decoding::new(limits),
             past: Past::default(),
             most_interfaces: MOST_INTERFACES,
             skew: Skew { begun: now, ..Skew::default() },
@@ -222,22 +232,35 @@ impl Exporter {
         self.skew.micros() / 1_000
     }
 
-    /// What was lost, left out or not understood of what it sent, by reason, of what occurred.
-    pub fn troubles(&self) -> impl Iterator<Item = (String, u64)> {
+    /// What was lost, left out or not understood of what it sent, by reason, of what occurred. Each only grows.
+    #[must_use]
+    pub fn troubles(&self) -> BTreeMap<&'static str, u64> {
         let ExporterCounters { unknown, over_share, ignored, old, .. } = self.counters;
         let ours = [("unknown", unknown), ("over_share", over_share), ("ring_ignored", ignored), ("too_old", old)];
-        let ours = ours.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n));
-        let mut all: BTreeMap<String, u64> = ours.chain(self.decoding.troubles()).collect();
-        for (name, n) in &self.past.troubles {
-            *all.entry(name.clone()).or_default() += n;
+        let mut all = self.past.troubles.clone();
+        for (reason, n) in ours.into_iter().filter(|(_, n)| *n > 0).chain(self.decoding.troubles()) {
+            *all.entry(reason).or_default() += n;
         }
-        all.into_iter()
+        all
+    }
+
+    /// What its decoder holds now, connections left out: templates in force, and data that waits for one.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        self.decoding.held()
     }
 
     /// What was lost on the way here, by its own numbers.
     #[must_use]
     pub fn lost(&self) -> Lost {
         self.decoding.lost() + self.past.lost
+    }
+
+    /// What an interface is called: as was set, else as was told.
+    #[must_use]
+    pub fn interface_name(&self, index: u32) -> Option<&str> {
+        let set = self.admission.settings.interfaces.get(&index).and_then(|set| set.name.as_deref());
+        set.or_else(|| self.interfaces.get(&index).map(|told| told.name.as_str())).filter(|name| !name.is_empty())
     }
 
     fn interface(&mut self, index: u32) -> Option<&mut Interface> {
@@ -359,6 +382,7 @@ pub struct Exporters {
     counters: TableCounters,
     /// Of those that made room.
     gone: ExporterCounters,
+    past: Past,
     /// Of all exporters together.
     interfaces: usize,
 }
@@ -371,6 +395,19 @@ struct Turn {
     heard: [u32; 2],
     /// Whether it is shared.
     shared: bool,
+}
+
+impl Turn {
+    /// Whether an exporter that is heard once more in this turn, `heard` being the turn that it was heard in last and how
+    /// often, has had its share.
+    fn is_over(&mut self, heard: &mut (u64, u32)) -> bool {
+        if heard.0 != self.number {
+            *heard = (self.number, 0);
+            self.heard[0] += 1;
+        }
+        heard.1 += 1;
+        self.shared && heard.1 > (TURN / self.heard[1].max(1)).max(LEAST)
+    }
 }
 
 /// What became of exporters.
@@ -388,9 +425,10 @@ pub struct TableCounters {
 pub type Admit<'a> = &'a dyn Fn(Ip) -> Option<Admission>;
 
 impl Exporters {
-    /// Other bounds; exporters beyond them go.
+    /// Other bounds; exporters beyond them go. What decoders hold follows with the next template; connections keep theirs.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+        self.by_address.values_mut().for_each(|exporter| exporter.decoding.set_limits(limits.decoder));
         while self.by_address.len() > limits.exporters.max(1) {
             let Some((&ip, _)) = self.by_address.iter().min_by_key(|(_, exporter)| exporter.last) else { return };
             self.forget(ip);
@@ -404,12 +442,13 @@ impl Exporters {
         self.turn = Turn { number: self.turn.number + 1, heard: [0, now], shared: waits };
     }
 
-    /// Takes a datagram; gives `sink` each flow in it.
+    /// Takes a datagram, or a message of a connection, which has templates of its own; gives `sink` each flow in it.
     pub fn receive(
         &mut self,
         now: Time,
         from: Ip,
-        datagram: &[u8],
+        connection: Option<&mut Decoding>,
+        octets: &[u8],
         admit: Admit<'_>,
         sink: &mut impl FnMut(&Flow<'_>, Origin),
     ) {
@@ -419,61 +458,52 @@ impl Exporters {
         let Some(exporter) = self.by_address.get_mut(&from) else { return };
         exporter.last = now;
         exporter.counters.datagrams += 1;
-        exporter.counters.octets += datagram.len() as u64;
-        if exporter.turn.0 != self.turn.number {
-            exporter.turn = (self.turn.number, 0);
-            self.turn.heard[0] += 1;
-        }
-        exporter.turn.1 += 1;
-        if self.turn.shared && exporter.turn.1 > (TURN / self.turn.heard[1].max(1)).max(LEAST) {
+        exporter.counters.octets += octets.len() as u64;
+        // A connection waits by itself for its turn.
+        if connection.is_none() && self.turn.is_over(&mut exporter.turn) {
             exporter.counters.over_share += 1;
             return;
         }
         let known = exporter.interfaces.len();
         exporter.most_interfaces = (known + MOST_IN_ALL.saturating_sub(self.interfaces)).min(MOST_INTERFACES);
-        // Apart, because what it tells changes the rest of the exporter.
-        let mut decoding = std::mem::take(&mut exporter.decoding);
-        exporter.decode(now, from, &self.limits, &mut decoding, datagram, sink);
-        exporter.decoding = decoding;
+        match connection {
+            Some(connection) => exporter.decode(now, from, &self.limits, connection, octets, sink),
+            None => {
+                // Apart, because what it tells changes the rest of the exporter.
+                let mut own = std::mem::take(&mut exporter.decoding);
+                exporter.decode(now, from, &self.limits, &mut own, octets, sink);
+                exporter.decoding = own;
+            }
+        }
         self.interfaces += exporter.interfaces.len() - known;
     }
 
-    /// The same of a message that came over a connection, which has templates of its own.
-    pub fn receive_in(
-        &mut self,
-        now: Time,
-        from: Ip,
-        connection: &mut Decoding,
-        message: &[u8],
-        admit: Admit<'_>,
-        sink: &mut impl FnMut(&Flow<'_>, Origin),
-    ) {
-        if !self.let_in(now, from, admit) {
-            return;
-        }
-        let Some(exporter) = self.by_address.get_mut(&from) else { return };
-        exporter.last = now;
-        exporter.counters.datagrams += 1;
-        exporter.counters.octets += message.len() as u64;
-        let known = exporter.interfaces.len();
-        exporter.most_interfaces = (known + MOST_IN_ALL.saturating_sub(self.interfaces)).min(MOST_INTERFACES);
-        exporter.decode(now, from, &self.limits, connection, message, sink);
-        self.interfaces += exporter.interfaces.len() - known;
+    /// The decoder of a connection that begins.
+    #[must_use]
+    pub fn connect(&self) -> Decoding {
+        Decoding::new(self.limits.decoder.of_stream())
     }
 
     /// A connection ended: what was counted of it stays counted.
     pub fn connection_ended(&mut self, from: Ip, connection: &Decoding) {
-        let Some(exporter) = self.by_address.get_mut(&from) else { return };
-        exporter.past.lost = exporter.past.lost + connection.lost();
-        for (name, n) in connection.troubles() {
-            *exporter.past.troubles.entry(name).or_default() += n;
-        }
+        let past = self.by_address.get_mut(&from).map_or(&mut self.past, |exporter| &mut exporter.past);
+        past.add(connection.lost(), connection.troubles());
     }
 
-    /// What was lost on the way, of all that are known.
+    /// What was lost on the way, of all, of those that are gone too.
     #[must_use]
     pub fn lost(&self) -> Lost {
-        self.by_address.values().fold(Lost::default(), |all, exporter| all + exporter.lost())
+        self.by_address.values().fold(self.past.lost, |all, exporter| all + exporter.lost())
+    }
+
+    /// [`Exporter::troubles`] of all, of those that are gone too.
+    #[must_use]
+    pub fn troubles(&self) -> BTreeMap<&'static str, u64> {
+        let mut all = self.past.troubles.clone();
+        for (reason, n) in self.by_address.values().flat_map(Exporter::troubles) {
+            *all.entry(reason).or_default() += n;
+        }
+        all
     }
 
     /// Counts somebody who is not to export to us.
@@ -498,7 +528,7 @@ impl Exporters {
             self.forget(leaves);
             self.counters.evicted += 1;
         }
-        self.by_address.insert(from, Exporter::new(now, admission));
+        self.by_address.insert(from, Exporter::new(now, admission, self.limits.decoder));
         true
     }
 
@@ -528,6 +558,7 @@ impl Exporters {
         let gone = self.by_address.remove(&ip);
         if let Some(exporter) = &gone {
             self.gone += exporter.counters;
+            self.past.add(exporter.lost(), exporter.troubles().into_iter());
             self.interfaces -= exporter.interfaces.len();
         }
         gone.is_some()

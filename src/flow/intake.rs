@@ -405,7 +405,7 @@ impl Intake {
                 return self.alone(slot, arrived, answers);
             }
         }
-        if self.table[slot].is_outgrown {
+        if self.table[slot].is_outgrown() {
             let id = self.take_id();
             self.table[slot].begin_again(id, first);
         }
@@ -522,7 +522,7 @@ impl Intake {
             self.end(slot, End::Exporter);
         } else if session.last().saturating_sub(session.start) >= self.too_long || session.ordinal > u32::MAX / 2 {
             self.report(slot, Some(End::TooLong));
-            self.table[slot].is_outgrown = true;
+            self.table[slot].outgrow();
         } else {
             self.report(slot, None);
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_io::Async;
 use futures_rustls::TlsConnector;
 use futures_rustls::client::TlsStream;
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -91,10 +92,10 @@ pub async fn connect(
     expected: Option<Fingerprint>,
 ) -> Result<TlsStream<Async<TcpStream>>, PinError> {
     let tcp = open(host, port).map_err(PinError::Io)?;
-    secure(tcp, host, expected).await
+    secure(tcp, host, expected, None).await
 }
 
-/// The same over a connection that is there.
+/// The same over a connection that is there; `ours` is shown to a box that asks for a certificate.
 ///
 /// # Errors
 /// [`PinError`]
@@ -102,15 +103,19 @@ pub async fn secure(
     tcp: Async<TcpStream>,
     host: &str,
     expected: Option<Fingerprint>,
+    ours: Option<Arc<dyn ResolvesClientCert>>,
 ) -> Result<TlsStream<Async<TcpStream>>, PinError> {
     let provider = Arc::new(ring::default_provider());
     let pin = Arc::new(Pin { expected: expected.clone(), shown: Mutex::new(None), provider: Arc::clone(&provider) });
-    let config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| PinError::Io(io::Error::other(error)))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::<Pin>::clone(&pin))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::<Pin>::clone(&pin));
+    let config = match ours {
+        Some(ours) => builder.with_client_cert_resolver(ours),
+        None => builder.with_no_client_auth(),
+    };
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| PinError::Io(io::Error::new(io::ErrorKind::InvalidInput, format!("'{host}' is no host name"))))?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;

@@ -26,10 +26,12 @@ use std::sync::Arc;
 
 use futures_rustls::TlsAcceptor;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, SanType};
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite};
 
 const KEY: &str = "key.pem";
@@ -48,8 +50,8 @@ pub struct Tls {
 
 struct Current {
     acceptor: TlsAcceptor,
-    /// What shows the certificate, for other acceptors.
-    resolver: Arc<dyn ResolvesServerCert>,
+    /// What shows the certificate, to clients of other acceptors and to servers.
+    resolver: Arc<SingleCertAndKey>,
     fingerprint: String,
     certificates: Vec<CertificateDer<'static>>,
     /// Where it is not in the folder yet.
@@ -222,8 +224,14 @@ impl Tls {
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
             builder.with_client_cert_verifier(verifier.map_err(|_| "holds no certificate in PEM")?)
         };
-        let config = builder.with_cert_resolver(Arc::clone(&self.current.borrow().resolver));
+        let config = builder.with_cert_resolver(Arc::<SingleCertAndKey>::clone(&self.current.borrow().resolver));
         Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    /// What shows the box's certificate to a server that asks for one. Ask anew for each connection.
+    #[must_use]
+    pub fn shown(&self) -> Arc<dyn ResolvesClientCert> {
+        Arc::<SingleCertAndKey>::clone(&self.current.borrow().resolver)
     }
 
     /// SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` and browsers show it.
@@ -295,22 +303,21 @@ fn parse(key: &[u8], certificates: &[u8]) -> Result<Current, (Part, String)> {
     let fingerprint = fingerprint(first);
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|error| (Part::Key, format!("holds no private key without passphrase in PEM ({error})")))?;
-    let config = configuration(certificates.clone(), key).map_err(|error| match error {
+    let wrong = |error| match error {
         rustls::Error::InconsistentKeys(_) => (Part::Key, "does not belong to the certificate".to_owned()),
         error => (Part::Key, error.to_string()),
-    })?;
-    let resolver = Arc::clone(&config.cert_resolver);
+    };
+    let both = CertifiedKey::from_der(certificates.clone(), key, &ring::default_provider()).map_err(wrong)?;
+    let resolver = Arc::new(SingleCertAndKey::from(both));
+    let config = configuration(&resolver).map_err(wrong)?;
     Ok(Current { acceptor: TlsAcceptor::from(Arc::new(config)), resolver, fingerprint, certificates, unwritten: None })
 }
 
-fn configuration(
-    certificates: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<ServerConfig, rustls::Error> {
+fn configuration(resolver: &Arc<SingleCertAndKey>) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(certificates, key)?;
+        .with_cert_resolver(Arc::<SingleCertAndKey>::clone(resolver));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ticketer = ring::Ticketer::new()?;
     // One is what a client uses; the default of two costs every handshake more.
@@ -337,7 +344,8 @@ fn self_signed(names: &[String], addresses: &[IpAddr]) -> Result<(String, String
     parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
     parameters.not_after = rcgen::date_time_ymd(2049, 12, 31);
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    parameters.extended_key_usages = // The other one is for collectors that ask who exports to them.
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     parameters.distinguished_name = DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, main_name(names));
     let key = KeyPair::generate()?;

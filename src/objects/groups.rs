@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::Trouble;
 use crate::enrich::Groups;
 use crate::enrich::groups::{Condition, Rule};
-use crate::filter::{Field, Filter, Net};
+use crate::filter::{Field, Filter, Internal, Net};
 use crate::flow::FlowRecord;
 use crate::store::State;
 
@@ -191,7 +191,7 @@ impl TrafficGroups {
 
     /// The rules to tag by; `internal` is what `INT` means in their filters.
     #[must_use]
-    pub fn rules(&self, internal: &Arc<[Net]>) -> Groups {
+    pub fn rules(&self, internal: &Arc<Internal>) -> Groups {
         let rules = self.groups.values().flat_map(|group| {
             let condition = group.condition(internal);
             let rule =
@@ -263,7 +263,7 @@ impl TrafficGroup {
     }
 
     /// What a record must fulfil beside its address.
-    fn condition(&self, internal: &Arc<[Net]>) -> Option<Condition> {
+    fn condition(&self, internal: &Arc<Internal>) -> Option<Condition> {
         // It was parsed before it was taken.
         let filter = self.filter.as_deref().and_then(|text| Filter::parse(text).ok());
         let filter = filter.map(|filter| filter.with_internal(Arc::clone(internal)));
@@ -412,8 +412,8 @@ mod tests {
         groups.create(&mut state, 0, made("all", None, &["10.0.0.0/8"])).unwrap();
         groups.create(&mut state, 5, made("theirs", None, &["10.1.0.0/16"])).unwrap();
         groups.create(&mut state, 0, made("web", Some("SRVPORT == 443 && INT"), &["10.2.0.0/16"])).unwrap();
-        let none = groups.rules(&Arc::default());
-        let rules = groups.rules(&Arc::from([net("10.2.0.0/16")]));
+        let none = groups.rules(&Arc::new(Internal::new(Arc::default())));
+        let rules = groups.rules(&Arc::new(Internal::new(Arc::from([net("10.2.0.0/16")]))));
         for (client, port, partition, group) in
             [("10.1.0.1", 80, 0, 1), ("10.1.0.1", 80, 5, 2), ("10.2.0.1", 80, 0, 1), ("10.2.0.1", 443, 7, 3)]
         {

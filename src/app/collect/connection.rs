@@ -18,7 +18,7 @@ use futures_lite::future::yield_now;
 use futures_lite::{AsyncRead, AsyncReadExt as _, FutureExt as _};
 use smol::LocalExecutor;
 
-use super::take;
+use super::{Kind, take};
 use crate::api::World;
 use crate::app::keep;
 use crate::base::time;
@@ -56,10 +56,12 @@ struct Seat {
     world: Rc<World>,
     seats: Rc<RefCell<Seats>>,
     from: IpAddr,
+    /// Kind and port of the listener that it came by.
+    door: (Kind, u16),
 }
 
 impl Seat {
-    fn take(world: &Rc<World>, seats: &Rc<RefCell<Seats>>, from: IpAddr) -> Option<Self> {
+    fn take(world: &Rc<World>, seats: &Rc<RefCell<Seats>>, from: IpAddr, door: (Kind, u16)) -> Option<Self> {
         let mut all = seats.borrow_mut();
         let (taken, of_one) = (all.taken.values().sum::<usize>(), all.taken.get(&from).copied().unwrap_or(0));
         let mut collecting = world.collecting.borrow_mut();
@@ -70,7 +72,7 @@ impl Seat {
         all.taken.insert(from, of_one + 1);
         collecting.connections = taken + 1;
         collecting.connected += 1;
-        Some(Self { world: Rc::clone(world), seats: Rc::clone(seats), from })
+        Some(Self { world: Rc::clone(world), seats: Rc::clone(seats), from, door })
     }
 }
 
@@ -95,6 +97,8 @@ pub(super) async fn serve(
     tls: Option<Rc<Tls>>,
     seats: Rc<RefCell<Seats>>,
 ) {
+    let port = listener.get_ref().local_addr().map_or(0, |address| address.port());
+    let door = (if tls.is_some() { Kind::Tls } else { Kind::Tcp }, port);
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -111,7 +115,7 @@ pub(super) async fn serve(
             world.exporters.borrow_mut().refuse();
             continue;
         }
-        let Some(seat) = Seat::take(&world, &seats, from) else {
+        let Some(seat) = Seat::take(&world, &seats, from, door) else {
             log::debug!("collect: a connection of {from} is refused: there are too many");
             continue;
         };
@@ -138,7 +142,7 @@ async fn session(seat: &Seat, stream: Async<TcpStream>, tls: Option<Rc<Tls>>) ->
 
 /// Takes messages until the exporter ends the connection.
 async fn messages(seat: &Seat, stream: impl AsyncRead + Unpin) -> io::Result<()> {
-    let mut decoding = Decoding::of_stream();
+    let mut decoding = seat.world.exporters.borrow().connect();
     let ended = take_messages(seat, stream, &mut decoding).await;
     seat.world.exporters.borrow_mut().connection_ended(seat.from.into(), &decoding);
     ended
@@ -173,6 +177,9 @@ async fn take_messages(seat: &Seat, mut stream: impl AsyncRead + Unpin, decoding
         timed(MESSAGE_TIME, whole).await?;
         let now = time::now();
         take(world, now, from, Some(decoding), &message);
+        if let Some(listener) = world.collecting.borrow_mut().listener(seat.door.0.name(), seat.door.1) {
+            listener.taken += 1;
+        }
         keep::records(world, now);
         taken += 1;
         if taken % MESSAGES == 0 {

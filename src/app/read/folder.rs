@@ -11,7 +11,7 @@ use crate::base::{Time, time};
 use crate::cli;
 use crate::config::Config;
 use crate::enrich::Enricher;
-use crate::filter::Filter;
+use crate::filter::{Filter, Internal};
 use crate::io::disk::{Lock, OsDisk};
 use crate::objects::Objects;
 
@@ -58,7 +58,7 @@ impl Folder {
         let mut enricher = Enricher::new(HashKey::random());
         geo::take(&mut enricher, geo::read(&*self.disk));
         let objects = Objects::load(setting::open_state(&self.path));
-        enricher.set_groups(objects.groups.rules(&self.config.filter.internal));
+        enricher.set_groups(objects.groups.rules(&Arc::new(Internal::new(Arc::clone(&self.config.filter.internal)))));
         enricher
     }
 

@@ -28,7 +28,7 @@ pub(super) fn tls(folder: &Path) -> Result<String, io::Error> {
     };
     let client = async {
         let tcp = Async::<TcpStream>::connect(address).await?;
-        let mut stream = pinned::secure(tcp, "localhost", fingerprint).await.map_err(io::Error::other)?;
+        let mut stream = pinned::secure(tcp, "localhost", fingerprint, None).await.map_err(io::Error::other)?;
         stream.write_all(&text).await?;
         stream.flush().await?;
         let mut echo = Vec::new();

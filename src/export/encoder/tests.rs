@@ -1,7 +1,8 @@
 use super::*;
 use crate::base::collector::Protocol;
 use crate::base::{Cursor, Ip, Mac};
-use crate::flow::{FlowKey, Origin, Side};
+use crate::flow::{End, FlowKey, Origin, Side};
+use crate::wire;
 
 const BOOTED: Time = Time::from_secs(1_790_000_000);
 
@@ -47,7 +48,7 @@ fn record(client: &str, server: &str) -> FlowRecord {
 fn encode(format: &Format, records: &[FlowRecord]) -> (Vec<Message>, Encoder) {
     let mut encoder = Encoder::new(format.clone(), BOOTED);
     for record in records {
-        let names = Names { client: Some("client.example"), server: None };
+        let names = Names { client: Some("client.example"), ..Names::default() };
         encoder.add(record.last, record, names);
     }
     encoder.close();
@@ -58,7 +59,7 @@ fn encode(format: &Format, records: &[FlowRecord]) -> (Vec<Message>, Encoder) {
 type Fields = Vec<((u32, u16), Vec<u8>)>;
 
 fn decode(messages: &[Message]) -> Vec<(u16, Fields)> {
-    let mut templates = std::collections::BTreeMap::new();
+    let mut templates = BTreeMap::new();
     let mut records = Vec::new();
     for message in messages {
         let mut cursor = Cursor::new(message.bytes());
@@ -303,8 +304,80 @@ fn an_update_that_counted_nothing_one_way_tells_of_the_other_alone() {
 #[test]
 fn what_is_written_reads_back_whatever_the_updates_say() {
     let seeds: Vec<Vec<u8>> = (0..4u8)
-        .map(|kind| [&[kind, 20 * kind][..], &(0..120).map(|at: u8| at.wrapping_mul(kind + 3)).collect::<Vec<_>>()].concat())
+        .map(|kind| {
+            [&[kind, 20 * kind][..], &(0..120).map(|at: u8| at.wrapping_mul(kind + 3)).collect::<Vec<_>>()].concat()
+        })
         .collect();
     let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
-    crate::wire::mutate::each(&seeds, 2000, fuzz_export);
+    wire::mutate::each(&seeds, 2000, fuzz_export);
+}
+
+#[test]
+fn interfaces_are_told_by_name_once_and_again_when_it_changes() {
+    for protocol in [Protocol::Ipfix, Protocol::NetFlow9] {
+        let mut encoder = Encoder::new(format(protocol, true), BOOTED);
+        let own = record("192.0.2.1", "192.0.2.2");
+        let relayed = Origin { exporter: ip("203.0.113.9"), version: 9, if_in: 3, if_out: 4, ..Origin::default() };
+        let relayed = FlowRecord { origin: relayed, ..record("192.0.2.1", "192.0.2.2") };
+        for (record, interfaces) in [
+            (&own, [Some("eth0"), None]),
+            (&own, [Some("eth0"), None]),
+            (&own, [Some("wan"), None]),
+            (&relayed, [Some("Gi0/3"), Some("")]),
+        ] {
+            encoder.add(record.last, record, Names { interfaces, ..Names::default() });
+        }
+        encoder.close();
+        let (sent, again) = (encoder.take_messages(), encoder.preamble(&Told::default()));
+        let told = |messages: &[Message]| {
+            let mut decoder = wire::exporter::Decoder::new(wire::exporter::Limits::default());
+            let mut told = Vec::new();
+            for message in messages {
+                let read = decoder.decode(message.bytes(), BOOTED, &mut |heard| {
+                    if let wire::exported::Told::Interface { index, name, .. } = heard {
+                        told.push((index, name.to_owned()));
+                    }
+                });
+                assert!(read.is_ok());
+            }
+            told
+        };
+        assert_eq!(told(&sent), [(3, "eth0".to_owned()), (3, "wan".to_owned())], "{protocol:?}");
+        assert_eq!(told(&again), [(3, "wan".to_owned())], "{protocol:?}");
+        // Another exporter's interface is told with whose it is, and is not taken for one of ours.
+        let of_others = |id: u16| decode(&sent).iter().filter(|(set, _)| *set == id).count();
+        let [(v4, _), (v6, _)] = INTERFACE_OF;
+        assert_eq!((of_others(v4), of_others(v6)), (usize::from(protocol == Protocol::Ipfix), 0));
+    }
+}
+
+#[test]
+fn retransmissions_of_two_uniflows_sum_up_to_those_of_the_session() {
+    let record = record("192.0.2.1", "198.51.100.1");
+    let (messages, _) = encode(&format(Protocol::Ipfix, false), &[record]);
+    let flows = flows(decode(&messages));
+    let both = |element| [number(&flows[0], 32_473, element), number(&flows[1], 32_473, element)];
+    assert_eq!((both(2), both(3)), ([1, 0], [0, 2]));
+}
+
+#[test]
+fn version_9_times_are_true_to_the_millisecond_whenever_the_device_was_booted() {
+    for micros in [0, 1, 499, 500, 999] {
+        let mut record = record("192.0.2.1", "198.51.100.1");
+        record.first = record.first + Duration::from_micros(700);
+        let mut encoder = Encoder::new(format(Protocol::NetFlow9, false), BOOTED + Duration::from_micros(micros));
+        encoder.add(record.last, &record, Names::default());
+        encoder.close();
+        let mut decoder = wire::exporter::Decoder::new(wire::exporter::Limits::default());
+        for mut message in encoder.take_messages() {
+            message.stamp(record.last + Duration::from_micros(micros * 7), 0);
+            let read = decoder.decode(message.bytes(), BOOTED, &mut |told| {
+                if let wire::exported::Told::Flow(flow) = told {
+                    assert_eq!(flow.first, Some(whole_millis(record.first)), "{micros}");
+                    assert_eq!(flow.last, Some(whole_millis(record.last)), "{micros}");
+                }
+            });
+            assert!(read.is_ok());
+        }
+    }
 }

@@ -27,11 +27,27 @@ impl std::ops::Add for Lost {
     }
 }
 
+/// What a decoder holds now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Templates in force.
+    pub templates: usize,
+    /// Sets of data that wait for their template.
+    pub waiting: usize,
+}
+
 impl Decoding {
-    /// The decoder of a connection: templates live as long as it does.
+    /// One that keeps within these bounds.
     #[must_use]
-    pub fn of_stream() -> Self {
-        Self { limits: Limits::default().of_stream(), ..Self::default() }
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        if let Some(decoder) = &mut self.decoder {
+            decoder.set_limits(limits);
+        }
     }
 
     /// Tells what is in a datagram, and of which protocol it is; none where nothing of it could be read.
@@ -57,15 +73,26 @@ impl Decoding {
         lost
     }
 
-    /// What was not understood, by reason, of what occurred; what waits for its template or was let go, and what was lost.
-    pub(super) fn troubles(&self) -> impl Iterator<Item = (String, u64)> {
+    pub(super) fn held(&self) -> Held {
+        let Some(decoder) = &self.decoder else { return Held::default() };
+        let (waiting, _, _) = decoder.waiting();
+        Held { templates: decoder.domains().iter().map(|domain| domain.templates().len()).sum(), waiting }
+    }
+
+    /// What was not understood, by reason, of what occurred; what was let go that waited for its template, and what was lost.
+    pub(super) fn troubles(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let Lost { units, gaps } = self.lost();
         let understood = self.decoder.iter().flat_map(|decoder| {
-            let reasons = Refusal::ALL.iter().map(|reason| (reason.name(), decoder.counters().refused(*reason)));
-            let (waiting, let_go, _) = decoder.waiting();
-            reasons.chain([("template_missing_waiting", waiting as u64), ("template_missing_let_go", let_go)])
+            let counters = decoder.counters();
+            let reasons = Refusal::ALL.iter().map(|reason| (reason.name(), counters.refused(*reason)));
+            let (_, let_go, _) = decoder.waiting();
+            let bounds = [
+                ("template_missing_let_go", let_go),
+                ("templates_evicted", counters.templates_evicted),
+                ("domains_evicted", counters.domains_evicted),
+            ];
+            reasons.chain(bounds)
         });
-        let all = understood.chain([("lost", units), ("gaps", gaps)]).filter(|(_, n)| *n > 0);
-        all.map(|(name, n)| (name.to_owned(), n))
+        understood.chain([("lost", units), ("gaps", gaps)]).filter(|(_, n)| *n > 0)
     }
 }

@@ -23,7 +23,7 @@ struct Teller {
 impl Teller {
     fn new(settings: ExporterSettings) -> Self {
         let admission = Admission { partition: 7, settings };
-        let mut exporter = Exporter::new(at(0), admission);
+        let mut exporter = Exporter::new(at(0), admission, exporter::Limits::default());
         exporter.protocol = Some(Protocol::Ipfix);
         Self { exporter, limits: Limits::default() }
     }
@@ -134,13 +134,13 @@ fn flows_that_ended_long_ago_are_left_out_where_that_is_wanted() {
 }
 
 fn hear(table: &mut Exporters, now: Time, from: Ip) {
-    table.receive(now, from, &[0, 9], &everybody, &mut |_, _| {});
+    table.receive(now, from, None, &[0, 9], &everybody, &mut |_, _| {});
 }
 
 #[test]
 fn a_full_table_keeps_exporters_that_told_flows_until_they_are_silent_for_long() {
     let mut table = Exporters::default();
-    table.set_limits(Limits { exporters: 4, oldest: None });
+    table.set_limits(Limits { exporters: 4, ..Limits::default() });
     for n in 0..4 {
         hear(&mut table, at(0), ip(n));
     }
@@ -163,8 +163,8 @@ fn a_full_table_keeps_exporters_that_told_flows_until_they_are_silent_for_long()
 fn who_is_not_on_the_list_is_counted_and_nothing_else() {
     let mut table = Exporters::default();
     let admit = |from| (from != ip(1)).then(Admission::default);
-    table.receive(at(0), ip(1), &[0, 9], &admit, &mut |_, _| {});
-    table.receive(at(0), ip(2), &[0, 9], &admit, &mut |_, _| {});
+    table.receive(at(0), ip(1), None, &[0, 9], &admit, &mut |_, _| {});
+    table.receive(at(0), ip(2), None, &[0, 9], &admit, &mut |_, _| {});
     assert_eq!((table.iter().count(), table.counters().refused), (1, 1));
     table.readmit(&|_| None);
     assert_eq!(table.iter().count(), 0);
@@ -193,6 +193,6 @@ fn a_flood_of_one_leaves_the_others_their_share_and_alone_nobody_is_limited() {
 #[test]
 fn what_is_no_export_is_counted() {
     let mut table = Exporters::default();
-    table.receive(at(0), FROM, b"GET / HTTP/1.1", &everybody, &mut |_, _| {});
+    table.receive(at(0), FROM, None, b"GET / HTTP/1.1", &everybody, &mut |_, _| {});
     assert_eq!((table.totals().unknown, table.get(FROM).unwrap().protocol), (1, None));
 }

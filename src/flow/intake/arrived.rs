@@ -40,10 +40,11 @@ pub(super) fn describe(session: &mut Conversation, flow: &Flow<'_>, origin: &Ori
     }
     fill(&mut session.interfaces[ends[0]], origin.if_in);
     fill(&mut session.interfaces[ends[1]], origin.if_out);
-    fill(&mut session.rings[ends[0]], origin.ring);
+    session.learn_ring(ends[0], origin.ring);
     fill(&mut session.vlan, flow.vlan);
     fill(&mut session.inner_vlan, flow.inner_vlan);
     fill(&mut session.rtt_micros, flow.rtt_micros);
+    fill(&mut session.application, flow.known_application);
     session.is_ended |= flow.end == Some(END_OF_FLOW) || session.tcp_is_over();
     match flow.biflow_direction {
         1 => session.learn_opener(Evidence::Exporter, high),

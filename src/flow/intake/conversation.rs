@@ -112,6 +112,7 @@ pub(super) struct Conversation {
 
     pub(super) ways: [Way; 2],
 
+    /// 0 where it is too long, and reported as ended.
     pub(super) start: u64,
     /// Last packet reported; 0 before the first update.
     pub(super) previous: u64,
@@ -136,8 +137,10 @@ pub(super) struct Conversation {
     pub(super) tos: [u8; 2],
     pub(super) tcp_flags: [u8; 2],
     pub(super) mask: [u8; 2],
-    pub(super) rings: [u8; 2],
+    /// Four bits for each end.
+    rings: u8,
     pub(super) partition: u16,
+    pub(super) application: u16,
     pub(super) version: u8,
     pub(super) evidence: Evidence,
     /// The higher end is the client, as far as `evidence` goes; else it sent the first flow.
@@ -146,8 +149,6 @@ pub(super) struct Conversation {
     pub(super) is_split: bool,
     /// The exporter said that it ended.
     pub(super) is_ended: bool,
-    /// Too long, and reported as ended.
-    pub(super) is_outgrown: bool,
 }
 
 /// The place where a flow was metered: the interface it came in at, or left at. Sixteen bits serve to tell two apart.
@@ -184,14 +185,14 @@ impl Conversation {
             tos: [0; 2],
             tcp_flags: [0; 2],
             mask: [0; 2],
-            rings: [0; 2],
+            rings: 0,
             partition: origin.partition,
+            application: 0,
             version: origin.version,
             evidence: Evidence::None,
             opener_is_high: sender_is_high,
             is_split: false,
             is_ended: false,
-            is_outgrown: false,
         }
     }
 
@@ -214,6 +215,24 @@ impl Conversation {
     /// Up to when it is covered.
     pub(super) fn last(&self) -> u64 {
         self.ways[0].last.max(self.ways[1].last)
+    }
+
+    /// Whether it is too long, and reported as ended: it goes on as a new one.
+    pub(super) const fn is_outgrown(&self) -> bool {
+        self.start == 0
+    }
+
+    /// It is too long now.
+    pub(super) const fn outgrow(&mut self) {
+        self.start = 0;
+    }
+
+    /// Takes note of the ring on whose side an end is, where it is told for the first time.
+    pub(super) const fn learn_ring(&mut self, end: usize, ring: u8) {
+        let shift = 4 * end as u32;
+        if self.rings >> shift & 15 == 0 {
+            self.rings |= (ring & 15) << shift;
+        }
     }
 
     /// Grains of time from one moment to another.
@@ -340,7 +359,7 @@ impl Conversation {
     fn made(&self, exporter: Ip, high: bool, name: Option<&Arc<str>>) -> FlowRecord {
         let key = self.key.with(0, 0).flow_key(high);
         let [if_in, if_out] = ordered(self.interfaces, high);
-        let [ring, _] = ordered(self.rings, high);
+        let [ring, _] = ordered([self.rings & 15, self.rings >> 4], high);
         let sides = [0, 1].map(|end: usize| Side { asn: self.asn[end], mask: self.mask[end], ..Side::default() });
         FlowRecord {
             id: self.id,
@@ -352,6 +371,7 @@ impl Conversation {
             tos: ordered(self.tos, high),
             macs: ordered(self.macs, high),
             rtt_micros: self.rtt_micros,
+            application: self.application,
             server_name: name.cloned(),
             origin: Origin {
                 exporter,
@@ -382,7 +402,7 @@ impl Conversation {
     pub(super) fn begin_again(&mut self, id: u64, start: u64) {
         (self.id, self.start, self.previous, self.ordinal) = (id, start, 0, 0);
         (self.total, self.tcp_flags, self.tos) = ([Counters::default(); 2], [0; 2], [0; 2]);
-        (self.is_outgrown, self.rtt_micros) = (false, 0);
+        self.rtt_micros = 0;
     }
 }
 

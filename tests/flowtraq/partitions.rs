@@ -32,7 +32,7 @@ fn exported() -> Box_ {
             flows += 1;
             world.intake.borrow_mut().observe(at(0), flow, origin);
         };
-        world.exporters.borrow_mut().receive(at(0), from.parse().unwrap(), &datagram(), &admit, &mut sink);
+        world.exporters.borrow_mut().receive(at(0), from.parse().unwrap(), None, &datagram(), &admit, &mut sink);
         assert_eq!(flows, 1);
     }
     made
@@ -150,4 +150,27 @@ fn an_exporter_moves_to_another_partition_with_what_is_exported_from_then_on() {
     assert_eq!(both.as_object().unwrap().keys().collect::<Vec<_>>(), ["exp10.100.2.1", "exp127.0.0.1"]);
     assert_eq!(call(&made, Method::Delete, &format!("{V3}/cid7/exp10.100.2.1"), &Value::Null).status, 204);
     assert_eq!(made.get(&format!("{V3}/cid7/exp10.100.2.1")).status, 404, "until it sends again");
+}
+
+#[test]
+fn what_a_partition_calls_internal_holds_for_its_exporters_flows_and_for_no_others() {
+    let made = exported();
+    // Both exporters told of 192.0.2.1 talking to 198.51.100.1.
+    let count = |filter: &str| {
+        let filter = filter.replace(' ', "%20").replace("==", "%3D%3D").replace('&', "%26");
+        let got = made.get(&format!("/flowtraq/api/v3/sessions?relative_time=1h&filter={filter}"));
+        assert_eq!(got.status, 200, "{}", got.body);
+        got.json()["sessions"]["data"].as_array().unwrap().len()
+    };
+    let by = |exporter: &str| count(&format!("INT && EXPORTER == {exporter}"));
+    assert_eq!((by("127.0.0.1"), by("10.100.2.1")), (0, 0), "neither address is private");
+    let partition = json!({ "name": "branch", "exporters": ["127.0.0.0/8"], "internal": ["192.0.2.0/24"] });
+    assert_eq!(call(&made, Method::Put, "/api2/json/access/partitions/7", &partition).status, 200);
+    assert_eq!((by("127.0.0.1"), by("10.100.2.1")), (1, 0));
+    let config = json!({ "values": { "filter.internal": ["198.51.100.0/24"] } });
+    assert_eq!(call(&made, Method::Put, "/api2/json/config", &config).status, 200);
+    assert_eq!((by("127.0.0.1"), by("10.100.2.1")), (1, 1), "of its own, and everybody's else");
+    let partition = json!({ "name": "branch", "exporters": ["127.0.0.0/8"], "internal": ["203.0.113.0/24"] });
+    assert_eq!(call(&made, Method::Put, "/api2/json/access/partitions/7", &partition).status, 200);
+    assert_eq!((by("127.0.0.1"), by("10.100.2.1")), (0, 1));
 }

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 use weir::api::Failure;
+use weir::filter::Filter;
+use weir::flow::Origin;
 
+use super::filters::{Dice, filter, record};
 use super::world::{Box_, at, text};
 
 /// 192.0.2.1 and 192.0.2.2 export to the box; the second belongs to partition 7.
@@ -12,7 +15,7 @@ fn exported() -> Box_ {
     let world = made.api.world();
     let admit = |exporter| world.admit(exporter);
     for from in ["192.0.2.1", "192.0.2.2"] {
-        world.exporters.borrow_mut().receive(at(0), from.parse().unwrap(), &[0, 9], &admit, &mut |_, _| {});
+        world.exporters.borrow_mut().receive(at(0), from.parse().unwrap(), None, &[0, 9], &admit, &mut |_, _| {});
     }
     made
 }
@@ -48,4 +51,30 @@ fn everyone_sees_the_exporters_of_their_partition_and_filter_alone() {
             }
         }
     }
+}
+
+#[test]
+fn whoever_sees_an_exporter_sees_every_flow_that_it_could_tell_of() {
+    let made = exported();
+    let mut dice = Dice(23);
+    let mut seen = 0;
+    for number in 0..60 {
+        let limit = filter(&mut dice, 1 + number % 2);
+        let who = made.user(&format!("user{number}"), json!({ "roles": ["User"], "filter": limit }));
+        let found = match made.call(&who, "exporters", json!({})) {
+            Ok(found) => addresses(&found),
+            Err(failure) => panic!("{limit}: {failure:?}"),
+        };
+        seen += found.len();
+        let limit = Filter::parse(&limit).unwrap();
+        for address in found {
+            let partition = if address == "192.0.2.2" { 7 } else { 0 };
+            for id in 1..200 {
+                let mut record = record(&mut dice, id);
+                record.origin = Origin { exporter: address.parse().unwrap(), partition, version: 9, ..record.origin };
+                assert!(limit.matches(&record), "{address} as one who sees {limit}");
+            }
+        }
+    }
+    assert!(seen > 10, "{seen}");
 }

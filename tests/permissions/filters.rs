@@ -66,8 +66,23 @@ pub(super) fn record(dice: &mut Dice, id: u64) -> FlowRecord {
             mask: 24,
             group: dice.below(3) as u16,
         }),
-        origin: Origin { if_in: 1 + dice.below(3) as u32, if_out: 4, sampling: 1, ..Origin::default() },
+        origin: origin(dice),
         ..FlowRecord::default()
+    }
+}
+
+/// Captured here, or told by one of three exporters, of which one belongs to partition 7.
+fn origin(dice: &mut Dice) -> Origin {
+    let seen = Origin { if_in: 1 + dice.below(3) as u32, if_out: 4, sampling: 1, ..Origin::default() };
+    match dice.below(6) {
+        told @ 1..4 => Origin {
+            exporter: Ip::v4([192, 0, 2, told as u8]),
+            version: dice.one_of(&[5, 9, 10, 105]),
+            partition: if told == 3 { 7 } else { 0 },
+            sampling: dice.one_of(&[1, 64]),
+            ..seen
+        },
+        _ => seen,
     }
 }
 
@@ -81,7 +96,10 @@ pub(super) fn filter(dice: &mut Dice, depth: u32) -> String {
             _ => format!("!({a})"),
         };
     }
-    match dice.below(8) {
+    match dice.below(11) {
+        7 => format!("EXPORTER == 192.0.2.{}", 1 + dice.below(3)),
+        8 => format!("CID == {}", dice.one_of(&[0, 7])),
+        9 => "INT".to_owned(),
         0 => format!("ADDR == 10.0.{}.0/24", dice.below(3)),
         1 => format!("CLNIP != 10.0.0.{}", dice.below(12)),
         2 => format!("SRVPORT == {}", dice.one_of(&[22, 53, 80, 443])),

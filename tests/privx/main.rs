@@ -383,6 +383,58 @@ fn objects_are_made_read_changed_and_removed() {
     }
 }
 
+/// A datagram of NetFlow v5 from an exporter: one flow, in at interface 63 and out at 64.
+fn export(made: &Box_, from: &str) {
+    let mut out = vec![0, 5, 0, 1, 0, 0, 0x27, 0x10];
+    out.extend(u32::try_from(at(0).secs()).unwrap().to_be_bytes());
+    out.extend([0; 12]);
+    out.extend([192, 0, 2, 1, 198, 51, 100, 1, 0, 0, 0, 0, 0, 63, 0, 64, 0, 0, 0, 10, 0, 0, 0x13, 0x88]);
+    out.extend([0, 0, 0, 0, 0, 0, 0x27, 0x10, 0xc3, 0x50, 0x01, 0xbb, 0, 0x1b, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let admit = |exporter| made.world.admit(exporter);
+    let mut exporters = made.world.exporters.borrow_mut();
+    exporters.receive(at(0), from.parse().unwrap(), None, &out, &admit, &mut |_, _| {});
+}
+
+#[test]
+fn exporters_are_objects_whose_settings_are_changed_and_taken_back() {
+    const EXPORTERS: &str = "/flow-store/api/v1/exporters";
+    let made = Box_::with_sessions();
+    assert_eq!(get(&made, EXPORTERS), json!({ "items": [], "count": 0 }));
+    export(&made, "192.0.2.9");
+    export(&made, "192.0.2.10");
+    let all = get(&made, EXPORTERS);
+    assert_eq!((&all["count"], column(&all, "address")), (&json!(2), vec![json!("192.0.2.9"), json!("192.0.2.10")]));
+    assert_eq!((&all["items"][0]["protocol"], &all["items"][0]["flows"]), (&json!("netflow5"), &json!(1)));
+    let page = get(&made, &format!("{EXPORTERS}?limit=1&offset=1&sortkey=address&sortdir=desc"));
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+    assert_eq!(page["count"], 2);
+
+    let path = format!("{EXPORTERS}/192.0.2.9");
+    let mut one = get(&made, &path);
+    assert_eq!(one["interfaces"][0]["index"], 63);
+    one["name"] = json!("edge");
+    let put = call(&made, Method::Put, &path, &one);
+    assert_eq!(put.status, 200, "the whole object, as it was read: {}", put.body);
+    let put = call(&made, Method::Put, &path, &json!({ "sampling": 64 }));
+    assert_eq!(put.status, 200, "or what changes: {}", put.body);
+    let one = get(&made, &path);
+    assert_eq!((&one["name"], &one["sampling"], &one["sampling_learned"]), (&json!("edge"), &json!(64), &json!(false)));
+    assert_eq!(faults(&call(&made, Method::Put, &path, &json!({ "sampling": 0 }))), [invalid("sampling")]);
+    let got = call(&made, Method::Put, &path, &json!({ "colour": "red" }));
+    assert_eq!(faults(&got), [("colour".to_owned(), "UNKNOWN_PROPERTY".to_owned())]);
+    assert_eq!(search(&made, EXPORTERS, &json!({ "keywords": "edge" }))["count"], 1);
+    assert_eq!(search(&made, EXPORTERS, &json!({ "address": ["192.0.2.10", "192.0.2.11"] }))["count"], 1);
+
+    assert_eq!(call(&made, Method::Delete, &path, &Value::Null).status, 200);
+    for method in [Method::Get, Method::Delete] {
+        let status = call(&made, method, &path, &json!({})).status;
+        assert!(status == 404 || status == 200, "{status}");
+    }
+    assert_eq!(get(&made, EXPORTERS)["count"], 1, "until it exports again");
+    export(&made, "192.0.2.9");
+    assert_eq!(get(&made, &path)["name"], "", "what was set is gone");
+}
+
 #[test]
 fn each_service_tells_its_status() {
     let made = Box_::with_sessions();

@@ -10,7 +10,8 @@
 //!   those that told no flow so far, else of one silent for [`SILENT`]; where there is none, it is refused. So a flood of
 //!   made-up senders does not cost real exporters their templates.
 //! - **Shares**: a turn of reading that begins with datagrams waiting is shared: an exporter gets [`TURN`] datagrams, divided by
-//!   the exporters heard in the turn before, at least [`LEAST`]; what is beyond is counted and not looked at. It costs next to
+//!   the exporters heard in the turn before that ever told a flow, at least [`LEAST`]; others get that least, so that made-up
+//!   senders leave nobody less. What is beyond is counted and not looked at. It costs next to
 //!   nothing, so the socket is emptied before others lose theirs, and where nothing waits nobody is limited.
 //! - **Sampling**: what is set, else what the record, the datagram or options data said.
 //! - **Clock**: the least difference between our clock at arrival and the datagram's own, within a minute: what is
@@ -391,7 +392,7 @@ pub struct Exporters {
 #[derive(Debug, Default)]
 struct Turn {
     number: u64,
-    /// Exporters heard in this one, and in the one before.
+    /// Exporters that told flows, heard in this one and in the one before.
     heard: [u32; 2],
     /// Whether it is shared.
     shared: bool,
@@ -399,14 +400,15 @@ struct Turn {
 
 impl Turn {
     /// Whether an exporter that is heard once more in this turn, `heard` being the turn that it was heard in last and how
-    /// often, has had its share.
-    fn is_over(&mut self, heard: &mut (u64, u32)) -> bool {
+    /// often, has had its share. Who told no flow so far gets the least, and takes nothing of others' share.
+    fn is_over(&mut self, heard: &mut (u64, u32), has_told: bool) -> bool {
         if heard.0 != self.number {
             *heard = (self.number, 0);
-            self.heard[0] += 1;
+            self.heard[0] += u32::from(has_told);
         }
         heard.1 += 1;
-        self.shared && heard.1 > (TURN / self.heard[1].max(1)).max(LEAST)
+        let share = if has_told { TURN / self.heard[1].max(1) } else { LEAST };
+        self.shared && heard.1 > share.max(LEAST)
     }
 }
 
@@ -460,7 +462,7 @@ impl Exporters {
         exporter.counters.datagrams += 1;
         exporter.counters.octets += octets.len() as u64;
         // A connection waits by itself for its turn.
-        if connection.is_none() && self.turn.is_over(&mut exporter.turn) {
+        if connection.is_none() && self.turn.is_over(&mut exporter.turn, exporter.counters.flows > 0) {
             exporter.counters.over_share += 1;
             return;
         }

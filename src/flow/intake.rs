@@ -349,9 +349,12 @@ impl Intake {
     fn go_on(&mut self, slot: u32, hash: u64, arrived: &Arrived<'_>) -> u32 {
         let session = &self.table[slot];
         let last = session.last();
+        // The other way of an ended session, told for the first time, is a part of it.
+        let way = session.ways[usize::from(arrived.high)].last;
+        let covered = if way == 0 { last } else { way };
         let opens = arrived.flow.protocol == TCP && arrived.flow.tcp_flags[0] & SYN != 0;
         let is_over = arrived.first > last.saturating_add(self.idle);
-        if is_over || (session.is_ended && opens && arrived.first > session.ways[usize::from(arrived.high)].last) {
+        if is_over || (session.is_ended && opens && arrived.first > covered) {
             let (key, reason) = (session.key, if is_over { End::Idle } else { End::Exporter });
             self.end(slot, reason);
             return self.begin(hash, key, arrived);

@@ -173,6 +173,10 @@ fn who_is_not_on_the_list_is_counted_and_nothing_else() {
 #[test]
 fn a_flood_of_one_leaves_the_others_their_share_and_alone_nobody_is_limited() {
     let mut table = Exporters::default();
+    for n in [1, 2] {
+        hear(&mut table, at(0), ip(n));
+        table.by_address.get_mut(&ip(n)).unwrap().counters.flows = 1;
+    }
     for (waits, dropped) in [(false, false), (true, true)] {
         table.begin_turn(waits);
         hear(&mut table, at(0), ip(1));
@@ -180,6 +184,7 @@ fn a_flood_of_one_leaves_the_others_their_share_and_alone_nobody_is_limited() {
         table.begin_turn(waits);
         (0..10_000).for_each(|_| hear(&mut table, at(0), ip(1)));
         (0..100).for_each(|_| hear(&mut table, at(0), ip(2)));
+        (0..200).for_each(|n| hear(&mut table, at(0), ip(1_000 + n)));
         let over = |n| table.get(ip(n)).unwrap().counters.over_share;
         assert_eq!((over(1), over(2)), (if dropped { 10_000 - 512 } else { 0 }, 0));
     }

@@ -137,11 +137,11 @@ pub(super) struct Conversation {
     pub(super) tos: [u8; 2],
     pub(super) tcp_flags: [u8; 2],
     pub(super) mask: [u8; 2],
-    /// Four bits for each end.
-    rings: u8,
     pub(super) partition: u16,
     pub(super) application: u16,
     pub(super) version: u8,
+    /// Four bits for each end.
+    rings: u8,
     pub(super) evidence: Evidence,
     /// The higher end is the client, as far as `evidence` goes; else it sent the first flow.
     pub(super) opener_is_high: bool,
@@ -185,10 +185,10 @@ impl Conversation {
             tos: [0; 2],
             tcp_flags: [0; 2],
             mask: [0; 2],
-            rings: 0,
             partition: origin.partition,
             application: 0,
             version: origin.version,
+            rings: 0,
             evidence: Evidence::None,
             opener_is_high: sender_is_high,
             is_split: false,

@@ -59,7 +59,11 @@ fn whoever_sees_an_exporter_sees_every_flow_that_it_could_tell_of() {
     let mut dice = Dice(23);
     let mut seen = 0;
     for number in 0..60 {
-        let limit = filter(&mut dice, 1 + number % 2);
+        // Every other one is about exporters and partitions alone.
+        let limit = match number % 2 {
+            0 => dice.one_of(&["EXPORTER == 192.0.2.1", "!(CID == 7)", "EXPORTER == 192.0.2.1 || CID == 7"]).to_owned(),
+            _ => filter(&mut dice, 2),
+        };
         let who = made.user(&format!("user{number}"), json!({ "roles": ["User"], "filter": limit }));
         let found = match made.call(&who, "exporters", json!({})) {
             Ok(found) => addresses(&found),

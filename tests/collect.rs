@@ -76,7 +76,7 @@ const SAMPLES: &str = "
 import socket, struct
 source = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 source.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)
-source.bind(('127.0.0.1', 9996))
+source.bind(('127.0.0.1', 9995))
 samples = last = 0
 try:
     source.settimeout(30)
@@ -207,7 +207,7 @@ fn what_pmacctd_samples_and_exports_is_what_is_counted() {
             receiver
         });
         let plugin = if is_sflow {
-            "plugins: sfprobe\nsfprobe_receiver: 127.0.0.1:9996\nsampling_rate: 1\n".to_owned()
+            "plugins: sfprobe\nsfprobe_receiver: 127.0.0.1:9995\nsampling_rate: 1\n".to_owned()
         } else {
             format!(
                 "plugins: nfprobe\nnfprobe_receiver: 127.0.0.1:9995\nnfprobe_version: {version}\n\

@@ -46,7 +46,7 @@ fn as_of_v9(sessions: Vec<String>) -> Vec<String> {
             let millis: String = fraction.chars().chain("000".chars()).take(3).collect();
             session[name] = json!(format!("{whole}.{millis}"));
         }
-        if session["client"].to_string() > session["server"].to_string() {
+        if session["client"].as_str() > session["server"].as_str() {
             let turned = |name: &str| match name.split_once('_') {
                 Some(("client", rest)) => format!("server_{rest}"),
                 Some(("server", rest)) => format!("client_{rest}"),

@@ -22,12 +22,18 @@ use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How often in a row an opening may not come to an end before the database counts as damaged.
 const ATTEMPTS: u8 = 3;
 
 /// The smallest that evicts at all; sled divides it among 256 shards.
 const CACHE: u64 = 128 << 10;
+
+/// How long a locked database is tried again, and how often: what this process itself closed, sled's threads let go of a moment
+/// later.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// An open database.
 #[derive(Debug, Clone)]
@@ -109,7 +115,16 @@ impl Database {
             .mode(sled::Mode::LowSpace)
             // Flushing is our job: sled's own timer would be one more thread.
             .flush_every_ms(None);
-        Ok(Self { db: config.open()?, folder: folder.to_owned() })
+        let mut waited = Duration::ZERO;
+        loop {
+            match config.open().map_err(DatabaseError::from) {
+                Err(DatabaseError::Busy) if waited < PATIENCE => {
+                    std::thread::sleep(PAUSE);
+                    waited += PAUSE;
+                }
+                opened => return Ok(Self { db: opened?, folder: folder.to_owned() }),
+            }
+        }
     }
 
     pub fn tree(&self, name: &str) -> Result<sled::Tree, DatabaseError> {
@@ -218,8 +233,6 @@ impl FlushResult {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn fill(folder: &Path) {
@@ -239,6 +252,14 @@ mod tests {
         let (database, found) = Database::open(&folder).unwrap();
         assert_eq!((found, database.tree("t").unwrap().len()), (Found::Intact, 500));
         assert!(!beside(&folder, "opening").exists());
+    }
+
+    #[test]
+    fn what_was_closed_is_open_again_at_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        for _ in 0..30 {
+            fill(&scratch.path().join("x"));
+        }
     }
 
     #[test]
@@ -304,19 +325,8 @@ mod tests {
             let starts =
                 1 + (0..ATTEMPTS).take_while(|_| std::panic::catch_unwind(|| Database::open(&folder)).is_err()).count();
             assert!(starts <= 1 + usize::from(ATTEMPTS));
-            let (database, _) = unlocked(&folder);
+            let (database, _) = Database::open(&folder).unwrap();
             database.tree("new").unwrap().insert("a", "b").unwrap();
         }
-    }
-
-    /// What opening gives once sled's threads have let go of an opening that came to nothing.
-    fn unlocked(folder: &Path) -> (Database, Found) {
-        for _ in 0..500 {
-            match Database::open(folder) {
-                Err(DatabaseError::Busy) => std::thread::sleep(Duration::from_millis(10)),
-                other => return other.unwrap(),
-            }
-        }
-        panic!("{} stays locked", folder.display());
     }
 }

@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -70,7 +70,7 @@ pub fn end(screens: &[Rc<Screen>]) {
     logger::only_also(false);
     for screen in screens {
         if screen.is_console && !screen.is_quiet() {
-            let mut out = std::io::stderr();
+            let mut out = io::stderr();
             LINES.since(screen.next.get()).0.iter().for_each(|line| _ = writeln!(out, "{line}"));
         }
         screen.set_quiet(true);
@@ -101,42 +101,50 @@ impl Screen {
 
     /// Shows what is said, for ever.
     pub async fn show(&self) {
-        let screen = loop {
+        loop {
             let open = OpenOptions::new()
                 .write(true)
                 .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
                 .open(&self.device);
             match open.and_then(Async::new) {
-                Ok(screen) => break screen,
-                Err(error) => log::warn!("screen: {}: {error}", self.device.display()),
-            }
-            Timer::after(RETRY).await;
-        };
-        loop {
-            let (lines, missed, after) = LINES.since(self.next.get());
-            self.next.set(after);
-            if !self.is_quiet() {
-                if missed > 0 {
-                    write(&screen, &format!("({missed} lines left out)")).await;
-                }
-                for line in &lines {
-                    write(&screen, line).await;
+                // The end of a session at the terminal hangs up all who had it open.
+                Ok(terminal) => _ = self.show_at(&terminal).await,
+                Err(error) => {
+                    log::warn!("screen: {}: {error}", self.device.display());
+                    Timer::after(RETRY).await;
                 }
             }
             Timer::after(LOOK).await;
         }
     }
+
+    /// The same until the terminal hangs up; the line that it did not take comes first the next time.
+    async fn show_at(&self, terminal: &Async<File>) -> io::Result<()> {
+        loop {
+            let (lines, missed, after) = LINES.since(self.next.get());
+            if !self.is_quiet() {
+                if missed > 0 {
+                    write(terminal, &format!("({missed} lines left out)")).await?;
+                }
+                for (line, left) in lines.iter().zip((0..lines.len() as u64).rev()) {
+                    write(terminal, line).await?;
+                    self.next.set(after - left);
+                }
+            }
+            self.next.set(after);
+            Timer::after(LOOK).await;
+        }
+    }
 }
 
-async fn write(screen: &Async<File>, text: &str) {
+async fn write(terminal: &Async<File>, text: &str) -> io::Result<()> {
     let line = format!("{text}\n");
     let mut rest = line.as_bytes();
     while !rest.is_empty() {
-        match screen.write_with(|mut screen| screen.write(rest)).await {
-            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-            Err(_) => return,
-        }
+        let written = terminal.write_with(|mut terminal| terminal.write(rest)).await?;
+        rest = rest.get(written..).unwrap_or_default();
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -65,7 +65,8 @@ struct Bundles {
     panicking: PathBuf,
     hanging: PathBuf,
     folder: PathBuf,
-    key: PathBuf,
+    active: PathBuf,
+    next: PathBuf,
 }
 
 impl Bundles {
@@ -83,18 +84,15 @@ impl Bundles {
             panicking: update("panicking", &hang, "1.0.1", active, "rdinit=/none"),
             hanging: update("hanging", &hang, "1.0.2", active, ""),
             folder: scratch.to_owned(),
-            key: active.clone(),
+            active: active.clone(),
+            next: next.clone(),
         }
     }
 
     /// A small one with nothing in it that could run.
-    fn small(&self, name: &str, board: &str, version: &str, is_foreign: bool) -> PathBuf {
+    fn small(&self, name: &str, board: &str, version: &str, key: &Path) -> PathBuf {
         let top = Path::new(env!("CARGO_MANIFEST_DIR"));
         let file = self.folder.join(name);
-        let key = if is_foreign { self.folder.join("foreign.pem") } else { self.key.clone() };
-        if is_foreign {
-            must("openssl", &["genpkey", "-algorithm", "ed25519", "-out", key.to_str().unwrap()]);
-        }
         let script = "import sys; sys.path.insert(0, 'image'); from make import bundle; from pathlib import Path; \
                       key, board, version, file = sys.argv[1:]; \
                       Path(file).write_bytes(bundle.make(key, board, version, bytes(range(256)) * 4096, level=1))";
@@ -158,7 +156,8 @@ pub fn are_tried_kept_or_taken_back(image: &Image, scratch: &Path) {
     machine.expect("1.1.0 has proved itself", PATIENCE);
     target.becomes("1.1.0", "1.1.0", "blessed");
     assert!(sessions(target.port) >= before && before > 0, "the flows from before are there");
-    target.refuses(&bundles.small("same", "x86-64", "1.1.0", false), "1.1.0 is not newer than 1.1.0");
+    // What signed it is the first key of the version that runs now.
+    target.refuses(&bundles.small("same", "x86-64", "1.1.0", &bundles.next), "1.1.0 is not newer than 1.1.0");
 
     // What the kernel said before it died is shown after the restart.
     machine.sysrq('c');
@@ -186,11 +185,13 @@ fn key_file(port: u16, scratch: &Path) -> PathBuf {
 }
 
 fn what_is_not_right_is_refused(target: &Target<'_>, bundles: &Bundles) {
-    let small = |name, board, version, is_foreign| bundles.small(name, board, version, is_foreign);
-    target.refuses(&small("foreign", "x86-64", "1.1.0", true), "not signed with a key that this box takes");
-    target.refuses(&small("board", "rpi-arm64", "1.1.0", false), "the bundle is for the board rpi-arm64");
-    target.refuses(&small("older", "x86-64", "0.9.0", false), "version 0.9.0 is not newer than 1.0.0");
-    let altered = small("altered", "x86-64", "1.1.0", false);
+    let small = |name, board, version| bundles.small(name, board, version, &bundles.active);
+    let foreign = bundles.folder.join("foreign.pem");
+    must("openssl", &["genpkey", "-algorithm", "ed25519", "-out", foreign.to_str().unwrap()]);
+    target.refuses(&bundles.small("foreign", "x86-64", "1.1.0", &foreign), "not signed with a key that this box takes");
+    target.refuses(&small("board", "rpi-arm64", "1.1.0"), "the bundle is for the board rpi-arm64");
+    target.refuses(&small("older", "x86-64", "0.9.0"), "version 0.9.0 is not newer than 1.0.0");
+    let altered = small("altered", "x86-64", "1.1.0");
     let mut bytes = std::fs::read(&altered).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&altered, bytes).unwrap();

@@ -275,7 +275,7 @@ pub(super) fn fits(set: Set, length: u16) -> bool {
     }
 }
 
-/// Whether [`Parts::finish`] has something to do with it.
+/// Whether [`super::parts::Parts::finish`] has something to do with it.
 pub(super) const fn is_finished_later(set: Set) -> bool {
     matches!(
         set,

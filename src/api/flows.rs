@@ -268,6 +268,17 @@ impl Asked {
         self.seat.world.meter.borrow().hosts().name(now, ip).cloned()
     }
 
+    /// What a partition is called; nothing where it is no more.
+    #[must_use]
+    pub fn partition_name(&self, cid: u16) -> String {
+        if cid == 0 {
+            return "main".to_owned();
+        }
+        let auth = self.seat.world.auth.borrow();
+        let name = auth.users().ok().and_then(|users| Some(users.partitions.get(&u32::from(cid))?.name.clone()));
+        name.unwrap_or_default()
+    }
+
     /// The level of aggregation that it is answered from, once that is known: 0 is the history, the widths of the rollups are
     /// above it.
     #[must_use]

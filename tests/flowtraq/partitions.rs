@@ -174,3 +174,13 @@ fn what_a_partition_calls_internal_holds_for_its_exporters_flows_and_for_no_othe
     assert_eq!(call(&made, Method::Put, "/api2/json/access/partitions/7", &partition).status, 200);
     assert_eq!((by("127.0.0.1"), by("10.100.2.1")), (0, 1));
 }
+
+#[test]
+fn a_table_of_partitions_names_each() {
+    let made = exported();
+    let table = made.get("/flowtraq/api/v3/table?group_by=CID&time_series=0&relative_time=1h").json();
+    let rows = table["table"].as_array().unwrap();
+    let mut named: Vec<_> = rows.iter().map(|row| (row["CID"].as_u64(), row["CID NAME"].as_str())).collect();
+    named.sort_unstable();
+    assert_eq!(named, [(Some(0), Some("main")), (Some(7), Some("branch"))], "{table}");
+}

@@ -289,19 +289,16 @@ enum Shape {
 fn run(now: Time, mut asked: Box<Asked>, shape: Shape) -> Answer {
     let step = (1..BLOCKS).map(|_| asked.step(now)).find(|step| !matches!(step, query::Step::Busy));
     match step.unwrap_or_else(|| asked.step(now)) {
-        query::Step::Done(query::Answer::Table(table)) => {
-            let honesty = asked.honesty();
-            match asked.what() {
-                query::What::Table(question) => Answer::Reply(reply::stream(
-                    now,
-                    match shape {
-                        Shape::Version1 => Box::new(v1::Ranking::new(question, table, honesty)),
-                        Shape::Version3 => Box::new(table::Ranking::new(question, table, honesty)),
-                    },
-                )),
-                _ => Answer::Reply(message(500, "An answer of another shape than its question")),
-            }
-        }
+        query::Step::Done(query::Answer::Table(table)) => match asked.what() {
+            query::What::Table(question) => Answer::Reply(reply::stream(
+                now,
+                match shape {
+                    Shape::Version1 => Box::new(v1::Ranking::new(question, table, asked.honesty())),
+                    Shape::Version3 => Box::new(table::Ranking::new(question, table, &asked)),
+                },
+            )),
+            _ => Answer::Reply(message(500, "An answer of another shape than its question")),
+        },
         query::Step::Done(query::Answer::Count(count) | query::Answer::Sessions(count)) => {
             let text = format!("{{\"count\":{count},\"honesty\":{}}}", asked.honesty());
             Answer::Reply(reply::json_text(200, text))

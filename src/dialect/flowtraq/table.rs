@@ -1,18 +1,18 @@
 //! A ranking in FlowTraq's words, written row by row.
 
-use crate::base::Time;
+use crate::api::Asked;
+use crate::base::{SmallMap, Time};
 use crate::dialect::listing::{PIECE, put};
 use crate::dialect::{Chunk, Chunks};
 use crate::query::{GroupBy, GroupKey, Row, Table, TableQuestion};
-
-/// Partition 0 is the whole box.
-const PARTITION: &str = "main";
 
 /// `{"table": [..], "honesty": {..}}`
 pub(super) struct Ranking {
     group: GroupBy,
     rank: String,
     rows: std::vec::IntoIter<Row>,
+    /// What the partitions among them are called, and 0, where the rows are of all.
+    partitions: SmallMap<u16, String>,
     honesty: String,
     at: At,
 }
@@ -25,17 +25,19 @@ enum At {
 }
 
 impl Ranking {
-    pub(super) fn new(question: &TableQuestion, table: Table, honesty: String) -> Self {
+    pub(super) fn new(question: &TableQuestion, table: Table, asked: &Asked) -> Self {
         let rank = question.count_by.title_with(question.direction, question.unique);
-        Self { group: question.group_by, rank, rows: table.rows.into_iter(), honesty, at: At::Start }
+        let mut partitions = SmallMap::default();
+        for cid in table.rows.iter().map(partition_of) {
+            partitions.entry(cid).or_insert_with(|| asked.partition_name(cid));
+        }
+        let (rows, honesty) = (table.rows.into_iter(), asked.honesty());
+        Self { group: question.group_by, rank, rows, partitions, honesty, at: At::Start }
     }
 
     fn row(&self, out: &mut Vec<u8>, row: &Row) {
         let key = row.key.map_or_else(|| "OTHER".to_owned(), |key| key.to_string());
-        let partition = match row.key {
-            Some(GroupKey::Partition(cid)) => cid,
-            _ => 0,
-        };
+        let partition = partition_of(row);
         out.push(b'{');
         if self.group != GroupBy::Partition {
             name(out, self.group.title());
@@ -49,11 +51,21 @@ impl Ranking {
             (GroupBy::Partition, None) => put(out, format_args!("\"CID\":\"OTHER\",")),
             _ => put(out, format_args!("\"CID\":{partition},")),
         }
-        put(out, format_args!("\"CID NAME\":\"{PARTITION}\",\"COLORS\":\"{:08x}\",\"TIME SERIES\":\"", color(&key)));
+        name(out, "CID NAME");
+        string(out, self.partitions.get(&partition).map_or("", String::as_str));
+        put(out, format_args!(",\"COLORS\":\"{:08x}\",\"TIME SERIES\":\"", color(&key)));
         for (at, bucket) in row.series.iter().enumerate() {
             put(out, format_args!("{}{bucket}", if at == 0 { "" } else { " " }));
         }
         out.extend_from_slice(b"\"}");
+    }
+}
+
+/// The partition that a row is of; 0 is the whole box.
+fn partition_of(row: &Row) -> u16 {
+    match row.key {
+        Some(GroupKey::Partition(cid)) => cid,
+        _ => 0,
     }
 }
 

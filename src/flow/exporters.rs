@@ -12,7 +12,8 @@
 //! - **Shares**: a turn of reading that begins with datagrams waiting is shared: an exporter gets [`TURN`] datagrams, divided by
 //!   the exporters heard in the turn before that ever told a flow, at least [`LEAST`]; others get that least, so that made-up
 //!   senders leave nobody less. What is beyond is counted and not looked at. It costs next to
-//!   nothing, so the socket is emptied before others lose theirs, and where nothing waits nobody is limited.
+//!   nothing, so the socket is emptied before others lose theirs. Where nothing waits nobody is limited, and who is alone only after
+//!   [`PATIENCE`] turns of that: what one exporter sends at once waits in the socket's buffer and costs nobody anything.
 //! - **Sampling**: what is set, else what the record, the datagram or options data said.
 //! - **Clock**: the least difference between our clock at arrival and the datagram's own, within a minute: what is
 //!   left of transport and of headers that count in whole seconds. With `correct_clock` it is added to the times of flows.
@@ -47,6 +48,8 @@ pub const MOST_INTERFACES: usize = 1_024;
 pub const MOST_IN_ALL: usize = 4_096;
 /// Datagrams looked at in a turn that begins with datagrams waiting.
 pub const TURN: u32 = 1_024;
+/// Turns in a row that may begin with datagrams of one exporter waiting before they are shared: about a second of turns.
+pub const PATIENCE: u32 = 200;
 /// The least that an exporter gets of it.
 pub const LEAST: u32 = 8;
 /// The longest name that is learned, in octets.
@@ -394,8 +397,8 @@ struct Turn {
     number: u64,
     /// Exporters that told flows, heard in this one and in the one before.
     heard: [u32; 2],
-    /// Whether it is shared.
-    shared: bool,
+    /// Turns up to this one that began with datagrams waiting, in a row.
+    crowded: u32,
 }
 
 impl Turn {
@@ -407,8 +410,10 @@ impl Turn {
             self.heard[0] += u32::from(has_told);
         }
         heard.1 += 1;
+        let is_alone = has_told && self.heard.iter().all(|&heard| heard <= 1);
         let share = if has_told { TURN / self.heard[1].max(1) } else { LEAST };
-        self.shared && heard.1 > share.max(LEAST)
+        let is_shared = self.crowded > if is_alone { PATIENCE } else { 0 };
+        is_shared && heard.1 > share.max(LEAST)
     }
 }
 
@@ -441,7 +446,8 @@ impl Exporters {
     /// Begins a turn of reading; `waits` says that more waits than one batch held.
     pub fn begin_turn(&mut self, waits: bool) {
         let [now, _] = self.turn.heard;
-        self.turn = Turn { number: self.turn.number + 1, heard: [0, now], shared: waits };
+        let crowded = if waits { self.turn.crowded.saturating_add(1) } else { 0 };
+        self.turn = Turn { number: self.turn.number + 1, heard: [0, now], crowded };
     }
 
     /// Takes a datagram, or a message of a connection, which has templates of its own; gives `sink` each flow in it.

@@ -188,11 +188,17 @@ fn a_flood_of_one_leaves_the_others_their_share_and_alone_nobody_is_limited() {
         let over = |n| table.get(ip(n)).unwrap().counters.over_share;
         assert_eq!((over(1), over(2)), (if dropped { 10_000 - 512 } else { 0 }, 0));
     }
+    let over = |table: &Exporters| table.get(ip(1)).unwrap().counters.over_share - (10_000 - 512);
     table.begin_turn(false);
     hear(&mut table, at(0), ip(1));
+    for crowded in 1..=PATIENCE {
+        table.begin_turn(true);
+        (0..2_000).for_each(|_| hear(&mut table, at(0), ip(1)));
+        assert_eq!(over(&table), 0, "alone, after {crowded} turns");
+    }
     table.begin_turn(true);
-    (0..1_000).for_each(|_| hear(&mut table, at(0), ip(1)));
-    assert_eq!(table.get(ip(1)).unwrap().counters.over_share, 10_000 - 512, "alone it has the whole turn");
+    (0..2_000).for_each(|_| hear(&mut table, at(0), ip(1)));
+    assert_eq!(over(&table), u64::from(2_000 - TURN), "one that never ends leaves room for who comes");
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Telling for Sessions {
     }
 
     fn session(&mut self, out: &mut Vec<u8>, record: &FlowRecord) {
-        session(out, record);
+        session(out, record, &WORDS);
     }
 
     fn close(&self, out: &mut Vec<u8>, honesty: &str) {
@@ -98,12 +98,12 @@ fn ranked(out: &mut Vec<u8>, row: &Row, manner: Manner) {
     object.end();
 }
 
-/// A session as an object; its number comes first.
-pub(in crate::dialect) fn session(out: &mut Vec<u8>, record: &FlowRecord) {
+/// A session as an object, of which some is told in a dialect's own words.
+pub(in crate::dialect) fn session(out: &mut Vec<u8>, record: &FlowRecord, words: &SessionWords) {
     let FlowRecord { key, origin, sides, macs, total, .. } = record;
     let [has_client_port, has_server_port] = has_ports(key.protocol);
     let mut object = Object::begin(out);
-    object.plain("id", record.id);
+    (words.id)(&mut object, record.id);
     object.quoted("client", key.client);
     object.plain_if(has_client_port, "client_port", key.client_port);
     object.quoted("server", key.server);
@@ -126,7 +126,7 @@ pub(in crate::dialect) fn session(out: &mut Vec<u8>, record: &FlowRecord) {
     }
     object.quoted("start", record.start);
     object.quoted("last", record.last);
-    object.plain("seconds", record.last.since(record.start).as_secs_f64());
+    (words.duration)(&mut object, record.last.since(record.start).as_secs_f64());
     object.plain("updates", record.ordinal);
     if let Some(end) = record.end {
         object.text("end", end_word(end));
@@ -180,8 +180,21 @@ const fn end_word(end: End) -> &'static str {
     }
 }
 
+/// What a session's object tells in a dialect's own words.
+pub(in crate::dialect) struct SessionWords {
+    pub(in crate::dialect) id: fn(&mut Object<'_>, u64),
+    /// In seconds.
+    pub(in crate::dialect) duration: fn(&mut Object<'_>, f64),
+}
+
+/// As the registry's schema has them.
+const WORDS: SessionWords = SessionWords {
+    id: |object, id| object.plain("id", id),
+    duration: |object, seconds| object.plain("seconds", seconds),
+};
+
 /// Writes an object, property by property.
-struct Object<'a> {
+pub(in crate::dialect) struct Object<'a> {
     out: &'a mut Vec<u8>,
     written: bool,
 }
@@ -210,7 +223,7 @@ impl<'a> Object<'a> {
     }
 
     /// A value that needs quotes and no escapes.
-    fn quoted(&mut self, name: &str, value: impl fmt::Display) {
+    pub(in crate::dialect) fn quoted(&mut self, name: &str, value: impl fmt::Display) {
         self.name(name);
         put(self.out, format_args!("\"{value}\""));
     }

@@ -24,7 +24,7 @@ use super::objects::{Place, body};
 use crate::api::{Api, Asked, Outcome};
 use crate::base::{Ip, Time};
 use crate::dialect::listing::{Listing, Telling, put};
-use crate::dialect::native::rows::session;
+use crate::dialect::native::rows::{SessionWords, session};
 use crate::dialect::router::drive;
 use crate::dialect::{Answer, Request, carriers, parameters, reply};
 use crate::enrich::apps;
@@ -355,28 +355,11 @@ fn session_number(id: &str) -> Option<u64> {
     (session_id(number) == id).then_some(number)
 }
 
-/// How the native object says how long a session lasted.
-const SECONDS: &[u8] = b"\"seconds\":";
-
-fn write_session(out: &mut Vec<u8>, record: &FlowRecord) {
-    let mut object = Vec::new();
-    session(&mut object, record);
-    // The native object begins with its number, which is no UUID.
-    let rest = object.iter().position(|byte| *byte == b',').and_then(|at| object.get(at..)).unwrap_or(b"}");
-    put(out, format_args!("{{\"id\":\"{}\"", session_id(record.id)));
-    // Durations are ISO 8601 here. In texts quotation marks are escaped, so this is found nowhere else.
-    let seconds = rest.windows(SECONDS.len()).position(|octets| octets == SECONDS);
-    match seconds.and_then(|at| Some((rest.get(..at)?, rest.get(at + SECONDS.len()..)?))) {
-        Some((before, after)) => {
-            let end = after.iter().position(|octet| matches!(octet, b',' | b'}')).unwrap_or(after.len());
-            let (number, after) = after.split_at(end);
-            for part in [before, b"\"duration\":\"PT", number, b"S\"", after] {
-                out.extend_from_slice(part);
-            }
-        }
-        None => out.extend_from_slice(rest),
-    }
-}
+/// What is not as in the native object: the identifier is a UUID, and durations are ISO 8601.
+const WORDS: SessionWords = SessionWords {
+    id: |object, id| object.quoted("id", session_id(id)),
+    duration: |object, seconds| object.quoted("duration", format_args!("PT{seconds}S")),
+};
 
 fn one_session(now: Time, mut asked: Box<Asked>) -> Answer {
     match asked.step(now) {
@@ -384,7 +367,7 @@ fn one_session(now: Time, mut asked: Box<Asked>) -> Answer {
         Step::Sessions(found) if found.is_empty() => Answer::Busy(Box::new(move |now| one_session(now, asked))),
         Step::Sessions(found) => {
             let mut out = Vec::new();
-            found.iter().take(1).for_each(|record| write_session(&mut out, record));
+            found.iter().take(1).for_each(|record| session(&mut out, record, &WORDS));
             Answer::Reply(reply::json_bytes(200, out))
         }
         Step::Done(_) => Answer::Reply(Error::NotFound.reply()),
@@ -506,7 +489,7 @@ impl Telling for Sessions {
     }
 
     fn session(&mut self, out: &mut Vec<u8>, record: &FlowRecord) {
-        write_session(out, record);
+        session(out, record, &WORDS);
     }
 
     fn close(&self, out: &mut Vec<u8>, honesty: &str) {

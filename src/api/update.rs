@@ -32,7 +32,7 @@ fn piece(call: &Call) -> Outcome {
     let octets = match STANDARD.decode(call.text("octets")) {
         Ok(octets) if (1..=LONGEST_PIECE).contains(&octets.len()) => octets,
         _ => {
-            let problem = Problem::Other("must be 1 to 131072 octets in base64".to_owned());
+            let problem = Problem::Other(format!("must be 1 to {LONGEST_PIECE} octets in base64"));
             return Failure::Parameters(vec![Fault { path: "octets".to_owned(), problem }]).into();
         }
     };

@@ -20,8 +20,8 @@ use crate::schema::registry::{self, LONGEST_PIECE};
 
 /// Times that something is tried where the box is busy or the network fails.
 const TRIES: u32 = 5;
-/// Times that a piece is sent to a box with a slow disk, which waits for some seconds itself.
-const SLOW: u32 = 20;
+/// Times that a piece is sent to a box with a slow disk, which waits for a second itself.
+const SLOW: u32 = 50;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// `weir update`.

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 pub use access::{LONGEST_PASSWORD, SHORTEST_PASSWORD, takes_tokens};
 pub use config::{CONFIRM_BOUNDS, CONFIRM_SECONDS};
 pub use flows::{COUNT_BY, GROUP_BY, LONGEST_FILTER, MOST_BUCKETS, MOST_ROWS, UNIQUE};
-pub use update::LONGEST_PIECE;
+pub use update::{LARGEST_BUNDLE, LONGEST_PIECE};
 
 use super::Schema;
 

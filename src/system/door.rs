@@ -16,9 +16,9 @@ use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _, FutureExt as _};
 use nix::unistd::{Gid, Uid, chown};
 use serde_json::{Value, json};
 
-use super::update::{self, LONGEST_PIECE};
-use super::{LINES, Order, RUN, SERVICE_ID, System, supervise};
+use super::{LINES, Order, RUN, SERVICE_ID, System, supervise, update};
 use crate::io::net;
+use crate::schema::registry::LONGEST_PIECE;
 
 /// The socket's name in [`RUN`].
 const SOCKET: &str = "orders";

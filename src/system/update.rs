@@ -28,11 +28,9 @@ use smol::channel::{Receiver, Sender};
 use super::slot::{self, Slots};
 use super::writer::Said;
 use super::{OWN, Order, System, now, screen, supervise};
+use crate::schema::registry::LARGEST_BUNDLE;
 use crate::update::Version;
-use crate::update::bundle::LARGEST;
 
-/// Octets of a piece, at most.
-pub const LONGEST_PIECE: usize = 256 << 10;
 /// How long the system on trial must do its work; [`PROOF_WORD`] on the kernel's command line says otherwise.
 const PROOF: Duration = Duration::from_secs(60);
 const PROOF_WORD: &str = "weir.proof";
@@ -40,8 +38,8 @@ const PROOF_WORD: &str = "weir.proof";
 const LAST_CALL: Duration = Duration::from_secs(600);
 /// After so much silence another may begin.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long a piece is waited for until its sender is told how far it is.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a piece is waited for until its sender is told how far it is: who logs in waits behind it.
+const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(10);
 /// Between the last word and the restart: time for an answer.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -293,7 +291,7 @@ pub async fn start(system: &Rc<System>, size: u64) -> Result<(), String> {
     if updates.is_trial() {
         return Err(slot::SlotError::OnTrial.to_string());
     }
-    if size == 0 || size > LARGEST {
+    if size == 0 || size > LARGEST_BUNDLE {
         return Err("that is no size of an update bundle".to_owned());
     }
     let (writer, input, output) =

@@ -9,14 +9,13 @@ use serde_json::Value;
 
 use super::Version;
 use crate::base::Cursor;
+use crate::schema::registry::LARGEST_BUNDLE as LARGEST;
 
 const MAGIC: &[u8] = b"WEIRUP1\n";
 /// Longest manifest, in octets.
 pub const LONGEST_MANIFEST: usize = 4 << 10;
 /// What must be read of a bundle to have its head, at most.
 pub const LONGEST_HEAD: usize = MAGIC.len() + 4 + LONGEST_MANIFEST + SIGNATURE;
-/// Largest system, packed or not, in octets.
-pub const LARGEST: u64 = 256 << 20;
 const SIGNATURE: usize = 64;
 /// Octets moved at a time.
 const PIECE: usize = 64 << 10;

@@ -7,8 +7,9 @@ use crate::schema::{Property, Schema};
 pub const LONGEST_PIECE: usize = 128 << 10;
 /// The same in base64.
 const LONGEST_TEXT: usize = LONGEST_PIECE.div_ceil(3) * 4;
-/// Octets of a bundle, at most: more than any board's.
-const LARGEST: i64 = 1 << 30;
+/// Octets of a bundle, at most, and of the system in it: more than any board's.
+pub const LARGEST_BUNDLE: u64 = 256 << 20;
+const LARGEST: i64 = LARGEST_BUNDLE as i64;
 
 const STATES: &[&str] = &["idle", "receiving", "checking", "writing", "cancelled", "restarting"];
 const RESULTS: &[&str] = &["on trial", "blessed", "fell back", "refused"];

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::key::Key;
-use super::slab::{Link, NONE};
+use super::slab::{Links, NONE};
 use super::{Counters, End, FlowRecord, Origin};
 use crate::base::{Mac, Time};
 use crate::wire::{Packet, Tcp};
@@ -95,10 +95,8 @@ pub(super) struct Session {
     pub(super) retransmits: [u16; 2],
     /// TCP sequence number after the highest octet seen.
     pub(super) high: [u32; 2],
-    /// Order of last packets.
-    pub(super) seen: Link,
-    /// Order of `first`, for sessions with something to report.
-    pub(super) open: Link,
+    /// Orders of last packets, and of `first` for sessions with something to report.
+    pub(super) links: Links,
     /// Microseconds: handshake time, or until that is known when the SYN came, after `start`.
     pub(super) rtt: u32,
     /// The server's name in the name table.
@@ -148,8 +146,7 @@ impl Session {
             span: 0,
             retransmits: [0; 2],
             high: [0; 2],
-            seen: Link::UNLINKED,
-            open: Link::UNLINKED,
+            links: Links::NONE,
             rtt: 0,
             name: NONE,
             start: now,

@@ -25,7 +25,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) const UNLINKED: Self = Self { previous: NONE, next: NONE };
+    const UNLINKED: Self = Self { previous: NONE, next: NONE };
 }
 
 /// Head and tail of a list of slots.
@@ -39,15 +39,24 @@ impl List {
     pub(super) const EMPTY: Self = Self { head: NONE, tail: NONE };
 }
 
+/// The places of a session in the lists.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Links {
+    /// In one of the table's own: of last packets, of last flows. In a free slot, the next free one.
+    pub(super) seen: Link,
+    /// Among those with something to report, in the order in which they began to have it.
+    pub(super) open: Link,
+}
+
+impl Links {
+    pub(super) const NONE: Self = Self { seen: Link::UNLINKED, open: Link::UNLINKED };
+}
+
 /// What a slot holds.
 pub(super) trait Slot {
     fn key(&self) -> &Key;
-    /// Its place in one of the table's own lists: of last packets, of last flows. In a free slot, the next free one.
-    fn seen(&mut self) -> &mut Link;
-    /// Its place among those with something to report.
-    fn open(&mut self) -> &mut Link;
-    /// The next one that began to have something to report.
-    fn next_open(&self) -> u32;
+    fn links(&self) -> &Links;
+    fn links_mut(&mut self) -> &mut Links;
     /// When it began to have something to report.
     fn opened(&self) -> u64;
 }
@@ -115,7 +124,7 @@ impl<S: Slot> Slab<S> {
             (self.slots.len() - 1) as u32
         } else {
             let slot = self.free;
-            self.free = self[slot].seen().next;
+            self.free = self[slot].links().seen.next;
             self[slot] = session;
             slot
         };
@@ -136,28 +145,28 @@ impl<S: Slot> Slab<S> {
             entry.remove();
         }
         let free = self.free;
-        self[slot].seen().next = free;
+        self[slot].links_mut().seen.next = free;
         self.free = slot;
     }
 
     /// Puts a session at the end of a list of the table that it is not in.
     pub(super) fn link_seen(&mut self, list: &mut List, slot: u32) {
-        link_last(&mut self.slots, list, S::seen, slot);
+        link_last(&mut self.slots, list, seen, slot);
     }
 
     /// Takes a session out of the list of the table that it is in.
     pub(super) fn unlink_seen(&mut self, list: &mut List, slot: u32) {
-        unlink(&mut self.slots, list, S::seen, slot);
+        unlink(&mut self.slots, list, seen, slot);
     }
 
     /// From now on the session has something to report.
     pub(super) fn link_open(&mut self, slot: u32) {
-        link_last(&mut self.slots, &mut self.open, S::open, slot);
+        link_last(&mut self.slots, &mut self.open, open, slot);
     }
 
     /// It had something to report until now.
     pub(super) fn unlink_open(&mut self, slot: u32) {
-        unlink(&mut self.slots, &mut self.open, S::open, slot);
+        unlink(&mut self.slots, &mut self.open, open, slot);
     }
 
     /// The session that has had something to report for the longest; [`NONE`] where none has.
@@ -184,6 +193,14 @@ impl<S> IndexMut<u32> for Slab<S> {
     fn index_mut(&mut self, slot: u32) -> &mut S {
         &mut self.slots[slot as usize]
     }
+}
+
+fn seen<S: Slot>(session: &mut S) -> &mut Link {
+    &mut session.links_mut().seen
+}
+
+fn open<S: Slot>(session: &mut S) -> &mut Link {
+    &mut session.links_mut().open
 }
 
 fn link_last<S>(slots: &mut [S], list: &mut List, link: fn(&mut S) -> &mut Link, slot: u32) {
@@ -217,22 +234,18 @@ mod tests {
         key: Key,
         id: u32,
         opened: u64,
-        seen: Link,
-        open: Link,
+        links: Links,
     }
 
     impl Slot for Thing {
         fn key(&self) -> &Key {
             &self.key
         }
-        fn seen(&mut self) -> &mut Link {
-            &mut self.seen
+        fn links(&self) -> &Links {
+            &self.links
         }
-        fn open(&mut self) -> &mut Link {
-            &mut self.open
-        }
-        fn next_open(&self) -> u32 {
-            self.open.next
+        fn links_mut(&mut self) -> &mut Links {
+            &mut self.links
         }
         fn opened(&self) -> u64 {
             self.opened
@@ -246,7 +259,7 @@ mod tests {
     }
 
     fn add(slab: &mut Slab<Thing>, id: u32) -> u32 {
-        let thing = Thing { key: key(id), id, opened: id.into(), seen: Link::UNLINKED, open: Link::UNLINKED };
+        let thing = Thing { key: key(id), id, opened: id.into(), links: Links::NONE };
         slab.insert(slab.hash(&thing.key), thing)
     }
 
@@ -258,7 +271,7 @@ mod tests {
         let mut next = slab.first_open();
         let each = std::iter::from_fn(|| {
             let thing = slab.get(next)?;
-            next = thing.next_open();
+            next = thing.links().open.next;
             Some(thing.id)
         });
         each.collect()

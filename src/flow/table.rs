@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::key::Key;
 use super::session::{Session, State};
-use super::slab::{GRAIN, Link, List, Slab, Slot};
+use super::slab::{GRAIN, Links, List, Slab, Slot};
 use crate::base::lru::HashKey;
 
 /// The table.
@@ -114,16 +114,12 @@ impl Slot for Session {
         &self.key
     }
 
-    fn seen(&mut self) -> &mut Link {
-        &mut self.seen
+    fn links(&self) -> &Links {
+        &self.links
     }
 
-    fn open(&mut self) -> &mut Link {
-        &mut self.open
-    }
-
-    fn next_open(&self) -> u32 {
-        self.open.next
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
     }
 
     fn opened(&self) -> u64 {
@@ -131,7 +127,6 @@ impl Slot for Session {
     }
 }
 
-#[cfg(test)]
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +152,7 @@ mod tests {
         let mut ids = Vec::new();
         while at != NONE {
             ids.push(table[at].id);
-            at = table[at].seen.next;
+            at = table[at].links.seen.next;
         }
         ids
     }

@@ -29,7 +29,7 @@ impl Walk {
     /// A session is about to be closed: its updates are `records`.
     pub(super) fn reported<S: Slot>(&mut self, table: &Slab<S>, slot: u32, records: &[FlowRecord]) {
         if self.next == slot {
-            self.next = table[slot].next_open();
+            self.next = table[slot].links().open.next;
         }
         if table[slot].opened() <= self.until && self.meet(slot) {
             self.early.extend_from_slice(records);
@@ -45,7 +45,7 @@ impl Walk {
     pub(super) fn next<S: Slot>(&mut self, table: &Slab<S>) -> Option<u32> {
         while self.next != NONE && table[self.next].opened() <= self.until {
             let slot = self.next;
-            self.next = table[slot].next_open();
+            self.next = table[slot].links().open.next;
             if self.meet(slot) {
                 return Some(slot);
             }

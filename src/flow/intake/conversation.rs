@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::base::{Ip, Mac, Time};
 use crate::flow::key::Key;
-use crate::flow::slab::{GRAIN, Link, NONE, Slot};
+use crate::flow::slab::{GRAIN, Links, NONE, Slot};
 use crate::flow::{Counters, End, FlowKey, FlowRecord, Origin, Side};
 
 /// Microseconds of a minute.
@@ -103,10 +103,8 @@ impl Way {
 #[repr(C, align(64))]
 pub(super) struct Conversation {
     pub(super) key: Key,
-    /// Order of arrivals, within the exporter.
-    pub(super) seen: Link,
-    /// Order of `opened`, for those with something to report.
-    pub(super) open: Link,
+    /// Orders of arrivals within the exporter, and of `opened` for those with something to report.
+    pub(super) links: Links,
     /// When the flow came that opened the update; 0 where everything is reported.
     pub(super) opened: u64,
 
@@ -163,8 +161,7 @@ impl Conversation {
     pub(super) const fn new(key: Key, id: u64, sender_is_high: bool, start: u64, origin: &Origin) -> Self {
         Self {
             key,
-            seen: Link::UNLINKED,
-            open: Link::UNLINKED,
+            links: Links::NONE,
             opened: 0,
             ways: [Way { first: 0, last: 0, packets: 0, octets: 0 }; 2],
             start,
@@ -412,16 +409,12 @@ impl Slot for Conversation {
         &self.key
     }
 
-    fn seen(&mut self) -> &mut Link {
-        &mut self.seen
+    fn links(&self) -> &Links {
+        &self.links
     }
 
-    fn open(&mut self) -> &mut Link {
-        &mut self.open
-    }
-
-    fn next_open(&self) -> u32 {
-        self.open.next
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
     }
 
     fn opened(&self) -> u64 {

@@ -173,7 +173,7 @@ impl Table {
             let mut slot = self.places[place].seen.head;
             while slot != NONE {
                 let session = &mut self.slab[slot];
-                slot = session.seen.next;
+                slot = session.links.seen.next;
                 change(session);
             }
         }

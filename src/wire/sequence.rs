@@ -46,8 +46,8 @@ struct Own {
 }
 
 impl Own {
-    fn saturating_add(self, times: u8) -> Self {
-        Self { times: self.times.saturating_add(times), ..self }
+    fn again(self) -> Self {
+        Self { times: self.times.saturating_add(1), ..self }
     }
 }
 
@@ -93,7 +93,7 @@ impl Sequence {
         if let Some(next) = self.next {
             let (follows, counts_own) = (next.expected.contains(&seen.number), next.counts_own(&seen));
             if follows != counts_own {
-                self.own = if counts_own { self.own.saturating_add(1) } else { Own::default() };
+                self.own = if counts_own { self.own.again() } else { Own::default() };
             }
             if !follows && !self.took(seen, next.expected[0], counts_own) {
                 return;

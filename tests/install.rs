@@ -150,6 +150,8 @@ fn a_machine_with_systemd_runs_it_as_a_user_with_one_capability() {
         ("gone", "inactive"),
         ("back", "0"),
         ("low", "0000000000002400"),
+        ("unsaid", "0"),
+        ("still", "board rpi-armv6 0000000000002400"),
         ("remembered", "200"),
         ("purge", "0"),
         ("nothing", ""),

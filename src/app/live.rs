@@ -22,6 +22,7 @@ use crate::io::offload::Offload;
 use crate::io::tls::{self, Tls};
 use crate::io::{logger, net};
 use crate::schema::{Fault, Problem};
+use crate::system::notify;
 
 /// The port that a redirect names where HTTPS is served nowhere.
 const HTTPS: u16 = 443;
@@ -224,10 +225,15 @@ impl Live {
 /// Why an address cannot be listened on, and what can be done.
 fn refused(address: SocketAddr, error: &io::Error) -> String {
     let way_out = match error.kind() {
-        ErrorKind::PermissionDenied if address.port() < 1_024 => format!(
-            ": ports below 1024 need CAP_NET_BIND_SERVICE; to allow it: sudo setcap cap_net_raw,cap_net_bind_service+ep {}",
-            setting::own_path()
-        ),
+        ErrorKind::PermissionDenied if address.port() < 1_024 => {
+            let program = setting::own_path();
+            // Under systemd the unit decides, which weir install writes.
+            let way = match std::env::var_os(notify::SOCKET) {
+                Some(_) => format!("{program} install --low-ports"),
+                None => format!("setcap cap_net_raw,cap_net_bind_service+ep {program}"),
+            };
+            format!(": ports below 1024 need CAP_NET_BIND_SERVICE; to allow it: sudo {way}")
+        }
         ErrorKind::AddrInUse => ": another program (or another weir) listens there; choose another --listen".to_owned(),
         ErrorKind::AddrNotAvailable => ": this box has no such address".to_owned(),
         _ => String::new(),

@@ -6,7 +6,7 @@
 //! # Decisions
 //!
 //! - A user of its own rather than systemd's dynamic one: the data may lie on another disk, where its owner must stay the same.
-//! - Where the program and the data are is read from the unit when it is uninstalled: nobody has to say it twice.
+//! - What was said when it was installed is read from the unit when it is installed again or uninstalled: nobody has to say it twice.
 //! - A data folder that holds something else is refused, because `uninstall --purge` removes the folder with all that is in it.
 
 use std::fmt::{self, Write as _};
@@ -26,18 +26,20 @@ const UNIT: &str = "/etc/systemd/system/weir.service";
 const TEMPLATE: &str = include_str!("install/weir.service");
 /// The unit's first line begins so: one that does not is somebody else's.
 const OURS: &str = "# Made by weir install";
+/// What allows ports below 1024, behind what allows capturing.
+const BIND: &str = " CAP_NET_BIND_SERVICE";
 /// Where the program goes, where `--prefix` does not say otherwise.
 pub const PREFIX: &str = "/usr/local";
 /// Where the data goes, where `--data` does not say otherwise; commands look there, too.
 pub const DATA: &str = "/var/lib/weir";
 
-/// `weir install`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `weir install`. What is not said stays as it was installed before.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Install {
     /// The program goes to `bin` in here.
-    pub prefix: PathBuf,
+    pub prefix: Option<PathBuf>,
     /// Data folder.
-    pub data: PathBuf,
+    pub data: Option<PathBuf>,
     /// Board profile.
     pub board: Option<String>,
     /// Allow ports below 1024.
@@ -121,17 +123,21 @@ impl fmt::Display for Step {
 pub fn install(options: &Install) -> Result<String, InstallError> {
     let how = &options.how;
     check_rights(how)?;
-    check_path("--prefix", &options.prefix, 1)?;
-    check_path("--data", &options.data, 2)?;
-    check_data(&how.at(&options.data))?;
+    if let Some(prefix) = &options.prefix {
+        check_path("--prefix", prefix, 1)?;
+    }
+    let before = fs::read_to_string(how.at(Path::new(UNIT))).ok().and_then(|unit| Service::of(&unit));
+    let service = before.unwrap_or_default().with(options);
+    check_path("--data", &service.data, 2)?;
+    check_data(&how.at(&service.data))?;
     let own = std::env::current_exe().map_err(|e| InstallError::Refused(format!("where is this program? {e}")))?;
-    let steps = how.install_steps(options, own);
+    let steps = how.install_steps(&service, own);
     let next = format!(
         "\nweir runs and starts with the machine. Where it serves, and its certificate's fingerprint:\n  \
          sudo journalctl -u weir\nNext, set the administrator's password:\n  sudo {program} setup\n\
          Then open https://ADDRESS-OF-THIS-MACHINE:8443/, or ask here:\n  sudo {program} get /info\n\
          To remove it: sudo {program} uninstall\n",
-        program = program(&options.prefix).display(),
+        program = service.program.display(),
     );
     carry_out(&steps, how, if how.root.is_none() { &next } else { "" })
 }
@@ -151,21 +157,73 @@ pub fn uninstall(options: &Uninstall) -> Result<String, InstallError> {
         }
         Err(error) => return Err(InstallError::Refused(format!("{}: {error}", unit.display()))),
     };
-    let Some((program, data)) = installed(&text) else {
+    let Some(service) = Service::of(&text) else {
         return Err(InstallError::Refused(format!(
             "{} was not made by weir install: remove it by hand, if it may go",
             unit.display()
         )));
     };
-    let kept = format!("{} is kept, with all its history; --purge removes it, too\n", data.display());
-    let steps = how.uninstall_steps(options.purge, program, data);
+    let kept = format!("{} is kept, with all its history; --purge removes it, too\n", service.data.display());
+    let steps = how.uninstall_steps(options.purge, service);
     carry_out(&steps, how, if options.purge { "" } else { &kept })
 }
 
 /// Where an installed weir keeps its data; none where none is installed.
 #[must_use]
 pub fn installed_data() -> Option<PathBuf> {
-    installed(&fs::read_to_string(UNIT).ok()?).map(|(_, data)| data)
+    Service::of(&fs::read_to_string(UNIT).ok()?).map(|service| service.data)
+}
+
+/// What a unit of ours says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Service {
+    program: PathBuf,
+    data: PathBuf,
+    board: Option<String>,
+    low_ports: bool,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self { program: program(Path::new(PREFIX)), data: DATA.into(), board: None, low_ports: false }
+    }
+}
+
+impl Service {
+    /// None where the unit is not ours.
+    fn of(unit: &str) -> Option<Self> {
+        let line = |start| unit.lines().find_map(|line| line.strip_prefix(start));
+        let words: Vec<_> = line("ExecStart=").filter(|_| unit.starts_with(OURS))?.split(' ').collect();
+        let after = |option| words.iter().skip_while(|word| **word != option).nth(1).copied();
+        let (program, data) = (PathBuf::from(words.first()?), PathBuf::from(after("--data")?));
+        let is_good = check_path("", &program, 1).and_then(|()| check_path("", &data, 2)).is_ok();
+        let low_ports = line("AmbientCapabilities=").is_some_and(|all| all.contains(BIND));
+        is_good.then(|| Self { program, data, board: after("--board").map(str::to_owned), low_ports })
+    }
+
+    /// The same with what the options say.
+    fn with(self, options: &Install) -> Self {
+        Self {
+            program: options.prefix.as_deref().map_or(self.program, program),
+            data: options.data.clone().unwrap_or(self.data),
+            board: options.board.clone().or(self.board),
+            low_ports: options.low_ports || self.low_ports,
+        }
+    }
+
+    fn unit(&self) -> String {
+        let (bind, and) = if self.low_ports { (BIND, ", and ports below 1024 used") } else { ("", "") };
+        // A folder below a home would not be there otherwise.
+        let is_home = ["/home", "/root"].iter().any(|home| self.data.starts_with(home));
+        let board = self.board.as_ref().map(|board| format!(" --board {board}")).unwrap_or_default();
+        TEMPLATE
+            .replace("@PROGRAM@", &self.program.to_string_lossy())
+            .replace("@DATA@", &self.data.to_string_lossy())
+            .replace("@OPTIONS@", &board)
+            .replace("@CAPABILITIES@", &format!("CAP_NET_RAW{bind}"))
+            .replace("@AND@", and)
+            .replace("@HOMES@", if is_home { "no" } else { "yes" })
+    }
 }
 
 fn program(prefix: &Path) -> PathBuf {
@@ -191,20 +249,19 @@ impl How {
         Step::Run(std::iter::once(tool.to_owned()).chain(root).chain(words.iter().map(|&w| w.to_owned())).collect())
     }
 
-    fn install_steps(&self, options: &Install, own: PathBuf) -> Vec<Step> {
-        let program = program(&options.prefix);
+    fn install_steps(&self, service: &Service, own: PathBuf) -> Vec<Step> {
         let mut steps = Vec::new();
         // Installed once more by the installed program itself: only the unit changes.
-        if own != self.at(&program) {
-            steps.push(Step::Copy(own, program.clone()));
+        if own != self.at(&service.program) {
+            steps.push(Step::Copy(own, service.program.clone()));
         }
         steps.extend([
             self.tool(
                 "systemd-sysusers",
-                &["--inline", &format!("u {USER} - \"flow visibility\" {}", options.data.display())],
+                &["--inline", &format!("u {USER} - \"flow visibility\" {}", service.data.display())],
             ),
-            Step::DataFolder(options.data.clone()),
-            Step::Write(UNIT.into(), unit(&program, options)),
+            Step::DataFolder(service.data.clone()),
+            Step::Write(UNIT.into(), service.unit()),
         ]);
         if self.root.is_none() {
             steps.push(self.systemctl(&["daemon-reload"]));
@@ -217,17 +274,21 @@ impl How {
         steps
     }
 
-    fn uninstall_steps(&self, purge: bool, program: PathBuf, data: PathBuf) -> Vec<Step> {
+    fn uninstall_steps(&self, purge: bool, service: Service) -> Vec<Step> {
         let mut steps = Vec::new();
         if self.root.is_none() {
             steps.push(self.systemctl(&["stop", "weir.service"]));
         }
-        steps.extend([self.systemctl(&["disable", "weir.service"]), Step::Remove(UNIT.into()), Step::Remove(program)]);
+        steps.extend([
+            self.systemctl(&["disable", "weir.service"]),
+            Step::Remove(UNIT.into()),
+            Step::Remove(service.program),
+        ]);
         if self.root.is_none() {
             steps.push(self.systemctl(&["daemon-reload"]));
         }
         if purge {
-            steps.push(Step::RemoveFolder(data));
+            steps.push(Step::RemoveFolder(service.data));
             let prefix = self.root.iter().flat_map(|root| ["--prefix".to_owned(), root.display().to_string()]);
             let words = std::iter::once("userdel".to_owned()).chain(prefix).chain([USER.to_owned()]);
             steps.push(Step::Run(words.collect()));
@@ -364,66 +425,52 @@ fn check_data(path: &Path) -> Result<(), InstallError> {
     )))
 }
 
-fn unit(program: &Path, options: &Install) -> String {
-    let (capabilities, and) = if options.low_ports {
-        ("CAP_NET_RAW CAP_NET_BIND_SERVICE", ", and ports below 1024 used")
-    } else {
-        ("CAP_NET_RAW", "")
-    };
-    // A folder below a home would not be there otherwise.
-    let is_home = ["/home", "/root"].iter().any(|home| options.data.starts_with(home));
-    let board = options.board.as_ref().map(|board| format!(" --board {board}")).unwrap_or_default();
-    TEMPLATE
-        .replace("@PROGRAM@", &program.to_string_lossy())
-        .replace("@DATA@", &options.data.to_string_lossy())
-        .replace("@OPTIONS@", &board)
-        .replace("@CAPABILITIES@", capabilities)
-        .replace("@AND@", and)
-        .replace("@HOMES@", if is_home { "no" } else { "yes" })
-}
-
-/// Program and data of a unit of ours.
-fn installed(unit: &str) -> Option<(PathBuf, PathBuf)> {
-    let line =
-        unit.strip_prefix(OURS).and_then(|unit| unit.lines().find_map(|line| line.strip_prefix("ExecStart=")))?;
-    let mut words = line.split(' ');
-    let program = PathBuf::from(words.next()?);
-    let data = words.skip_while(|word| *word != "--data").nth(1).map(PathBuf::from)?;
-    check_path("", &program, 1).and_then(|()| check_path("", &data, 2)).is_ok().then_some((program, data))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(root: &Path) -> Install {
-        let how = How { root: Some(root.to_owned()), dry_run: false };
-        Install { prefix: PREFIX.into(), data: DATA.into(), board: None, low_ports: false, how }
-    }
-
     #[test]
     fn the_unit_says_where_everything_is_and_is_known_again() {
-        let mut options = options(Path::new("/x"));
-        let text = unit(Path::new("/usr/local/bin/weir"), &options);
+        let service = Service::default();
+        let text = service.unit();
         assert!(text.contains("ExecStart=/usr/local/bin/weir run --data /var/lib/weir\n"), "{text}");
         assert!(text.contains("\nCapabilityBoundingSet=CAP_NET_RAW\n"), "{text}");
         assert_eq!(text.matches('@').count(), ["@system-service", "@privileged", "@resources"].len(), "{text}");
-        assert_eq!(installed(&text), Some(("/usr/local/bin/weir".into(), DATA.into())));
-        (options.board, options.low_ports) = (Some("rpi-armv6".to_owned()), true);
-        options.data = "/home/pi/flows".into();
-        let text = unit(Path::new("/opt/bin/weir"), &options);
+        assert_eq!(Service::of(&text), Some(service));
+        let service = Service {
+            program: "/opt/bin/weir".into(),
+            data: "/home/pi/flows".into(),
+            board: Some("rpi-armv6".to_owned()),
+            low_ports: true,
+        };
+        let text = service.unit();
         assert!(text.contains("ExecStart=/opt/bin/weir run --data /home/pi/flows --board rpi-armv6\n"), "{text}");
         assert!(text.contains("\nAmbientCapabilities=CAP_NET_RAW CAP_NET_BIND_SERVICE\n"), "{text}");
         assert!(text.contains("\nProtectHome=no\n"), "{text}");
-        assert_eq!(installed(&text), Some(("/opt/bin/weir".into(), "/home/pi/flows".into())));
+        assert_eq!(Service::of(&text), Some(service));
+    }
+
+    #[test]
+    fn what_is_not_said_again_stays_as_it_was_installed() {
+        let first = Install {
+            prefix: Some("/opt".into()),
+            data: Some("/srv/flows".into()),
+            board: Some("rpi-armv6".to_owned()),
+            low_ports: true,
+            how: How::default(),
+        };
+        let service = Service::default().with(&first);
+        assert_eq!(service.clone().with(&Install::default()), service);
+        let moved = service.with(&Install { data: Some("/mnt/disk/flows".into()), ..Install::default() });
+        assert_eq!((moved.data, moved.program), ("/mnt/disk/flows".into(), "/opt/bin/weir".into()));
     }
 
     #[test]
     fn a_unit_of_somebody_else_is_not_taken_for_ours() {
-        assert_eq!(installed("[Service]\nExecStart=/usr/bin/weir run --data /var/lib/weir\n"), None);
-        assert_eq!(installed(&format!("{OURS}\nExecStart=/usr/local/bin/weir run --data /\n")), None);
-        assert_eq!(installed(&format!("{OURS}\nExecStart=/usr/local/bin/weir run\n")), None);
-        assert_eq!(installed(""), None);
+        assert_eq!(Service::of("[Service]\nExecStart=/usr/bin/weir run --data /var/lib/weir\n"), None);
+        assert_eq!(Service::of(&format!("{OURS}\nExecStart=/usr/local/bin/weir run --data /\n")), None);
+        assert_eq!(Service::of(&format!("{OURS}\nExecStart=/usr/local/bin/weir run\n")), None);
+        assert_eq!(Service::of(""), None);
     }
 
     #[test]
@@ -455,9 +502,9 @@ mod tests {
 
     #[test]
     fn the_steps_of_another_system_start_nothing() {
-        let options = options(Path::new("/x"));
-        let told: Vec<String> =
-            options.how.install_steps(&options, "/tmp/weir".into()).iter().map(Step::to_string).collect();
+        let there = How { root: Some("/x".into()), dry_run: false };
+        let service = Service::default();
+        let told: Vec<String> = there.install_steps(&service, "/tmp/weir".into()).iter().map(Step::to_string).collect();
         assert_eq!(
             told,
             [
@@ -469,7 +516,7 @@ mod tests {
             ]
         );
         let here = How::default();
-        let steps = here.install_steps(&options, "/usr/local/bin/weir".into());
+        let steps = here.install_steps(&service, "/usr/local/bin/weir".into());
         assert_eq!(steps.last().unwrap().to_string(), "run systemctl restart weir.service");
         assert!(!steps.iter().any(|step| matches!(step, Step::Copy(..))), "it is there already");
     }

@@ -199,8 +199,8 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, Stop> {
         }
         Some(("selftest", m)) => Ok(Command::Selftest(Selftest { folder: one(m, "folder") })),
         Some(("install", m)) => Ok(Command::Install(install::Install {
-            prefix: one(m, "prefix").unwrap_or_else(|| install::PREFIX.into()),
-            data: one(m, "data").unwrap_or_else(|| install::DATA.into()),
+            prefix: one(m, "prefix"),
+            data: one(m, "data"),
             board: one(m, "board"),
             low_ports: m.get_flag("low-ports"),
             how: how(m),
@@ -384,11 +384,11 @@ fn program() -> Clap {
         .arg(
             option("prefix", "DIR")
                 .value_parser(value_parser!(PathBuf))
-                .help(format!("The program goes to bin in here [default: {}]", install::PREFIX)),
+                .help(format!("The program goes to bin in here [default: as before, else {}]", install::PREFIX)),
         )
-        .arg(data().help(format!("Folder for everything weir keeps [default: {}]", install::DATA)))
-        .arg(board().help("Board profile that sets the capacities [config: board, else base]"))
-        .arg(flag("low-ports").help("Allow it ports below 1024, such as 443, for http.listen of the config"))
+        .arg(data().help(format!("Folder for everything weir keeps [default: as before, else {}]", install::DATA)))
+        .arg(board().help("Board profile that sets the capacities [default: as before, else that of the config]"))
+        .arg(flag("low-ports").help("Allow it ports below 1024, such as 443, for http.listen of the config; stays allowed when it is installed again"))
         .arg(root())
         .arg(dry_run());
     let uninstall = Clap::new("uninstall")

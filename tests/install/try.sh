@@ -32,6 +32,8 @@ say gone "$(ls /usr/local/bin/weir /etc/systemd/system/weir.service 2>/dev/null)
 say kept "$(ls /var/lib/weir | grep -c .)"
 say back "$(as_told /weir install --low-ports --board rpi-armv6)"
 say low "$(awk '/^CapEff/ { print $2 }' /proc/$(systemctl show -P MainPID weir)/status)"
+say unsaid "$(as_told /weir install)"
+say still "$(grep -o 'board rpi-armv6' /etc/systemd/system/weir.service) $(awk '/^CapEff/ { print $2 }' /proc/$(systemctl show -P MainPID weir)/status)"
 say remembered "$(status -u 'admin:a passphrase of mine' https://127.0.0.1:8443/api2/json/info)"
 say purge "$(as_told /usr/local/bin/weir uninstall --purge)"
 say nothing "$(ls -d /var/lib/weir 2>/dev/null)$(id -u weir 2>/dev/null)"

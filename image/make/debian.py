@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +32,20 @@ def mirrors():
     if not plain:
         raise Failure("no Debian mirror in /etc/apt: name one in WEIR_DEBIAN_MIRROR")
     return plain[:1] + security[:1]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of Debian's, unpacked."""
+
+    name: str
+    version: str
+    sha256: str  # of the package file
+    folder: Path  # what is in it
+
+    def licence_text(self):
+        """What Debian says about copyright and licences."""
+        return (self.folder / "usr/share/doc" / self.name / "copyright").read_text()
 
 
 class Cache:
@@ -74,7 +89,7 @@ class Cache:
         return found[0]
 
     def unpacked(self, suite, package):
-        """The package's version and the folder that holds its files."""
+        """The package, fetched and unpacked where it was not."""
         text, root = self._apt(suite, "apt-cache", "show", "--no-all-versions", package)
         fields = dict(line.split(": ", 1) for line in text.split("\n\n")[0].splitlines() if ": " in line and line[0] != " ")
         version, hashed = fields["Version"], fields["SHA256"]
@@ -88,7 +103,7 @@ class Cache:
             subprocess.run(["dpkg-deb", "-x", archive, part], check=True)
             archive.unlink()
             part.rename(folder)
-        return version, folder
+        return Package(package, version, hashed, folder)
 
 
 class Kernel:
@@ -97,10 +112,10 @@ class Kernel:
     def __init__(self, cache, wanted, contents):
         suite, package = wanted["suite"], wanted["package"]
         real = cache.depends(suite, package, r"linux-image-\d[^\s]*")
-        version, self.folder = cache.unpacked(suite, real)
-        self.name = f"{real} {version}"
+        unpacked = cache.unpacked(suite, real)
+        self.folder, self.name = unpacked.folder, f"{real} {unpacked.version}"
         self.release = real.removeprefix("linux-image-")
-        contents.debian(real, version, "GPL-2.0-only", self.folder)
+        contents.debian(unpacked, "GPL-2.0-only")
         if not (self._modules / "modules.dep").exists():
             subprocess.run(["depmod", "-b", self._base, self.release], check=True)
 
@@ -117,12 +132,13 @@ class Kernel:
         """The kernel itself."""
         return (self.folder / f"boot/vmlinuz-{self.release}").read_bytes()
 
-    def device_tree(self, name):
-        """The description of a machine's hardware."""
-        found = sorted(self.folder.glob(f"usr/lib/linux-image-*/**/{name}"))
-        if not found:
-            raise Failure(f"{self.name} has no device tree {name}")
-        return found[0].read_bytes()
+    def device_trees(self, names):
+        """Descriptions of machines' hardware: the paths of these."""
+        for name in names:
+            found = sorted(self.folder.glob(f"usr/lib/linux-image-*/**/{name}"))
+            if not found:
+                raise Failure(f"{self.name} has no device tree {name}")
+            yield found[0]
 
     @cached_property
     def _known(self):
@@ -165,6 +181,7 @@ class Kernel:
 
 
 if __name__ == "__main__":
-    # CACHE ARCH SUITE PACKAGE: prints the folder with the package's files, for scripts.
+    # CACHE ARCH SUITE PACKAGE: prints the package's version and the folder with its files, for scripts.
     cache, arch, suite, package = sys.argv[1:]
-    print(Cache(Path(cache), arch).unpacked(suite, package)[1])
+    unpacked = Cache(Path(cache), arch).unpacked(suite, package)
+    print(unpacked.version, unpacked.folder)

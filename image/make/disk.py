@@ -37,9 +37,9 @@ class System:
 def uefi(system, work):
     """The disk's path, and the payload of an update: the system as one EFI program."""
     loader, esp_mib = system.board.loader, system.board.loader["esp_mib"]
-    version, folder = system.cache.unpacked(loader["suite"], loader["package"])
-    system.contents.debian(loader["package"], version, "LGPL-2.1-or-later", folder)
-    efi = folder / "usr/lib/systemd/boot/efi"
+    package = system.cache.unpacked(loader["suite"], loader["package"])
+    system.contents.debian(package, "LGPL-2.1-or-later")
+    efi = package.folder / "usr/lib/systemd/boot/efi"
     program = uki.make((efi / f"linux{loader['efi']}.efi.stub").read_bytes(), system.kernel.image(), system.initramfs, system.command_line, system.version)
     esp = Fat(work / "esp", esp_mib, "WEIRESP", 0x77656972, bits=32)
     esp.put(f"EFI/BOOT/BOOT{loader['efi'].upper()}.EFI", (efi / f"systemd-boot{loader['efi']}.efi").read_bytes())
@@ -55,17 +55,19 @@ def uefi(system, work):
 def raspberry_pi(system, work):
     """The disk's path, and the payload of an update: the FAT of a slot."""
     loader, slot_mib = system.board.loader, system.board.loader["slot_mib"]
-    version, folder = system.cache.unpacked(loader["suite"], loader["package"])
-    system.contents.debian(loader["package"], version, "LicenseRef-Broadcom-boot-firmware", folder)
-    firmware = folder / "usr/lib/raspi-firmware"
+    package = system.cache.unpacked(loader["suite"], loader["package"])
+    system.contents.debian(package, "LicenseRef-Broadcom-boot-firmware")
+    firmware = package.folder / "usr/lib/raspi-firmware"
     choose = Fat(work / "choose", 1, "WEIRBOOT", 0x77650001, bits=12)
     choose.put("autoboot.txt", b"[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n")
     choose.put("bootcode.bin", (firmware / "bootcode.bin").read_bytes())
     slot = Fat(work / "slot", slot_mib, "WEIRSYS", 0x77650002, bits=16)
     for name in loader["firmware"]:
         slot.put(name, (firmware / name).read_bytes())
-    for name in loader["device_trees"]:
-        slot.put(name, system.kernel.device_tree(name))
+    # Its licence wants to be where the firmware is.
+    slot.put("firmware-licence.txt", package.licence_text().encode())
+    for tree in system.kernel.device_trees(loader["device_trees"]):
+        slot.put(tree.name, tree.read_bytes())
     slot.put("config.txt", "".join(f"{line}\n" for line in loader["config"]).encode())
     slot.put("cmdline.txt", system.command_line.encode() + b"\n")
     kernel = system.kernel.image()

@@ -108,3 +108,10 @@ fn reloading_tells_the_leaves_that_changed() {
     let changed: Vec<_> = changed(&before, &after).iter().map(|leaf| (leaf.path, leaf.restart())).collect();
     assert_eq!(changed, [("flow.hosts", true), ("log.level", false)]);
 }
+
+#[test]
+fn the_readme_has_every_leaf() {
+    let readme = include_str!("../../README.md");
+    let absent = LEAVES.iter().filter(|leaf| !readme.contains(&format!("`{}`", leaf.path)));
+    assert_eq!(absent.map(|leaf| leaf.path).collect::<Vec<_>>(), [""; 0]);
+}

@@ -10,6 +10,9 @@
 //! Numbers are hexadecimal. When the clock is first set, such files are renamed and not written anew: readers add what the
 //! blocks' own offset lacks. So nothing is in two places whatever happens meanwhile, and the name sorts where the updates
 //! belong, before those recorded in the same hour with the clock set.
+//!
+//! A file that cannot be gone on with is put aside under a name that goes on, `.flows-v9` or `.flows-unread-2`, and still read.
+//! Whatever else goes on, `.flows.bak` say, is a copy that somebody made: its updates would count twice.
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +20,8 @@ use super::segment::{FOLDER, HOUR, hour_of};
 use crate::base::Time;
 
 const SUFFIX: &str = ".flows";
+/// Why a file is put aside that cannot be read, in its name.
+pub(super) const UNREAD: &str = "unread";
 
 /// Which updates stand together in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,15 +56,19 @@ impl Name {
         Self { hour: hour_of(Time::from_micros(begin)), id, offset: Some(offset) }
     }
 
-    /// Reads a name; none where it is not one of ours. What follows `.flows` is of no interest: a file put aside.
+    /// Reads a name; none where it is not one of ours.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let stamp: jiff::Timestamp = format!("{}:00:00Z", name.get(..13)?).parse().ok()?;
         let hour = Time::from_secs(u64::try_from(stamp.as_second()).ok()?);
         let rest = name.get(13..)?;
-        if rest.starts_with(SUFFIX) {
+        let (early, end) = rest.split_once(SUFFIX)?;
+        if !may_end(end) {
+            return None;
+        }
+        if early.is_empty() {
             return Some(Self::new(HourId { hour, boot: 0 }));
         }
-        let early = rest.strip_prefix(".early-")?.split_once(SUFFIX)?.0;
+        let early = early.strip_prefix(".early-")?;
         let mut parts = early.split('-').map(|part| u64::from_str_radix(part, 16).ok());
         let boot = parts.next()??;
         let Some(recorded) = parts.next() else { return Some(Self::new(HourId { hour, boot })) };
@@ -91,6 +100,17 @@ impl Name {
     }
 }
 
+/// Whether a name may go on so behind `.flows`: not at all, or by why it was put aside, and its number if it is not the first.
+fn may_end(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    let is_why = |text: &str| text == UNREAD || text.strip_prefix('v').is_some_and(is_number);
+    let mut parts = text.split('-');
+    parts.next() == Some("")
+        && parts.next().is_none_or(is_why)
+        && parts.next().is_none_or(is_number)
+        && parts.next().is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +128,12 @@ mod tests {
         ] {
             assert_eq!(name.text(), text);
             assert_eq!(Name::parse(&text), Some(name));
-            assert_eq!(Name::parse(&format!("{text}-v9")), Some(name), "put aside");
+            for aside in ["-v9", "-v10-2", "-unread", "-unread-3"] {
+                assert_eq!(Name::parse(&format!("{text}{aside}")), Some(name), "put aside");
+            }
+            for copy in [".bak", "~", "-", "-v", "-vx", "-unread-", "-unread-2-3", "-old", ".flows", " (1)"] {
+                assert_eq!(Name::parse(&format!("{text}{copy}")), None, "{copy}");
+            }
         }
         assert_eq!(Name::corrected(early, 0, -5).shift(0), -5);
     }

@@ -10,7 +10,7 @@ use super::batch::{BATCH_ROWS, Batch};
 use super::history::{RETRY, Store};
 use super::hour::{FileInfo, NO_TIMES, OpenHour};
 use super::journal::JournalFile;
-use super::name::{HourId, Name};
+use super::name::{HourId, Name, UNREAD};
 use super::segment::{self, hour_of};
 use super::{block, journal, row};
 use crate::base::Time;
@@ -54,7 +54,7 @@ impl Store {
     /// A file that cannot be gone on with is left as it is under another name, and what follows goes into a new one.
     pub(super) fn give_up(&mut self, name: &Name, error: &io::Error) {
         log::error!("{}: {error}; it is put aside, and a new file begun", name.text());
-        if let Err(error) = self.put_aside(name, "unread") {
+        if let Err(error) = self.put_aside(name, UNREAD) {
             log::error!("{}: cannot be put aside: {error}", name.text());
         }
     }

@@ -199,6 +199,15 @@ fn an_empty_or_foreign_file_disturbs_nobody() {
     sync(&mut store, hour + Duration::from_secs(7200));
     let (store, _) = open(&disk, hour);
     assert_eq!(scan_all(&store, Order::Forward), (vec![record(1, hour)], vec![]));
+    drop(store);
+
+    // A copy that somebody made does not count a second time.
+    let file = disk.open(Path::new(&file_name(hour)), false).unwrap();
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    assert_eq!(file.read_at(&mut bytes, 0).unwrap(), bytes.len());
+    disk.open(&Path::new(&file_name(hour)).with_extension("flows.bak"), true).unwrap().write_at(&bytes, 0).unwrap();
+    let (store, _) = open(&disk, hour);
+    assert_eq!(scan_all(&store, Order::Forward).0.len(), 1);
 }
 
 /// The file of an hour with two small blocks, and a journal: where fuzzing begins.

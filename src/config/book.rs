@@ -7,7 +7,9 @@
 //!
 //! - A change that is tried out is in memory alone: the file, and the certificate's files, keep what was there before until it
 //!   is confirmed. So whatever ends the program meanwhile has rolled it back already; `config/trial.json` is only there
-//!   so that the next start can say so.
+//!   so that the next start can say so. It names the digest of what is tried out: where the file has that digest, the power
+//!   went after the confirmation was written. Of a certificate the note goes before the certificate is written, because
+//!   nothing here can tell which one the files hold: a power cut in between rolls back without a word, and says nothing untrue.
 //! - The digest is that of the content in force, tried out or not, as a program writes it: blanks that somebody put into the
 //!   file by hand do not count.
 //! - A file that is broken stays where it is until a good one replaces it: whoever edits it by hand finds it, and every
@@ -305,9 +307,12 @@ impl Book {
         self.serial += 1;
         let trial =
             Trial { serial: self.serial, tried, change, leaves, since: now, period, before: Connection::newest() };
-        let note = json!({
+        let mut note = json!({
             "time": now.to_string(), "author": trial.change.author, "comment": trial.change.comment, "what": trial.to_string(),
         });
+        if let Tried::Config(content) = &trial.tried {
+            note["digest"] = json!(content.digest());
+        }
         let disk = Arc::clone(&self.disk);
         let job = move || {
             disk.create_folder(Path::new(versions::FOLDER))?;
@@ -424,9 +429,13 @@ impl Book {
             Err(error) => return log::warn!("config: {TRIAL}: {error}"),
         };
         let what = note["what"].as_str().unwrap_or("a change");
-        let line = format!("weir ended while it was tried out, so it was rolled back: {what}");
-        log::warn!("config: {line}");
-        self.rolled_back = Some(line);
+        if note["digest"] == json!(self.kept.digest()) {
+            log::info!("config: it was confirmed before weir ended: {what}");
+        } else {
+            let line = format!("weir ended while it was tried out, so it was rolled back: {what}");
+            log::warn!("config: {line}");
+            self.rolled_back = Some(line);
+        }
         if let Err(error) = self.disk.remove(Path::new(TRIAL)) {
             log::warn!("config: {TRIAL}: {error}");
         }

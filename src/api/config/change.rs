@@ -125,17 +125,18 @@ pub(super) fn confirm(call: &Call) -> Outcome {
         Some(_) => {}
     }
     let Some((trial, forget)) = book.confirm() else { return Outcome::Done(done(&world, &[], None)) };
-    let (number, save) = match &trial.tried {
+    // The order that a power cut in between leaves no untrue note of: see `Book`.
+    let (number, first, then) = match &trial.tried {
         Tried::Config(content) => {
-            let (number, job) = book.save(call.now, &trial.change, content);
-            (Some(number), job)
+            let (number, save) = book.save(call.now, &trial.change, content);
+            (Some(number), save, forget)
         }
-        Tried::Certificate => (None, book.occupy(world.outside().map(|outside| outside.keep_certificate()))),
+        Tried::Certificate => (None, forget, book.occupy(world.outside().map(|outside| outside.keep_certificate()))),
     };
     drop(book);
     let author = call.author();
     Outcome::Save {
-        work: Box::new(move || save().and_then(|()| forget())),
+        work: Box::new(move || first().and_then(|()| then())),
         resume: Box::new(move |now, written| match written {
             Ok(()) => {
                 log::info!("config: confirmed by {}: {}", author.user, trial.leaves.join(", "));

@@ -83,6 +83,33 @@ fn what_is_tried_out_is_not_in_the_file_and_a_power_cut_has_rolled_it_back() {
 }
 
 #[test]
+fn a_power_cut_after_the_confirmation_was_written_has_rolled_nothing_back() {
+    for forgotten in [false, true] {
+        let disk = SimDisk::new();
+        let (mut book, _) = open(&disk);
+        let tried = content(json!({ "http": { "redirect": ["127.0.0.1:80"] } }));
+        let (_, note) = book.try_out(
+            NOW,
+            change("alice"),
+            Tried::Config(tried.clone()),
+            vec!["http.redirect"],
+            Duration::from_secs(60),
+        );
+        note().unwrap();
+        let (trial, forget) = book.confirm().unwrap();
+        let (_, save) = book.save(NOW, &trial.change, &tried);
+        save().unwrap();
+        if forgotten {
+            forget().unwrap();
+        }
+        disk.cut_power(7);
+        let (book, _) = open(&disk);
+        assert_eq!((book.content(), book.rolled_back()), (&tried, None), "{forgotten}");
+        assert!(read_all(&disk, Path::new(TRIAL)).unwrap().is_none(), "the note is gone");
+    }
+}
+
+#[test]
 fn a_broken_file_falls_back_to_the_newest_version_that_still_makes_sense() {
     let disk = SimDisk::new();
     let (mut book, _) = open(&disk);

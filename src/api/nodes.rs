@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Failure, Handler, Outcome, system};
+use super::{Call, Failure, Handler, Outcome, config, system};
 use crate::base::Host;
 
 pub(super) static HANDLERS: &[(&str, Handler)] = &[
@@ -10,6 +10,7 @@ pub(super) static HANDLERS: &[(&str, Handler)] = &[
     ("nodes.status", status),
     ("nodes.version", version),
     ("nodes.time", time),
+    ("nodes.time.set", set_time),
     ("nodes.network", network),
     ("cluster.resources", resources),
     ("cluster.status", members),
@@ -59,7 +60,19 @@ fn version(call: &Call) -> Outcome {
 /// `nodes.time`
 fn time(call: &Call) -> Outcome {
     let now = call.now.secs();
-    at_node(call, |_| json!({ "time": now, "localtime": now, "timezone": "UTC" }))
+    let zone = call.world().config.borrow().config.system.timezone.clone();
+    at_node(
+        call,
+        |_| json!({ "time": now, "localtime": now.saturating_add_signed(zone.ahead(call.now)), "timezone": zone.name() }),
+    )
+}
+
+/// `nodes.time.set`
+fn set_time(call: &Call) -> Outcome {
+    match at_node(call, |_| Value::Null) {
+        Outcome::Done(_) => config::change::set_leaf(call, "system.timezone", call.parameters["timezone"].clone()),
+        other => other,
+    }
 }
 
 /// `nodes.network`

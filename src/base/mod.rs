@@ -16,6 +16,7 @@ mod small_map;
 pub(crate) mod testing;
 pub mod time;
 mod uuid;
+pub mod zone;
 
 pub use connection::Connection;
 pub use cursor::{Cursor, Truncated};
@@ -25,3 +26,4 @@ pub use lru::Lru;
 pub use small_map::SmallMap;
 pub use time::Time;
 pub use uuid::uuid;
+pub use zone::Zone;

@@ -15,10 +15,11 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command as Clap, value_parser};
 use serde_json::{Map, Value};
 
-use super::output::Format;
+use super::output::{self, Format};
 use super::send::{CallFailure, Target, send};
 use super::tree::{self, VERBS};
 use super::{Stop, USED_DATA, flag, many, one, option, usage, used_data};
+use crate::base::Zone;
 use crate::io::pinned::Fingerprint;
 use crate::schema::{Fault, Kind, Operation, Schema, Verb, from_text, verify};
 
@@ -337,9 +338,24 @@ pub fn run(what: &Call) -> Result<String, CallFailure> {
             })
         }
         Action::Run { operation, parameters } => {
-            Ok(what.format.print(&send(&what.target, operation, &what.path, parameters)?))
+            let mut answer = send(&what.target, operation, &what.path, parameters)?;
+            if what.format == Format::Text && output::has_moment(&answer) {
+                output::show_in(&zone(&what.target), &mut answer);
+            }
+            Ok(what.format.print(&answer))
         }
     }
+}
+
+/// The time zone of the box at which somebody sits; whoever calls from afar may be anywhere.
+fn zone(target: &Target) -> Zone {
+    const PATH: &str = "/nodes/localhost/time";
+    let told = || {
+        let node = tree::node(PATH).filter(|_| matches!(target, Target::Local(_)))?;
+        let told = send(target, node.operation(Verb::Get)?, PATH, &Map::new()).ok()?;
+        Zone::parse(told["timezone"].as_str()?)
+    };
+    told().unwrap_or_default()
 }
 
 /// What stands for a parameter below a path: what the path itself lists, where its elements tell.

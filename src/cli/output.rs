@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use crate::base::{Zone, zone};
+
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -45,6 +47,26 @@ impl Format {
                 out.trim_start().to_owned() + "\n"
             }
         }
+    }
+}
+
+/// Whether a result holds a time.
+pub(super) fn has_moment(value: &Value) -> bool {
+    match value {
+        Value::String(text) => zone::is_moment(text),
+        Value::Array(items) => items.iter().any(has_moment),
+        Value::Object(object) => object.values().any(has_moment),
+        _ => false,
+    }
+}
+
+/// Spells the times of a result as a time zone has them.
+pub(super) fn show_in(zone: &Zone, value: &mut Value) {
+    match value {
+        Value::String(text) => *text = zone.shown(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| show_in(zone, item)),
+        Value::Object(object) => object.values_mut().for_each(|value| show_in(zone, value)),
+        _ => {}
     }
 }
 
@@ -183,6 +205,16 @@ mod tests {
     fn an_object_becomes_names_and_values() {
         let value = json!({ "name": "weir", "n": 1, "in": { "a": true, "none": null }, "e": {} });
         assert_eq!(Format::Text.print(&value), "name  weir\nn     1\nin\n  a     true\n  none\ne     {}\n");
+    }
+
+    #[test]
+    fn times_anywhere_in_a_result_are_shown_in_the_zone() {
+        let mut value = json!([{ "at": "2026-07-01T12:00:00Z", "n": 1 }, ["2026-01-01T12:00:00.250Z"], "noon"]);
+        assert!(has_moment(&value) && !has_moment(&json!({ "a": ["2026", 1, null] })));
+        show_in(&Zone::parse("America/New_York").unwrap(), &mut value);
+        let expected =
+            json!([{ "at": "2026-07-01T08:00:00-04:00", "n": 1 }, ["2026-01-01T07:00:00.250-05:00"], "noon"]);
+        assert_eq!(value, expected);
     }
 
     #[test]

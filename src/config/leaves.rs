@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Config, Method};
+use crate::base::{Zone, zone};
 use crate::filter;
 use crate::schema::{self, Default, Format, Schema};
 
@@ -611,6 +612,19 @@ pub static LEAVES: &[Leaf] = &[
         flags: &[],
         set: |c, v| c.system.ntp = texts(v).collect(),
         get: |c| json!(c.system.ntp),
+    },
+    Leaf {
+        path: "system.timezone",
+        schema: Schema::formatted(
+            Format::TimeZone,
+            "The time zone in which console and command line show times: a name of the tz database, or a rule in POSIX's spelling.",
+        )
+        .typetext("AREA/CITY or RULE")
+        .default(Default::Text(zone::UTC)),
+        unit: "",
+        flags: &[],
+        set: |c, v| c.system.timezone = Zone::parse(&text(v)).unwrap_or_default(),
+        get: |c| json!(c.system.timezone.name()),
     },
     Leaf {
         path: "network.method",

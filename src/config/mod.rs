@@ -18,7 +18,7 @@ pub mod versions;
 pub use book::{Book, Broken, Job, Occupied, OpenError, Trial, Tried};
 pub use content::{Content, fuzz_config, is_within, nest, unknown};
 
-use crate::base::SmallMap;
+use crate::base::{SmallMap, Zone};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -230,6 +230,8 @@ pub struct System {
     pub hostname: String,
     /// Time servers after those that DHCP names.
     pub ntp: Vec<String>,
+    /// In which times are shown to people at the box.
+    pub timezone: Zone,
 }
 
 /// `network`

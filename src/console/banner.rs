@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::words::call;
+use super::words::{self, call};
+use crate::base::time;
 use crate::io::tls;
 use crate::system::door;
 use crate::update::Version;
@@ -24,7 +25,9 @@ pub(super) fn text(data: &Path) -> String {
     let listen = answered("/api2/rest/config?path=http.listen");
     let certificate = answered("/api2/rest/config/certificate");
     let status = answered("/api2/rest/status");
+    let now = words::zone(data).show(time::now());
     made(&Facts {
+        now,
         version: version(),
         board: of_image("board"),
         host: host_name(),
@@ -57,6 +60,7 @@ fn host_name() -> String {
 /// What the banner tells.
 #[derive(Default)]
 struct Facts {
+    now: String,
     version: String,
     board: Option<String>,
     host: String,
@@ -82,6 +86,7 @@ fn made(facts: &Facts) -> String {
     if let Some(fingerprint) = &facts.fingerprint {
         text.push_str(&format!("  certificate: SHA-256 {fingerprint}\n"));
     }
+    text.push_str(&format!("  {}\n", facts.now));
     for trouble in &facts.trouble {
         text.push_str(&format!("  ! {trouble}\n"));
     }
@@ -107,6 +112,7 @@ mod tests {
     #[test]
     fn a_banner_tells_where_the_box_is_and_what_troubles_it() {
         let facts = Facts {
+            now: "2026-01-02T03:04:05Z".into(),
             version: "1.2.3".into(),
             board: Some("rpi-arm64".into()),
             host: "weir-0a1b".into(),
@@ -116,7 +122,7 @@ mod tests {
             trouble: vec!["The disk is full".into()],
         };
         let expected = "weir 1.2.3 on rpi-arm64: weir-0a1b\n  https://192.0.2.7/\n  https://192.0.2.7:8006/\n  https://[2001:db8::7]/\n  \
-                        https://[2001:db8::7]:8006/\n  certificate: SHA-256 AB:CD\n  ! The disk is full\n";
+                        https://[2001:db8::7]:8006/\n  certificate: SHA-256 AB:CD\n  2026-01-02T03:04:05Z\n  ! The disk is full\n";
         assert_eq!(made(&facts), expected);
         assert!(made(&Facts::default()).contains("no network address yet"));
     }

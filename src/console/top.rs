@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::words::call;
+use super::words::{call, zone};
+use crate::base::{Zone, time};
 use crate::io::terminal::Keys;
 
-/// Pairs shown: with the heading they fit a screen of 24 lines, and at 9600 baud they take about a second.
+/// Pairs shown: with the headings they fit a screen of 24 lines, and at 9600 baud they take about a second.
 const ROWS: usize = 15;
 /// Tenths of a second between two looks; `VTIME` counts in them.
 const PAUSE: u8 = 50;
@@ -21,10 +22,11 @@ pub(super) fn show(data: &Path, mut stay: impl FnMut()) -> io::Result<()> {
     let stdin = io::stdin();
     let _keys = Keys::pause(&stdin, PAUSE)?;
     let mut screen = io::stdout();
+    let zone: Zone = zone(data);
     loop {
         stay();
         match call(data, QUESTION) {
-            Ok(answer) => screen.write_all(table(&answer).as_bytes())?,
+            Ok(answer) => screen.write_all(table(&answer, &zone.show(time::now())).as_bytes())?,
             Err(why) => return writeln!(screen, "{why}"),
         }
         screen.flush()?;
@@ -34,9 +36,9 @@ pub(super) fn show(data: &Path, mut stay: impl FnMut()) -> io::Result<()> {
     }
 }
 
-/// The table as text.
-fn table(answer: &Value) -> String {
-    let mut text = format!("\n{:>12}  between\n", "bit/s");
+/// The table as text, with the time.
+fn table(answer: &Value, now: &str) -> String {
+    let mut text = format!("\n{now}\n{:>12}  between\n", "bit/s");
     for row in answer.as_array().into_iter().flatten().take(ROWS) {
         let rate = row["rank"].as_f64().unwrap_or_default() * 8.0 / MINUTE.as_secs_f64();
         text.push_str(&format!("{:>12}  {}\n", in_words(rate), row["entity"].as_str().unwrap_or("all others")));
@@ -77,8 +79,7 @@ mod tests {
             { "entity": "192.0.2.1 - 192.0.2.2", "others": false, "rank": 7_500_000, "bytes": 7_500_000, "packets": 5_000, "series": [] },
             { "others": true, "rank": 60, "bytes": 60, "packets": 1, "series": [] },
         ]);
-        let expected =
-            "\n       bit/s  between\n       1.0 M  192.0.2.1 - 192.0.2.2\n           8  all others\n(any key ends)\n";
-        assert_eq!(table(&answer), expected);
+        let expected = "\nnow\n       bit/s  between\n       1.0 M  192.0.2.1 - 192.0.2.2\n           8  all others\n(any key ends)\n";
+        assert_eq!(table(&answer, "now"), expected);
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tiny_http::Method;
 
 use super::{Options, banner, login, stay, top};
+use crate::base::Zone;
 use crate::cli::{self, Command, Setup, setup};
 use crate::http::client;
 use crate::io::interfaces::Interfaces;
@@ -114,7 +115,7 @@ fn status(_: &[String], options: &Options) -> Done {
             let healthy = if status["healthy"] == true { "well" } else { "not well" };
             text.push_str(&format!(
                 "  weir does {healthy}; it runs since {}\n",
-                status["started"].as_str().unwrap_or("?")
+                zone(&options.data).shown(status["started"].as_str().unwrap_or("?"))
             ));
         }
         Err(why) => text.push_str(&format!("  {why}\n")),
@@ -149,14 +150,15 @@ fn password(_: &[String], options: &Options) -> Done {
 }
 
 /// What the machine said last, and of what it or the service died.
-fn log(_: &[String], _: &Options) -> Done {
+fn log(_: &[String], options: &Options) -> Done {
     let told = match told(&json!({ "order": "log" })) {
         Ok(told) => told,
         Err(why) => return Done::Said(why),
     };
-    let mut text = String::new();
+    let (mut text, zone) = (String::new(), zone(&options.data));
     for line in told["lines"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        text.push_str(&format!("{line}\n"));
+        let (time, rest) = line.split_at(line.find(' ').unwrap_or(0));
+        text.push_str(&format!("{}{rest}\n", zone.shown(time)));
     }
     for (what, about) in [("words", "What the kernel said before it died:"), ("panic", "The service's last panic:")] {
         if let Some(said) = told[what].as_str() {
@@ -239,6 +241,12 @@ fn order(what: &str) -> String {
 /// What PID 1 says; else why it does not, as a line.
 fn told(question: &Value) -> Result<Value, String> {
     door::ask(question, &[]).map_err(|why| format!("{why}\n"))
+}
+
+/// The time zone in which the box shows times; on an image also where weir does not answer.
+pub(super) fn zone(data: &Path) -> Zone {
+    let told = told(&json!({ "order": "status" })).or_else(|_| call(data, "/api2/rest/nodes/localhost/time"));
+    told.ok().and_then(|told| Zone::parse(told["timezone"].as_str()?)).unwrap_or_default()
 }
 
 /// What weir answers at its local socket.

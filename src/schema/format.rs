@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use super::pattern;
-use crate::base::{Ip, Mac, Time};
+use crate::base::{Ip, Mac, Time, Zone};
 
 /// A format of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub enum Format {
     UserName,
     /// A board's name: lower-case letters, digits and `-`.
     BoardName,
+    /// A time zone by its name in the tz database or its rule in POSIX's spelling ([`Zone`]).
+    TimeZone,
 }
 
 impl Format {
@@ -67,6 +69,7 @@ impl Format {
             Self::Uuid => "uuid",
             Self::UserName => "user-name",
             Self::BoardName => "board-name",
+            Self::TimeZone => "time-zone",
         }
     }
 
@@ -111,7 +114,8 @@ impl Format {
             };
         }
         match self {
-            Self::Any => "",
+            // Names are a list, and not all that look like one are on it.
+            Self::Any | Self::TimeZone => "",
             Self::Ipv4 => concat!("^", ipv4!(), "$"),
             Self::Ipv6 => concat!("^", ipv6!(), "$"),
             Self::Ip => concat!("^(", ipv4!(), "|", ipv6!(), ")$"),
@@ -155,9 +159,13 @@ impl Format {
             Self::InterfaceName => 15,
             Self::DnsName => 253,
             Self::Uuid => 36,
-            Self::Moment | Self::RelativeTime | Self::DateTime | Self::Duration | Self::UserName | Self::BoardName => {
-                64
-            }
+            Self::Moment
+            | Self::RelativeTime
+            | Self::DateTime
+            | Self::Duration
+            | Self::UserName
+            | Self::BoardName
+            | Self::TimeZone => 64,
         }
     }
 
@@ -196,6 +204,10 @@ impl Format {
             Self::BoardName => (
                 text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
                 "lower-case letters, digits and '-' are expected",
+            ),
+            Self::TimeZone => (
+                Zone::parse(text).is_some(),
+                "a time zone is expected, such as Europe/Berlin, UTC or CET-1CEST,M3.5.0,M10.5.0/3",
             ),
         };
         if good { Ok(()) } else { Err(expected.to_owned()) }
@@ -337,6 +349,7 @@ mod tests {
             ),
             (Format::UserName, &["admin", "j.doe-1"], &["-a", "@a", "a b", "ä"]),
             (Format::BoardName, &["base", "rpi-armv6"], &["Base", "../base"]),
+            (Format::TimeZone, &["UTC", "Europe/Berlin", "EST5"], &["", "Berlin", "+01:00"]),
         ];
         for (format, good, bad) in cases {
             for text in *good {

@@ -191,7 +191,10 @@ fn parse(question: &[u8]) -> Result<Asked, &'static str> {
 
 fn status(system: &System) -> Value {
     let state = system.state.borrow();
-    json!({ "name": state.name, "version": state.version, "trouble": state.trouble(), "banner": supervise::banner(system) })
+    json!({
+        "name": state.name, "version": state.version, "trouble": state.trouble(), "banner": supervise::banner(system),
+        "timezone": system.config.borrow().system.timezone.name(),
+    })
 }
 
 /// Whatever is asked: no panic, and no piece longer than one may be.

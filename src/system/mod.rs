@@ -248,7 +248,10 @@ impl System {
             Ok(loaded) => {
                 let before = self.config.replace(loaded.config);
                 let now = self.config.borrow();
-                if (&before.system, &before.network) != (&now.system, &now.network) {
+                let of_network = |config: &Config| {
+                    (config.system.hostname.clone(), config.system.ntp.clone(), config.network.clone())
+                };
+                if of_network(&before) != of_network(&now) {
                     log::info!("system: the config of the network changed");
                     let _ = self.changed.0.try_send(());
                 }

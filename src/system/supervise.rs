@@ -23,6 +23,7 @@ use super::lines::LONGEST;
 use super::notify::{self, Message};
 use super::screen::{self, Screen};
 use super::{DEFAULTS, LINES, OWN, Order, RUN, SERVICE_ID, System, now};
+use crate::base::time;
 use crate::io::kernel;
 
 const WATCHDOG: &str = "/dev/watchdog";
@@ -236,6 +237,7 @@ pub fn banner(system: &System) -> String {
         line("set-up code", &code);
     }
     line("system", &system.updates.borrow().sentence());
+    line("time", &system.config.borrow().system.timezone.show(time::now()));
     for trouble in state.trouble() {
         line("!", &trouble);
     }

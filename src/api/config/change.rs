@@ -80,6 +80,24 @@ pub(super) fn set(call: &Call) -> Outcome {
     if faults.is_empty() { change(call, content) } else { Failure::Parameters(faults).into() }
 }
 
+/// Sets one leaf, for operations of others that stand for it; gives nothing.
+pub(in crate::api) fn set_leaf(call: &Call, path: &str, value: Value) -> Outcome {
+    let mut content = call.world().book.borrow().content().clone();
+    if let Err(faults) = content.set(&Map::from_iter([(path.to_owned(), value)])) {
+        return Failure::Parameters(faults).into();
+    }
+    let nothing = |outcome| match outcome {
+        Outcome::Done(_) => Outcome::Done(Value::Null),
+        other => other,
+    };
+    match change(call, content) {
+        Outcome::Save { work, resume } => {
+            Outcome::Save { work, resume: Box::new(move |now, written| nothing(resume(now, written))) }
+        }
+        other => nothing(other),
+    }
+}
+
 /// `config.delete`
 pub(super) fn delete(call: &Call) -> Outcome {
     let mut content = call.world().book.borrow().content().clone();

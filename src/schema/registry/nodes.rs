@@ -1,6 +1,6 @@
 //! The box as a node, in Proxmox's words: what its clients ask for when they connect. There is one node, and no cluster.
 
-use super::{Access, Operation, SYSTEM_AUDIT, Verb};
+use super::{Access, Operation, SYSTEM_AUDIT, SYSTEM_MODIFY, Verb};
 use crate::schema::{Format, Property, Schema};
 
 const SIZE: Schema = Schema::integer(0, i64::MAX, "Octets.");
@@ -10,6 +10,7 @@ const SHARE: Schema = Schema::number(0.0, 1.0, "From 0 to 1.");
 const NAME: Schema = Schema::formatted(Format::DnsName, "The box's name, or localhost.");
 const WORD: Schema = Schema::text(128, "A word.");
 const NODE: Property = Property::required("node", NAME);
+const ZONE: Schema = Schema::formatted(Format::TimeZone, "The time zone: system.timezone of the config.");
 
 const SIZES: Schema = Schema::object(
     &[
@@ -105,12 +106,23 @@ pub(super) static OPERATIONS: &[Operation] = &[
         Schema::object(
             &[
                 Property::required("time", Schema::integer(0, i64::MAX, "Seconds since 1970.")),
-                Property::required("localtime", Schema::integer(0, i64::MAX, "The same: the box runs on UTC.")),
-                Property::required("timezone", Schema::word(&["UTC"], "The zone.")),
+                Property::required(
+                    "localtime",
+                    Schema::integer(0, i64::MAX, "What a clock in the box's time zone shows, as if it were UTC."),
+                ),
+                Property::required("timezone", ZONE),
             ],
             "The time.",
         ),
         Access::User,
+    ),
+    Operation::new(
+        "nodes.time.set",
+        Verb::Set,
+        "/nodes/{node}/time",
+        "Changes the time zone in which console and command line show times; answers are in UTC whatever it is.",
+        (Schema::object(&[NODE, Property::required("timezone", ZONE)], "Which node, and its zone."), Schema::null()),
+        Access::Privilege(SYSTEM_MODIFY),
     ),
     read(
         "nodes.network",

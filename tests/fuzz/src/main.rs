@@ -41,6 +41,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("partition", weir::system::partition::fuzz_partition),
     ("notify", weir::system::notify::fuzz_notify),
     ("door", weir::system::door::fuzz_door),
+    ("zone", weir::base::zone::fuzz_zone),
     ("rollup", weir::rollup::summary::fuzz_summary),
 ];
 

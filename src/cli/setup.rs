@@ -69,6 +69,14 @@ impl fmt::Display for SetupError {
 
 impl std::error::Error for SetupError {}
 
+impl SetupError {
+    /// Whether no other password would have fared better.
+    #[must_use]
+    pub const fn is_of_the_box(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Call(_) | Self::Locked | Self::Io(..))
+    }
+}
+
 /// Sets the password; gives a line for the user that says what was done.
 ///
 /// # Errors

@@ -39,8 +39,13 @@ pub(super) fn enter(data: &Path, idle: Duration) -> io::Result<Option<Entered>> 
             Err(why) => return Ok(Some(Entered::Unknown(why))),
         };
         if !users.has_administrator() {
-            first_password(data)?;
-            continue;
+            match first_password(data)? {
+                // Somebody may have set it from afar meanwhile.
+                Some(why) if !self::users(data).is_ok_and(|users| users.has_administrator()) => {
+                    return Ok(Some(Entered::Unknown(why)));
+                }
+                _ => continue,
+            }
         }
         let Some(name) = ask("login: ")? else { return Ok(None) };
         if name.is_empty() {
@@ -69,13 +74,16 @@ fn users(data: &Path) -> Result<Users, String> {
     Users::load(&disk)
 }
 
-/// Lets the one who sits there set the administrator's password.
-fn first_password(data: &Path) -> io::Result<()> {
+/// Lets the one who sits there set the administrator's password; says why it cannot be set at all, as on a full disk.
+fn first_password(data: &Path) -> io::Result<Option<String>> {
     writeln!(io::stdout(), "This box has no administrator yet.")?;
     let options = Setup { data: data.to_owned(), password_stdin: false };
     match setup::run(&options) {
-        Ok(done) => write!(io::stdout(), "{done}"),
-        Err(error) => writeln!(io::stdout(), "{error}"),
+        Ok(done) => write!(io::stdout(), "{done}").map(|()| None),
+        Err(error) => {
+            writeln!(io::stdout(), "{error}")?;
+            Ok(error.is_of_the_box().then(|| error.to_string()))
+        }
     }
 }
 

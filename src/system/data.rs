@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{Gid, Uid, chown};
 
 use super::disks::{self, Partition, sectors_of};
@@ -43,6 +43,8 @@ const MEMORY: &str = "size=25%,mode=0755";
 pub struct Data {
     /// The partition's device, where there is one in use.
     pub device: Option<String>,
+    /// The partition's device, in use or not: a reset makes it as new.
+    pub partition: Option<String>,
     /// Why data is in memory and gone at the next restart.
     pub trouble: Option<String>,
     /// What was done to the size, in words.
@@ -54,17 +56,25 @@ pub fn mount_data() -> Data {
     let _ = fs::create_dir_all(DATA);
     let mut data = Data::default();
     match found() {
-        Some(partition) => match mounted(&partition, &mut data) {
-            Ok(()) => data.device = Some(partition.device.display().to_string()),
-            Err(error) => data.trouble = Some(format!("{}: {error}", partition.device.display())),
-        },
+        Some(partition) => {
+            let device = partition.device.display().to_string();
+            match mounted(&partition, &mut data) {
+                Ok(()) => data.device = Some(device.clone()),
+                Err(error) => data.trouble = Some(format!("{device}: {error}")),
+            }
+            data.partition = Some(device);
+        }
         None => data.trouble = Some("there is no disk with a data partition".to_owned()),
     }
     if data.trouble.is_none()
         && let Err(error) = own_folders()
     {
         // Full to the last block before the service ever ran: nothing could be kept there.
-        data = Data { trouble: Some(format!("{DATA} takes no folder: {error}")), ..Data::default() };
+        let trouble = Some(format!("{DATA} takes no folder: {error}"));
+        data = Data { trouble, partition: data.partition, ..Data::default() };
+        if let Err(error) = umount2(DATA, MntFlags::MNT_DETACH) {
+            log::error!("data: {error}");
+        }
     }
     if data.trouble.is_some() {
         let flags = MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOSUID;

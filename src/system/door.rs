@@ -119,6 +119,9 @@ async fn answer(
     uid: u32,
 ) -> io::Result<Result<Value, String>> {
     let done = match asked {
+        Asked::Order(Order::Reset) if system.state.borrow().data.partition.is_none() => {
+            Err("there is no data partition that could be made as new".to_owned())
+        }
         Asked::Order(order) => {
             log::info!("door: {order:?} by user {uid}");
             system.obey(order);

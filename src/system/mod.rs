@@ -174,8 +174,8 @@ pub fn main() -> ! {
     });
     update::begin(&system);
     let order = smol::block_on(executor.run(work(&executor, &system)));
-    let device = system.state.borrow().data.device.clone();
-    leave(&order, device.as_deref())
+    let partition = system.state.borrow().data.partition.clone();
+    leave(&order, partition.as_deref())
 }
 
 /// Everything, until the machine is to stop.
@@ -332,7 +332,7 @@ fn has_word(word: &str) -> bool {
 }
 
 /// The last thing: puts everything on the disk and leaves.
-fn leave(order: &Order, device: Option<&str>) -> ! {
+fn leave(order: &Order, partition: Option<&str>) -> ! {
     nix::unistd::sync();
     clock::save();
     if umount2(DATA, MntFlags::empty()).is_err() {
@@ -341,10 +341,10 @@ fn leave(order: &Order, device: Option<&str>) -> ! {
             log::warn!("system: {DATA} could not be unmounted: {error}");
         }
     }
-    if let (Order::Reset, Some(device)) = (order, device) {
-        match data::reset(Path::new(device)) {
+    if let (Order::Reset, Some(partition)) = (order, partition) {
+        match data::reset(Path::new(partition)) {
             Ok(()) => log::info!("system: everything that was kept is gone"),
-            Err(error) => log::error!("system: NOT RESET: {device}: {error}"),
+            Err(error) => log::error!("system: NOT RESET: {partition}: {error}"),
         }
     }
     nix::unistd::sync();

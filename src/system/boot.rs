@@ -72,9 +72,11 @@ pub fn tell_the_kernel_of_panics() {
 /// Loads the kernel modules; each file is removed then, which gives its memory back.
 pub fn load_modules() {
     let Ok(list) = fs::read_to_string(MODULES) else { return };
+    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let (mut loaded, mut absent) = (0, 0);
     for line in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (name, parameters) = line.split_once(' ').unwrap_or((line, ""));
+        let parameters = with_those_of_the_command_line(name, parameters, &command_line);
         let path = Path::new("/lib/modules").join(name);
         let result = File::open(&path).map_err(|error| error.to_string()).and_then(|file| {
             let parameters = CString::new(parameters).unwrap_or_default();
@@ -92,6 +94,18 @@ pub fn load_modules() {
         let _ = fs::remove_file(&path);
     }
     log::info!("boot: {loaded} kernel modules loaded, {absent} for hardware that is not there");
+}
+
+/// Parameters of a module, and then those that the kernel's command line has for it (`MODULE.PARAMETER=VALUE`): the kernel itself heeds
+/// them only for what is built in.
+fn with_those_of_the_command_line(file: &str, parameters: &str, command_line: &str) -> String {
+    let plain = |name: &str| name.replace('-', "_");
+    let module = plain(file.split('.').next().unwrap_or_default());
+    let given = command_line.split_whitespace().filter_map(|word| {
+        let (name, parameter) = word.split_once('.')?;
+        (plain(name) == module).then_some(parameter)
+    });
+    std::iter::once(parameters).chain(given).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// The end of what the kernel said before it died, if it did. It is forgotten there, so that the next one has room.
@@ -126,6 +140,21 @@ fn gist(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_is_told_what_the_command_line_has_for_it() {
+        let line = "quiet ramoops.mem_size=0x1000 weir.proof=5 panic=5 ramoops.ecc=1 i6300esb.heartbeat=3 usb-storage.quirks=a:b:c";
+        for (file, own, expected) in [
+            ("ramoops.ko", "", "mem_size=0x1000 ecc=1"),
+            ("ramoops.ko", "dump_oops=1", "dump_oops=1 mem_size=0x1000 ecc=1"),
+            ("usb_storage.ko", "", "quirks=a:b:c"),
+            ("usb-storage.ko", "", "quirks=a:b:c"),
+            ("ext4.ko", "", ""),
+            ("", "", ""),
+        ] {
+            assert_eq!(with_those_of_the_command_line(file, own, line), expected, "{file}");
+        }
+    }
 
     #[test]
     fn the_gist_of_last_words_begins_with_the_panic() {

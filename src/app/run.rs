@@ -251,8 +251,12 @@ fn http_report(server: &Server) -> Value {
 async fn until_stopped(mut signals: Signals, ours: Running<'_>) {
     // Dropped where the next reload comes first.
     let mut _reading = None;
-    while let Signal::Reload = signals.next().await {
-        reload(&ours);
+    loop {
+        match signals.next().await {
+            Signal::Stop => return,
+            Signal::Panic => panic!("a panic that was asked for"),
+            Signal::Reload => reload(&ours),
+        }
         let (world, disk, offload) = (Rc::clone(ours.world), Arc::clone(ours.disk), Rc::clone(ours.offload));
         _reading = Some(ours.executor.spawn(async move {
             let files = geo::read_aside(&*disk, &offload).await;

@@ -38,6 +38,7 @@ const WORDS: &[Word] = &[
     Word { name: "poweroff", about: "turn the box off", run: |_, _| Done::Said(order("power-off")) },
     Word { name: "downgrade", about: "go back to the version from before", run: downgrade },
     Word { name: "recovery", about: "leave the service off; 'recovery off' ends it", run: recovery },
+    Word { name: "panic", about: "have the service panic, to see that it comes back", run: panic },
     Word { name: RESET, about: "forget everything, as a box that comes from the factory", run: reset },
     Word { name: "exit", about: "log out", run: |_, _| Done::Out },
 ];
@@ -207,6 +208,10 @@ fn recovery(given: &[String], _: &Options) -> Done {
         }
         Some(_) => Done::Said("recovery, or recovery off\n".to_owned()),
     }
+}
+
+fn panic(_: &[String], _: &Options) -> Done {
+    Done::Said(asked_twice("The service panics and is started again: what its memory alone holds is lost.", "panic"))
 }
 
 fn reset(_: &[String], _: &Options) -> Done {

@@ -9,6 +9,7 @@
 //!     match signals.next().await {
 //!         Signal::Stop => break,
 //!         Signal::Reload => { /* read certificate and config again */ }
+//!         Signal::Panic => panic!("as asked"),
 //!     }
 //! }
 //! # Ok(())
@@ -27,6 +28,8 @@ pub enum Signal {
     Stop,
     /// SIGHUP: read certificate and config again.
     Reload,
+    /// SIGUSR1: panic, so that whoever runs the service sees that it comes back.
+    Panic,
 }
 
 /// The signals that come to this process.
@@ -39,7 +42,7 @@ impl Signals {
     /// # Errors
     /// Where the system refuses.
     pub fn listen() -> io::Result<Self> {
-        async_signal::Signals::new([Number::Term, Number::Int, Number::Hup]).map(Self)
+        async_signal::Signals::new([Number::Term, Number::Int, Number::Hup, Number::Usr1]).map(Self)
     }
 
     /// Waits for the next signal. An error of the system is taken as [`Signal::Stop`]: a service that cannot be
@@ -47,6 +50,7 @@ impl Signals {
     pub async fn next(&mut self) -> Signal {
         match self.0.next().await {
             Some(Ok(Number::Hup)) => Signal::Reload,
+            Some(Ok(Number::Usr1)) => Signal::Panic,
             _ => Signal::Stop,
         }
     }
@@ -59,9 +63,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals_say_stop_and_reload() {
+    fn each_signal_says_what_it_is_for() {
         let mut signals = Signals::listen().unwrap();
-        for (name, meaning) in [("HUP", Signal::Reload), ("TERM", Signal::Stop), ("INT", Signal::Stop)] {
+        for (name, meaning) in
+            [("HUP", Signal::Reload), ("TERM", Signal::Stop), ("INT", Signal::Stop), ("USR1", Signal::Panic)]
+        {
             let kill = Command::new("sh").args(["-c", &format!("kill -{name} {}", id())]).status().unwrap();
             assert!(kill.success());
             assert_eq!(smol::block_on(signals.next()), meaning, "SIG{name}");

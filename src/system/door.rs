@@ -163,7 +163,7 @@ enum Asked {
 impl Asked {
     /// Whether the service may not ask it, because whoever takes it over must not undo or spoil the box.
     const fn is_of_the_console(&self) -> bool {
-        matches!(self, Self::Order(Order::Reset | Order::Recovery(_)) | Self::Back)
+        matches!(self, Self::Order(Order::Reset | Order::Recovery(_) | Order::PanicService) | Self::Back)
     }
 }
 
@@ -174,6 +174,7 @@ fn parse(question: &[u8]) -> Result<Asked, &'static str> {
         Some("restart") => Asked::Order(Order::Restart),
         Some("power-off") => Asked::Order(Order::PowerOff),
         Some("restart-service") => Asked::Order(Order::RestartService),
+        Some("panic") => Asked::Order(Order::PanicService),
         Some("reset") => Asked::Order(Order::Reset),
         Some("recovery") => Asked::Order(Order::Recovery(true)),
         Some("recovered") => Asked::Order(Order::Recovery(false)),
@@ -234,9 +235,14 @@ mod tests {
 
     #[test]
     fn what_undoes_the_box_is_for_the_console_alone() {
-        for (word, alone) in
-            [("reset", true), ("recovery", true), ("downgrade", true), ("restart", false), ("update", false)]
-        {
+        for (word, alone) in [
+            ("reset", true),
+            ("recovery", true),
+            ("downgrade", true),
+            ("panic", true),
+            ("restart", false),
+            ("update", false),
+        ] {
             let question = json!({ "order": word }).to_string();
             assert_eq!(parse(question.as_bytes()).unwrap().is_of_the_console(), alone, "{word}");
         }

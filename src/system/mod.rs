@@ -96,6 +96,8 @@ pub enum Order {
     PowerOff,
     /// Start the service again.
     RestartService,
+    /// Have the service panic, to see that it comes back.
+    PanicService,
     /// Leave the service off, or on again: to repair what keeps it from running.
     Recovery(bool),
     /// Forget everything that was kept, and start again as new.

@@ -75,6 +75,7 @@ pub async fn run(system: Rc<System>, watchdog: Option<File>, mut wanted: bool, s
         let order = async { orders.recv().await.ok() };
         match signals.next().or(order).or(next).await {
             Some(Order::RestartService) => supervisor.signal(Signal::SIGTERM),
+            Some(Order::PanicService) => supervisor.signal(Signal::SIGUSR1),
             Some(Order::Recovery(on)) => {
                 wanted = !on;
                 supervisor.recover(on);

@@ -3,6 +3,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 
+from . import bundle
 from .failure import Failure
 
 DEEPEST = 4
@@ -31,11 +32,27 @@ class Board:
 def vendor_of(path):
     """What a vendor.json says; a mistake in it is found here and not on the boxes."""
     said = json.loads(path.read_text())
-    unknown = set(said) - {"name", "keys", "defaults"}
-    wrong = [key for key in said.get("keys", []) if not re.fullmatch("[0-9a-f]{64}", str(key))]
+    is_key = lambda key: bool(re.fullmatch("[0-9a-f]{64}", str(key)))  # noqa: E731
+    unknown = set(said) - {"name", "keys", "licence", "defaults"}
+    wrong = [key for key in said.get("keys", []) if not is_key(key)]
     if unknown or wrong or not isinstance(said.get("name", ""), str) or not isinstance(said.get("defaults", {}), dict):
         raise Failure(f"{path}: name is a text, keys are 64 digits in hex each, defaults is a part of the config; not so: {[*unknown, *wrong] or said}")
+    if "licence" in said:
+        said["licence"] = licence_of(said["licence"], path, is_key)
     return said
+
+
+def licence_of(pair, path, is_key):
+    """What of a licence key pair goes into the image: the public half alone, once the private one was seen to belong to it."""
+    if not isinstance(pair, dict) or set(pair) - {"public", "private"} or not is_key(pair.get("public")):
+        raise Failure(f"{path}: licence has public, 64 digits in hex, and maybe private, the name of a file in PEM")
+    if private := pair.get("private"):
+        file = path.parent / str(private)
+        if not file.exists():
+            raise Failure(f"{path}: there is no {file}: where the private half is kept elsewhere, the vendor file does not name it")
+        if bundle.public_key(file) != pair["public"]:
+            raise Failure(f"{path}: {file} is not the private half of the public one that stands there")
+    return {"public": pair["public"]}
 
 
 def names(folder):

@@ -159,11 +159,12 @@ pub fn main() -> ! {
     clock::begin();
     let vendor: Value = serde_json::from_str(&text_of(VENDOR)).unwrap_or_default();
     let product = vendor["name"].as_str().unwrap_or("weir");
+    let licence = vendor["licence"]["public"].as_str().map(str::to_owned);
     let image = image_defaults(&vendor);
     let config = saved_config(&image);
     let executor = Rc::new(LocalExecutor::new());
     let system = Rc::new(System {
-        state: RefCell::new(State::new(product, &version, data, last_words)),
+        state: RefCell::new(State { licence, ..State::new(product, &version, data, last_words) }),
         config: RefCell::new(config),
         changed: smol::channel::bounded(1),
         orders: smol::channel::bounded(4),

@@ -4,13 +4,14 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use weir::base::Time;
 use weir::base::disk::Disk;
+use weir::base::{Time, Zone};
 use weir::config::versions::{self, Change};
 
 use common::{PASSWORD, Weir, free_port, have, skip};
@@ -33,6 +34,44 @@ fn saving_replaces_the_file_and_keeps_32_versions() {
     let version = versions::version(&*disk, 33).unwrap().unwrap();
     assert_eq!((&version["author"], &version["config"]["n"]), (&json!("admin"), &json!(33)));
     assert_eq!(versions::version(&*disk, 1).unwrap(), None);
+}
+
+/// `UPDATE_GOLDEN=1` makes the table anew. Another edition of the tz database may have another rule for a few.
+#[test]
+fn time_zones_are_those_of_the_tz_database() {
+    let database = Path::new("/usr/share/zoneinfo");
+    let Ok(list) = std::fs::read_to_string(database.join("tzdata.zi")) else {
+        return skip("time zones", "there is no /usr/share/zoneinfo/tzdata.zi (tzdata)");
+    };
+    let named = |line| match str::split(line, ' ').collect::<Vec<_>>()[..] {
+        ["Z", name, ..] | ["L", _, name] => Some(name),
+        _ => None,
+    };
+    let names: BTreeSet<&str> = list.lines().filter_map(named).collect();
+    let rule = |name: &str| {
+        let file = std::fs::read(database.join(name)).unwrap();
+        String::from_utf8_lossy(&file).trim_end().rsplit_once('\n').unwrap().1.to_owned()
+    };
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let mut rules = BTreeMap::<String, (String, &str)>::new();
+        for name in &names {
+            let (area, own) = name.rfind('/').map_or(("/", *name), |slash| name.split_at(slash + 1));
+            let (line, last) = rules.entry(rule(name)).or_insert((String::new(), "/"));
+            if *last != area {
+                line.push_str(&format!(" {area}"));
+                *last = area;
+            }
+            line.push_str(&format!(" {own}"));
+        }
+        let table: String = rules.into_iter().map(|(rule, (names, _))| format!("{rule}{names}\n")).collect();
+        return std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/base/zones.txt"), table).unwrap();
+    }
+    let year = |text: &str| {
+        let zone = Zone::parse(text)?;
+        Some([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map(|n| zone.ahead(Time::from_secs(1_798_761_600 + n * 2_629_746))))
+    };
+    let others: Vec<_> = names.iter().filter(|name| year(name) != year(&rule(name))).collect();
+    assert!(names.len() > 400 && others.len() < 12, "{} of {}: {others:?}", others.len(), names.len());
 }
 
 /// A running weir that listens where its config says.

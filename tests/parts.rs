@@ -1,0 +1,89 @@
+//! What `image/build` makes of a board, whatever the program is: the same bytes each time, and a list of all that is inside.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test stops where its world is not as it should be"
+)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{have, must, skip};
+use serde_json::Value;
+
+/// Makes the parts of an image with a small program in them; none where that cannot be done here.
+fn build(board: &str, folder: &Path, name: &str) -> Option<PathBuf> {
+    let tools = ["mcopy", "zstd", "depmod", "mkfs.vfat", "sfdisk", "mke2fs", "python3", "openssl"];
+    if let Some(tool) = tools.into_iter().find(|tool| !have(&format!("{tool} || ls /sbin/{tool} /usr/sbin/{tool}"))) {
+        skip(board, &format!("{tool} is missing"));
+        return None;
+    }
+    let (top, out, key) = (Path::new(env!("CARGO_MANIFEST_DIR")), folder.join(name), folder.join("key.pem"));
+    if !key.exists() {
+        must("openssl", &["genpkey", "-algorithm", "ed25519", "-out", key.to_str().unwrap()]);
+    }
+    fs::write(folder.join("program"), "a program").unwrap();
+    let built = Command::new(top.join("image/build"))
+        .args([board, "--parts", "--version", "1.2.3", "--program"])
+        .arg(folder.join("program"))
+        .arg("--key")
+        .arg(key)
+        .arg("--out")
+        .arg(&out)
+        .arg("--cache")
+        .arg(top.join("target/image/debian"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&built.stderr);
+    if !built.status.success() && (said.contains("no package lists") || said.contains("no Debian mirror")) {
+        skip(board, &format!("Debian's parts cannot be fetched: {said}"));
+        return None;
+    }
+    assert!(built.status.success(), "{board}: {said}");
+    Some(out)
+}
+
+#[test]
+fn the_same_input_makes_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(once) = build("x86-64", folder.path(), "once") else { return };
+    let Some(twice) = build("x86-64", folder.path(), "twice") else { return };
+    for part in ["disk", "kernel", "initramfs", "update", "spdx.json"] {
+        assert!(fs::read(once.join(part)).unwrap() == fs::read(twice.join(part)).unwrap(), "{part} is another");
+    }
+}
+
+#[test]
+fn the_list_of_parts_has_all_that_is_inside_with_licences() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(out) = build("rpi-arm64", folder.path(), "pi") else { return };
+    let list: Value = serde_json::from_slice(&fs::read(out.join("spdx.json")).unwrap()).unwrap();
+    let packages = list["packages"].as_array().unwrap();
+    let licence = |name: &str| {
+        let found = packages.iter().find(|one| one["name"].as_str().unwrap().starts_with(name));
+        found.unwrap_or_else(|| panic!("no {name}"))["licenseDeclared"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(licence("linux-image-"), "GPL-2.0-only");
+    assert_eq!(licence("musl"), "MIT");
+    assert_eq!(licence("ring"), "Apache-2.0 AND ISC");
+    let firmware = licence("raspi-firmware");
+    let texts = list["hasExtractedLicensingInfos"].as_array().unwrap();
+    let text = texts.iter().find(|one| one["licenseId"] == *firmware).unwrap()["extractedText"].as_str().unwrap();
+    assert!(text.contains("Raspberry Pi device"), "{text}");
+
+    let (image, related) = (&packages[0], list["relationships"].as_array().unwrap());
+    assert_eq!((&image["name"], &image["versionInfo"]), (&"weir-rpi-arm64-1.2.3".into(), &"1.2.3".into()));
+    for one in &packages[1..] {
+        assert_ne!(one["licenseDeclared"], "NOASSERTION", "{one}");
+        let is_placed = related.iter().any(|related| related["relatedSpdxElement"] == one["SPDXID"]);
+        assert!(is_placed, "nothing contains or links {one}");
+    }
+    // What the program is linked from is as many crates as Cargo.lock names, or fewer.
+    let locked = include_str!("../Cargo.lock").matches("\n[[package]]\n").count();
+    let linked = related.iter().filter(|related| related["relationshipType"] == "STATIC_LINK").count();
+    assert!((50..locked).contains(&linked), "{linked} of {locked}");
+}

@@ -64,6 +64,8 @@ def read(folder, name):
     """The board with what it inherits: nearer values replace, lists that begin with "+" are added to."""
     if name not in names(folder):
         raise Failure(f"there is no board '{name}'; there are: {', '.join(names(folder))}")
+    if f'("{name}", ' not in (folder.parent / "src/config/board.rs").read_text():
+        raise Failure(f"the program does not know the board '{name}': src/config/board.rs lacks a line for its profile.json")
     merged, vendor, next_name, depth = {}, None, name, 0
     while next_name and depth < DEEPEST:
         path = folder / next_name / "image.json"

@@ -13,8 +13,9 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{PASSWORD, free_port, have, must, skip};
@@ -142,8 +143,10 @@ impl Kind {
         }
         let console = scratch.join("console");
         let output = fs::File::create(&console).unwrap();
-        qemu.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        Machine { qemu: qemu.spawn().unwrap(), console, port }
+        qemu.stdin(Stdio::piped()).stdout(output.try_clone().unwrap()).stderr(output);
+        let mut qemu = qemu.spawn().unwrap();
+        let keys = qemu.stdin.take().unwrap();
+        Machine { qemu, console, keys, port }
     }
 }
 
@@ -152,6 +155,8 @@ struct Machine {
     qemu: Child,
     /// What its console showed so far.
     console: PathBuf,
+    /// What is typed there.
+    keys: ChildStdin,
     /// Where its port 443 is on the loopback.
     port: u16,
 }
@@ -172,6 +177,15 @@ impl Machine {
                 None => std::thread::sleep(Duration::from_millis(200)),
             }
         }
+    }
+}
+
+impl Machine {
+    /// Types a line at the serial console once it shows these words.
+    fn types(&mut self, asked: &str, line: &str) {
+        self.expect(asked);
+        write!(self.keys, "{line}\r").unwrap();
+        self.keys.flush().unwrap();
     }
 }
 
@@ -257,5 +271,11 @@ fn arm_machines_boot_their_images_serve_and_capture() {
             let told = get(port, "/api2/json/flows/sessions?filter=SRVPORT%3D%3D443");
             told["data"].as_array().is_some_and(|rows| !rows.is_empty())
         });
+        for (asked, line) in
+            [("Enter begins a session", ""), ("login: ", "admin"), ("password: ", PASSWORD), ("weir> ", "status")]
+        {
+            machine.types(asked, line);
+        }
+        machine.expect("it runs since ");
     }
 }

@@ -128,8 +128,9 @@ fn image() -> Option<&'static Image> {
         let next = common::must("openssl", &["pkey", "-in", keys[1].to_str().unwrap(), "-noout", "-text"]);
         let hex = next.rsplit_once("pub:").unwrap().1.replace(|c: char| !c.is_ascii_hexdigit(), "");
         let defaults = serde_json::json!({ "http": { "listen": ["[::]:443"] } });
-        let vendor = serde_json::json!({ "name": "Example Box", "keys": [hex], "defaults": defaults });
-
+        let licence = serde_json::json!({ "public": hex, "private": "next.pem" });
+        let vendor =
+            serde_json::json!({ "name": "Example Box", "keys": [hex], "licence": licence, "defaults": defaults });
         std::fs::write(folder.join("vendor.json"), vendor.to_string()).unwrap();
         let program = program();
         let out = build("first", &program, "1.0.0", &keys[0], "")?;
@@ -183,22 +184,32 @@ fn set_up(port: u16, code: &str) {
 /// Two emulated machines at once would be slower than one after another.
 static ONE: Mutex<()> = Mutex::new(());
 
-#[test]
-fn an_image_boots_serves_keeps_and_recovers() {
+/// Runs a scenario, alone and with a folder of its own, where there is an image.
+fn with_an_image(scenario: fn(&Image, &Path)) {
     let _alone = ONE.lock();
-    let Some(image) = image() else { return };
-    let scratch = tempfile::tempdir().unwrap();
-    a_card_boots_and_keeps_what_it_is_told(image, scratch.path());
-    without_a_disk_it_serves_from_memory_and_says_so(image, scratch.path());
-    a_broken_or_full_partition_does_not_stop_it(image, scratch.path());
+    if let Some(image) = image() {
+        scenario(image, tempfile::tempdir().unwrap().path());
+    }
+}
+
+#[test]
+fn an_image_boots_serves_and_keeps() {
+    with_an_image(a_card_boots_and_keeps_what_it_is_told);
+}
+
+#[test]
+fn without_a_disk_a_box_serves_and_a_screen_tells_why() {
+    with_an_image(without_a_disk_it_serves_from_memory_and_says_so);
+}
+
+#[test]
+fn a_broken_or_full_partition_is_mended_by_a_reset() {
+    with_an_image(a_broken_or_full_partition_does_not_stop_it);
 }
 
 #[test]
 fn updates_are_tried_and_stay_or_fall_back() {
-    let _alone = ONE.lock();
-    let Some(image) = image() else { return };
-    let scratch = tempfile::tempdir().unwrap();
-    updates::are_tried_kept_or_taken_back(image, scratch.path());
+    with_an_image(updates::are_tried_kept_or_taken_back);
 }
 
 /// Power on to HTTPS by way of the firmware, the partition grown; set-up; capture; a killed service; a restart.
@@ -217,6 +228,7 @@ fn a_card_boots_and_keeps_what_it_is_told(image: &Image, scratch: &Path) {
     println!("power on to HTTPS: {:.1} s", started.elapsed().as_secs_f64());
     set_up(port, &code);
     somebody_at_the_serial_line_logs_in(&mut machine);
+    times_are_shown_in_the_zone_of_the_box(&mut machine);
 
     // What the vendor's file says holds.
     let config = get(port, "/api2/rest/config?path=http.listen", true).unwrap();
@@ -224,6 +236,7 @@ fn a_card_boots_and_keeps_what_it_is_told(image: &Image, scratch: &Path) {
     let told = basic(port);
     let machine_says = &told["MACHINE"];
     assert_eq!(machine_says["PRODUCT"], "Example Box", "{told}");
+    assert!(machine_says["LICENCE KEY"].as_str().is_some_and(|key| key.len() == 64), "{told}");
     assert_eq!(machine_says["DATA"], "/dev/vda2", "{told}");
     assert!(machine_says["NAME"].as_str().unwrap().starts_with("weir-"), "{told}");
     assert_eq!(machine_says["WATCHDOG SECONDS"], 30, "{told}");
@@ -241,6 +254,7 @@ fn a_card_boots_and_keeps_what_it_is_told(image: &Image, scratch: &Path) {
     machine.expect("the service ended by SIGKILL", PATIENCE);
     machine.expect("the service is ready", PATIENCE);
     eventually("it serves again", || basic(port)["MACHINE"]["SERVICE RESTARTS"] == 1);
+    a_panic_ends_the_service_and_nothing_else(&mut machine);
 
     machine.press(&["ctrl", "alt", "delete"]);
     machine.expect("system: restart", PATIENCE);
@@ -279,9 +293,56 @@ fn somebody_at_the_serial_line_logs_in(machine: &mut Machine) {
     machine.until("Enter begins a session here", PATIENCE);
 }
 
+/// The zone is set as Proxmox's clients set it; the console follows, and the API goes on in UTC.
+fn times_are_shown_in_the_zone_of_the_box(machine: &mut Machine) {
+    let url = format!("https://127.0.0.1:{}/api2/json/nodes/localhost/time", machine.port);
+    let credential = format!("admin:{PASSWORD}");
+    common::must("curl", &["-sfk", "-u", &credential, "-X", "PUT", "-d", "timezone=Asia/Kathmandu", &url]);
+    let told = get(machine.port, "/api2/json/nodes/localhost/time", true).unwrap();
+    assert_eq!(told["data"]["timezone"], "Asia/Kathmandu", "{told}");
+    let status = get(machine.port, "/api2/json/status", true).unwrap();
+    assert!(status["data"]["started"].as_str().unwrap().ends_with('Z'), "{status}");
+    log_in(machine);
+    let mut says = |word: &str, shown: &str| {
+        machine.types(&format!("{word}\r"));
+        machine.until(shown, PATIENCE);
+        machine.until("weir> ", PATIENCE)
+    };
+    eventually("PID 1 has heard of it", || says("status", "it runs since ").contains("+05:45"));
+    for (word, shown) in [("log", "is PID 1"), ("get /status", "started")] {
+        let said = says(word, shown);
+        assert!(said.contains("+05:45"), "{word}: {said}");
+    }
+    machine.types("exit\r");
+    machine.until("Enter begins a session here", PATIENCE);
+}
+
+/// Asked for at the console, by whom who goes on there.
+fn a_panic_ends_the_service_and_nothing_else(machine: &mut Machine) {
+    let port = machine.port;
+    log_in(machine);
+    machine.types("panic\r");
+    machine.until("again to go on: ", PATIENCE);
+    machine.types("panic\r");
+    machine.until("weir> ", PATIENCE);
+    // PID 1 counted the one before, too: it went on.
+    eventually("it serves again", || basic(port)["MACHINE"]["SERVICE RESTARTS"] == 2);
+    let told = basic(port)["MACHINE"]["LAST PANIC"].as_str().unwrap_or_default().to_owned();
+    assert!(told.contains("panicked at") && told.contains("a panic that was asked for"), "{told}");
+    machine.types("log\r");
+    machine.until("the service ended by SIGABRT", PATIENCE);
+    machine.until("The service's last panic:", PATIENCE);
+    machine.until("a panic that was asked for", PATIENCE);
+    machine.until("weir> ", PATIENCE);
+    machine.types("exit\r");
+    machine.until("Enter begins a session here", PATIENCE);
+}
+
+/// With a screen, and memory that the kernel leaves alone over a restart.
 fn without_a_disk_it_serves_from_memory_and_says_so(image: &Image, scratch: &Path) {
     let direct = Some((&*image.kernel, &*image.initramfs));
-    let mut machine = Machine::boot(scratch, &Setup { direct, ..Setup::default() });
+    let words = "console=tty0 memmap=1M$0x8000000 ramoops.mem_address=0x8000000 ramoops.mem_size=0x100000";
+    let mut machine = Machine::boot(scratch, &Setup { direct, words, screen: true, ..Setup::default() });
     machine.expect("NOTHING WILL BE KEPT", PATIENCE);
     let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
     let port = machine.port;
@@ -290,6 +351,34 @@ fn without_a_disk_it_serves_from_memory_and_says_so(image: &Image, scratch: &Pat
     let told = get(port, "/api2/json/status", true).unwrap();
     assert_eq!(told["data"]["healthy"], 0, "{told}");
     assert!(told.to_string().contains("Data is in memory"), "{told}");
+    somebody_at_the_screen_logs_in(&mut machine);
+    machine.shows("weir>", PATIENCE);
+    machine.strikes("reset");
+    machine.shows("again to go on:", PATIENCE);
+    machine.strikes("reset");
+    machine.shows("there is no data partition", PATIENCE);
+
+    machine.sysrq('c');
+    machine.expect("is PID 1", PATIENCE);
+    machine.expect("The kernel died before this start: ", PATIENCE);
+    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
+    eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
+    set_up(port, &code);
+    let words = basic(port)["MACHINE"]["LAST WORDS OF THE KERNEL"].as_str().unwrap_or_default().to_owned();
+    assert!(words.contains("sysrq: Trigger a crash"), "{words}");
+}
+
+/// At the machine's own screen and keyboard.
+fn somebody_at_the_screen_logs_in(machine: &mut Machine) {
+    machine.shows("Enter begins a session here", PATIENCE);
+    machine.strikes("");
+    machine.shows("login:", PATIENCE);
+    machine.strikes("admin");
+    machine.shows("password:", PATIENCE);
+    machine.strikes(PASSWORD);
+    machine.shows("Welcome, admin", PATIENCE);
+    machine.strikes("status");
+    machine.shows("weir does not well", PATIENCE);
 }
 
 fn a_broken_or_full_partition_does_not_stop_it(image: &Image, scratch: &Path) {
@@ -301,7 +390,11 @@ fn a_broken_or_full_partition_does_not_stop_it(image: &Image, scratch: &Path) {
     let why = machine.expect("NOTHING WILL BE KEPT", PATIENCE);
     assert!(why.contains("no file system that can be used"), "{why}");
     let port = machine.port;
+    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
     eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
+    set_up(port, &code);
+    log_in(&mut machine);
+    reset_makes_it_as_new(&mut machine);
     drop(machine);
 
     let disk = scratch.join("full");
@@ -311,4 +404,20 @@ fn a_broken_or_full_partition_does_not_stop_it(image: &Image, scratch: &Path) {
     machine.expect("the service is ready", PATIENCE);
     let port = machine.port;
     eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
+}
+
+/// Reset, said by somebody who is logged in, gives a box that has forgotten everything and keeps what it is told from then on.
+fn reset_makes_it_as_new(machine: &mut Machine) {
+    let port = machine.port;
+    machine.types("reset\r");
+    machine.until("again to go on: ", PATIENCE);
+    machine.types("reset\r");
+    machine.expect("everything that was kept is gone", PATIENCE);
+    machine.expect("is PID 1", PATIENCE);
+    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
+    assert!(!machine.said("NOTHING WILL BE KEPT"));
+    eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
+    set_up(port, &code);
+    let told = basic(port)["MACHINE"].clone();
+    assert_eq!((&told["DATA"], &told["TROUBLE"]), (&serde_json::json!("/dev/vda2"), &serde_json::json!([])), "{told}");
 }

@@ -20,6 +20,10 @@ pub struct Setup<'a> {
     pub firmware: bool,
     /// Boots this kernel and initramfs at once.
     pub direct: Option<(&'a Path, &'a Path)>,
+    /// More words for the kernel that is booted at once.
+    pub words: &'a str,
+    /// Has a screen, which shows text.
+    pub screen: bool,
 }
 
 pub struct Machine {
@@ -69,7 +73,11 @@ impl Machine {
         }
         if let Some((kernel, initramfs)) = setup.direct {
             qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
-            qemu.args(["-append", "console=ttyS0,115200 quiet panic=5 oops=panic sysrq_always_enabled no_timer_check"]);
+            let words = "console=ttyS0,115200 quiet panic=5 oops=panic sysrq_always_enabled no_timer_check";
+            qemu.args(["-append", &format!("{} {words}", setup.words)]);
+        }
+        if setup.screen {
+            qemu.args(["-device", "VGA"]);
         }
         let mut qemu = qemu.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = qemu.stdout.take().unwrap();
@@ -127,6 +135,36 @@ impl Machine {
     pub fn types(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
+    }
+
+    /// Types at the keyboard: small letters, digits and blanks, then Enter.
+    pub fn strikes(&mut self, text: &str) {
+        for key in text.chars() {
+            self.press(&[&if key == ' ' { "spc".to_owned() } else { key.to_string() }]);
+        }
+        self.press(&["ret"]);
+    }
+
+    /// Waits until the screen shows these words, which do not end with a blank.
+    pub fn shows(&mut self, words: &str, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut shown = String::new();
+        while !shown.contains(words) {
+            assert!(Instant::now() < until, "'{words}' is not on the screen:\n{shown}");
+            std::thread::sleep(Duration::from_millis(300));
+            shown = self.screen();
+        }
+    }
+
+    /// What the screen's memory holds, in text mode: at 0xb8000, a character and its colours by turns.
+    fn screen(&mut self) -> String {
+        let file = self.orders.with_extension("screen");
+        let memory = format!(r#"{{"val":753664,"size":32768,"filename":"{}"}}"#, file.display());
+        self.order(&format!(r#"{{"execute":"pmemsave","arguments":{memory}}}"#));
+        let memory = std::fs::read(file).unwrap();
+        let text: String =
+            memory.iter().step_by(2).map(|c| if c.is_ascii_graphic() { char::from(*c) } else { ' ' }).collect();
+        text.as_bytes().chunks(80).map(|line| format!("{}\n", String::from_utf8_lossy(line).trim_end())).collect()
     }
 
     /// The kernel's own commands, by the keyboard.

@@ -383,23 +383,30 @@ fn somebody_at_the_screen_logs_in(machine: &mut Machine) {
 
 fn a_broken_or_full_partition_does_not_stop_it(image: &Image, scratch: &Path) {
     let direct = Some((&*image.kernel, &*image.initramfs));
-    let disk = scratch.join("broken");
-    std::fs::copy(&image.disk, &disk).unwrap();
-    machine::scribble(&disk, 65 << 20, 1 << 20);
-    let mut machine = Machine::boot(scratch, &Setup { disk: Some(&disk), direct, ..Setup::default() });
-    let why = machine.expect("NOTHING WILL BE KEPT", PATIENCE);
-    assert!(why.contains("no file system that can be used"), "{why}");
-    let port = machine.port;
-    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
-    eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
-    set_up(port, &code);
-    log_in(&mut machine);
-    reset_makes_it_as_new(&mut machine);
-    drop(machine);
+    let broken = |disk: &Path| machine::scribble(disk, 65 << 20, 1 << 20);
+    let to_the_last_block = |disk: &Path| machine::fill(disk, 65 << 20, 16, scratch);
+    for (name, spoil, why) in [
+        ("broken", &broken as &dyn Fn(&Path), "no file system that can be used"),
+        ("full", &to_the_last_block, "/data takes no folder"),
+    ] {
+        let disk = scratch.join(name);
+        std::fs::copy(&image.disk, &disk).unwrap();
+        spoil(&disk);
+        let mut machine = Machine::boot(scratch, &Setup { disk: Some(&disk), direct, ..Setup::default() });
+        let said = machine.expect("NOTHING WILL BE KEPT", PATIENCE);
+        assert!(said.contains(why), "{said}");
+        let port = machine.port;
+        let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
+        eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
+        set_up(port, &code);
+        log_in(&mut machine);
+        reset_makes_it_as_new(&mut machine);
+    }
 
-    let disk = scratch.join("full");
+    // Of 16 MiB some are the journal's and tables': it is as good as full.
+    let disk = scratch.join("nearly");
     std::fs::copy(&image.disk, &disk).unwrap();
-    machine::fill(&disk, 65 << 20, scratch);
+    machine::fill(&disk, 65 << 20, 10, scratch);
     let mut machine = Machine::boot(scratch, &Setup { disk: Some(&disk), direct, ..Setup::default() });
     machine.expect("the service is ready", PATIENCE);
     let port = machine.port;

@@ -205,16 +205,16 @@ pub fn scribble(disk: &Path, at: u64, length: usize) {
     file.write_all(&vec![0xa5; length]).unwrap();
 }
 
-/// Fills the file system of a disk's last partition, which begins there and ends a MiB before the disk does.
-pub fn fill(disk: &Path, at: u64, scratch: &Path) {
+/// Puts so many MiB into the file system of a disk's last partition, or as many as there is room for; it begins there and ends a MiB
+/// before the disk does.
+pub fn fill(disk: &Path, at: u64, mib: usize, scratch: &Path) {
     let part = scratch.join("part");
     let mut file = std::fs::File::open(disk).unwrap();
     let length = file.metadata().unwrap().len() - at - (1 << 20);
     file.seek(SeekFrom::Start(at)).unwrap();
     std::io::copy(&mut file.take(length), &mut std::fs::File::create(&part).unwrap()).unwrap();
     let filler = scratch.join("filler");
-    // Of 16 MiB some are the journal's and tables'; the rest is as good as full.
-    std::fs::write(&filler, vec![0xa5; 10 << 20]).unwrap();
+    std::fs::write(&filler, vec![0xa5; mib << 20]).unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let write =
         format!("PATH={path}:/sbin:/usr/sbin debugfs -w -R 'write {} filler' {}", filler.display(), part.display());

@@ -281,10 +281,11 @@ impl World {
         self.reports.borrow().iter().map(|(name, report)| (*name, report())).collect()
     }
 
-    /// Tags what arrives from now on by the traffic groups and the internal netblocks as they are now.
+    /// Tags what arrives from now on, and filters what is exported, by the traffic groups and the internal netblocks as they are now.
     pub fn retag(&self) {
         let internal = self.internal_of(&self.config.borrow().config);
         let groups = self.objects.borrow().groups.rules(&internal);
+        self.exporter.borrow().set_internal(&internal);
         *self.internal.borrow_mut() = internal;
         self.enricher.borrow_mut().set_groups(groups);
     }

@@ -276,7 +276,7 @@ impl Outside for Live {
             store.configure(setting::rollup_settings(after));
         }
         world.auth.borrow_mut().configure(setting::auth_settings(after));
-        if is_changed("export") || is_changed("filter.internal") {
+        if is_changed("export") {
             let internal = world.internal_of(after);
             setting::configure_export(&mut world.exporter.borrow_mut(), after, &internal, export::booted());
             self.export.try_send(()).ok();

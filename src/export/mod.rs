@@ -13,6 +13,7 @@ mod outlet;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 pub use encoder::{Encoder, Format, Message, SHORTEST, Told, fuzz_export};
 pub use item::{Names, OURS};
@@ -20,7 +21,7 @@ pub use outlet::{Counters, LINGER, Outlet};
 
 use crate::base::Time;
 use crate::base::collector::{Collector, Settings};
-use crate::filter::Filter;
+use crate::filter::{Filter, Internal};
 use crate::flow::FlowRecord;
 
 /// Most collectors at once.
@@ -47,6 +48,11 @@ impl Exporter {
                 None => Rc::new(RefCell::new(Outlet::new(collector, filter, settings.clone(), booted))),
             });
         }
+    }
+
+    /// What `INT` means in the filters from now on. What waits still goes.
+    pub fn set_internal(&self, internal: &Arc<Internal>) {
+        self.outlets.iter().for_each(|outlet| outlet.borrow_mut().set_internal(internal));
     }
 
     /// The outlets, in the order of the config.

@@ -9,6 +9,7 @@
 //! (`notSentFlowTotalCount`) of what was dropped here.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::encoder::{Encoder, Format, Message, SHORTEST, Told};
 use super::item::Names;
 use crate::base::collector::{Collector, Settings, Transport};
 use crate::base::time::Time;
-use crate::filter::Filter;
+use crate::filter::{Filter, Internal};
 use crate::flow::FlowRecord;
 
 /// How long a record waits for others to share its message.
@@ -123,6 +124,11 @@ impl Outlet {
     #[must_use]
     pub const fn filter(&self) -> Option<&Filter> {
         self.filter.as_ref()
+    }
+
+    /// What `INT` means in the filter from now on.
+    pub(super) fn set_internal(&mut self, internal: &Arc<Internal>) {
+        self.filter = self.filter.take().map(|filter| filter.with_internal(Arc::clone(internal)));
     }
 
     /// What became of the records.

@@ -188,3 +188,20 @@ fn who_sends_is_woken_when_there_is_something_to_wait_for_and_to_send() {
     observe(&mut outlet, NOW, 100);
     assert_eq!((bell.0.load(Ordering::Relaxed), outlet.is_waiting()), (2, true), "a message is full");
 }
+
+#[test]
+fn what_internal_means_may_change_and_what_waits_still_goes() {
+    let mut outlet = outlet("ipfix+udp://192.0.2.9:4739 INT");
+    outlet.connected(NOW);
+    send(&mut outlet, NOW);
+    observe(&mut outlet, NOW, 1);
+    assert_eq!((outlet.counters().filtered, outlet.is_waiting()), (1, false));
+    let internal = |net: &str| Arc::new(Internal::new(Arc::from([crate::filter::Net::parse(net).unwrap()])));
+    outlet.set_internal(&internal("192.0.2.0/24"));
+    observe(&mut outlet, NOW, 2);
+    outlet.set_internal(&internal("203.0.113.0/24"));
+    observe(&mut outlet, NOW, 4);
+    assert_eq!(outlet.counters().filtered, 1 + 4);
+    assert_eq!(send(&mut outlet, NOW + LINGER).len(), 1);
+    assert_eq!(outlet.counters().sent[2], 2);
+}

@@ -171,6 +171,7 @@ impl Asked {
         let user_filter = call.identity.and_then(|identity| identity.filter().cloned()).map(internal);
         let question = Question { user_filter, filter: question.filter.map(internal), ..question };
         let seat = Seat::take(world, &question.what)?;
+        world.note_losses(now);
         let watch = call.identity.map(|identity| world.auth.borrow_mut().watch(identity));
         let mut asked = Self { seat, question, work: None, live: None, large: None, mode, label: None, watch };
         asked.begin_work(now)?;
@@ -334,7 +335,8 @@ impl Asked {
             Some(Work::Rollups(rolled)) => rolled.honesty().clone(),
             None => Honesty::default(),
         };
-        honesty::to_json(&honesty, &self.seat.world, self.question.user_filter.is_some())
+        let range = self.question.from..self.question.to;
+        honesty::to_json(&honesty, &self.seat.world, &range, self.question.user_filter.is_some())
     }
 }
 

@@ -1,20 +1,22 @@
 //! The honesty object: how far an answer can be trusted.
 //!
 //! The query says what it left out itself; what capture lost before, and why the sum may differ from what was on the wire,
-//! is added here. Capture's counters run since the start, and so do those of what was exported to us, which are told once something was. To a user who may not see all flows nothing is said that counts
+//! is added here. Capture's counters run since the start. What was exported to us and is missing is told of the time that was asked about, as far
+//! back as it is known, once something was exported. To a user who may not see all flows nothing is said that counts
 //! flows beyond theirs: what capture lost, and how much history was read or skipped.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::World;
 use crate::base::Time;
-use crate::flow::exporters::Lost;
+use crate::flow::exporters::losses::Missing;
 use crate::query::{Honesty, Source};
 
 /// As the text of a JSON object; times are RFC 3339. Written out by hand because every answer has one: a tree of it would
 /// cost more than a small answer itself.
 #[must_use]
-pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String {
+pub fn to_json(honesty: &Honesty, world: &World, range: &Range<Time>, is_restricted: bool) -> String {
     let capture = world.capture.borrow();
     let meter = world.meter.borrow().counters();
     let exported = world.intake.borrow().counters();
@@ -30,8 +32,8 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
     let moment = |time: Option<Time>| time.map_or_else(|| "null".to_owned(), |time| format!("\"{time}\""));
     let (kept_from, cut_short) = (moment(honesty.kept_from), moment(honesty.cut_short));
     let drops = capture.drops();
-    let exports = Exports::of(world);
-    let is_export_lost = exports.as_ref().is_some_and(Exports::is_lossy);
+    let losses = world.losses.borrow();
+    let missing = losses.within(range);
     // What a user sees of a question tells nothing of the flows that are not theirs.
     let read = match is_restricted {
         true => String::new(),
@@ -43,7 +45,7 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
          \"ids_forgotten\":{},\"cut_short_before\":{cut_short},\"storage_failing\":{failing}",
         honesty.degraded()
             || drops > 0
-            || is_export_lost
+            || missing.is_loss()
             || !capture.shared.is_empty()
             || meter.evicted > 0
             || exported.evicted > 0
@@ -60,12 +62,18 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
         // How many there were would tell of sessions that are not theirs.
         if is_restricted { honesty.ids_forgotten.min(1) } else { honesty.ids_forgotten },
     );
-    if let (Some(exports), false) = (&exports, is_restricted) {
+    let totals = world.exporters.borrow().totals();
+    if !is_restricted && (totals.datagrams > 0 || missing != Missing::default()) {
         _ = write!(
             text,
             ",\"export_units_lost\":{},\"export_gaps\":{},\"export_datagrams_dropped\":{},\"exporters_refused\":{},\
-             \"exported_flows_ignored\":{}",
-            exports.lost.units, exports.lost.gaps, exports.dropped, exports.refused, exports.ignored,
+             \"exported_flows_ignored\":{},\"export_losses_known_from\":\"{}\"",
+            missing.lost.units,
+            missing.lost.gaps,
+            missing.dropped,
+            missing.refused,
+            missing.ignored,
+            losses.known_from(),
         );
     }
     if !is_restricted {
@@ -89,36 +97,4 @@ pub fn to_json(honesty: &Honesty, world: &World, is_restricted: bool) -> String 
     }
     text.push('}');
     text
-}
-
-/// What became of what was exported to us.
-struct Exports {
-    /// On the way here, by the exporters' own numbers.
-    lost: Lost,
-    /// Datagrams dropped by the kernel, and those beyond their exporter's share.
-    dropped: u64,
-    /// Datagrams and connections of those who may not export, or for whom was no room.
-    refused: u64,
-    /// Flows of interfaces whose ring is ignored, and of too long ago.
-    ignored: u64,
-}
-
-impl Exports {
-    /// None where nothing was exported so far.
-    fn of(world: &World) -> Option<Self> {
-        let (table, collecting) = (world.exporters.borrow(), world.collecting.borrow());
-        let (counters, totals) = (table.counters(), table.totals());
-        let refused = counters.refused + counters.full + collecting.connections_refused;
-        (totals.datagrams + refused > 0).then(|| Self {
-            lost: table.lost(),
-            dropped: collecting.drops() + totals.over_share,
-            refused,
-            ignored: totals.ignored + totals.old,
-        })
-    }
-
-    /// Whether something is missing that should be there.
-    const fn is_lossy(&self) -> bool {
-        self.lost.units > 0 || self.dropped > 0
-    }
 }

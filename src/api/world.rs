@@ -23,6 +23,7 @@ use crate::config::{Book, Collect, Config, Loaded};
 use crate::enrich::Enricher;
 use crate::export::Exporter;
 use crate::filter::{Internal, Net};
+use crate::flow::exporters::losses::{Losses, Missing};
 use crate::flow::exporters::{self, Admission};
 use crate::flow::{Exporters, FlowRecord, Intake, Meter, Tally};
 use crate::objects::Objects;
@@ -74,6 +75,8 @@ pub struct World {
     pub exporters: RefCell<Exporters>,
     /// How collecting from them does.
     pub collecting: RefCell<Collecting>,
+    /// When something of that was missing.
+    pub(super) losses: RefCell<Losses>,
     /// Which exporters belong to which partition, the most specific netblocks first.
     assignments: RefCell<Vec<(Net, u16)>>,
     internal: RefCell<Arc<Internal>>,
@@ -153,6 +156,7 @@ impl World {
             capture: RefCell::new(Capture::default()),
             exporters: RefCell::default(),
             collecting: RefCell::default(),
+            losses: RefCell::new(Losses::new(now)),
             assignments: RefCell::default(),
             internal: RefCell::new(internal),
             hash_key: HashKey::random(),
@@ -270,6 +274,23 @@ impl World {
         let mut exporters = self.exporters.borrow_mut();
         exporters.set_limits(exporter_limits(&self.config.borrow().config));
         exporters.readmit(&|exporter| self.admit(exporter));
+    }
+
+    /// Takes note of what is missing by now of what was exported to us: now and then, and before it is asked for.
+    pub fn note_losses(&self, now: Time) {
+        self.losses.borrow_mut().note(now, self.missing());
+    }
+
+    /// What is missing of it, of all time.
+    fn missing(&self) -> Missing {
+        let (table, collecting) = (self.exporters.borrow(), self.collecting.borrow());
+        let (counters, totals) = (table.counters(), table.totals());
+        Missing {
+            lost: table.lost(),
+            dropped: collecting.drops() + totals.over_share,
+            refused: counters.refused + counters.full + collecting.connections_refused,
+            ignored: totals.ignored + totals.old,
+        }
     }
 
     /// Adds an entry to `info`'s section `basicinfo`, made anew for each answer: for counters of floors above.

@@ -134,6 +134,7 @@ impl Collectors {
             let Some(world) = self.world.upgrade() else { return };
             // Partitions may have been rolled back meanwhile.
             world.readmit();
+            world.note_losses(time::now());
             let config = world.config.borrow().config.clone();
             drop(world);
             let faults = self.open_rest(&config);

@@ -24,6 +24,7 @@
 //! nothing is learned of them.
 
 mod decoding;
+pub mod losses;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -176,6 +176,46 @@ fn what_a_partition_calls_internal_holds_for_its_exporters_flows_and_for_no_othe
 }
 
 #[test]
+fn what_is_exported_follows_what_a_partition_calls_internal_at_once() {
+    let made = exported();
+    let collector: weir::base::collector::Collector = "ipfix+udp://192.0.2.9:4739 INT".parse().unwrap();
+    let filter = weir::filter::Filter::parse(&collector.filter).ok();
+    let settings = made.world.config.borrow().config.export.settings.clone();
+    made.world.exporter.borrow_mut().configure(vec![(collector, filter)], &settings, at(0));
+    let mut record = weir::flow::FlowRecord::default();
+    record.key.client = "192.0.2.1".parse().unwrap();
+    record.origin.partition = 7;
+    let leaves = || made.world.exporter.borrow().outlets()[0].borrow().filter().unwrap().matches(&record);
+    assert!(!leaves(), "the address is not private");
+    for (internal, is_internal) in [("192.0.2.0/24", true), ("203.0.113.0/24", false)] {
+        let partition = json!({ "name": "branch", "exporters": ["127.0.0.0/8"], "internal": [internal] });
+        assert_eq!(call(&made, Method::Put, "/api2/json/access/partitions/7", &partition).status, 200);
+        assert_eq!(leaves(), is_internal, "{internal}");
+    }
+}
+
+#[test]
+fn an_answer_tells_what_was_lost_of_its_own_time_alone() {
+    let made = exported();
+    // The sequence goes on 99 flows later.
+    let mut later = datagram();
+    later[19] = 100;
+    let admit = |exporter| made.world.admit(exporter);
+    let from = "10.100.2.1".parse().unwrap();
+    made.world.exporters.borrow_mut().receive(at(0), from, None, &later, &admit, &mut |_, _| {});
+    let honesty =
+        |range: String| made.get(&format!("/flowtraq/api/v3/sessions/count?{range}")).json()["honesty"].clone();
+    let lost = |honesty: &Value| {
+        [&honesty["export_units_lost"], &honesty["export_gaps"], &honesty["degraded"]].map(Clone::clone)
+    };
+    let now = honesty("relative_time=1h".to_owned());
+    assert_eq!(lost(&now), [json!(99), json!(1), json!(true)], "{now}");
+    let earlier = honesty(format!("start_time={}&end_time={}", at(3_000).secs(), at(1_000).secs()));
+    assert_eq!(lost(&earlier), [json!(0), json!(0), json!(false)], "{earlier}");
+    assert!(earlier["export_losses_known_from"].is_string());
+}
+
+#[test]
 fn a_table_of_partitions_names_each() {
     let made = exported();
     let table = made.get("/flowtraq/api/v3/table?group_by=CID&time_series=0&relative_time=1h").json();

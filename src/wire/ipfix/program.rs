@@ -6,6 +6,7 @@
 
 mod meaning;
 mod parts;
+mod usual;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::base::{Ip, Mac, Time};
 use crate::wire::exported::Flow;
 use meaning::{Set, fits, is_finished_later, makes_flow};
 use parts::{Parts, moment};
+use usual::Usual;
 
 #[derive(Debug, Clone, Copy)]
 struct Step {
@@ -32,6 +34,7 @@ struct Step {
 /// How to read the records of one template.
 #[derive(Debug, Default)]
 pub struct Program {
+    usual: Usual,
     steps: Box<[Step]>,
     /// Octets behind the last field of variable length (all, where there is none).
     tail: usize,
@@ -55,6 +58,14 @@ impl Program {
     /// Compiles the fields of a data template.
     #[must_use]
     pub fn compile(fields: &[Field], described: &Described) -> Self {
+        let program = Self::by_steps(fields, described);
+        let mut steps = program.steps.into_vec();
+        let usual = Usual::of(&mut steps);
+        Self { usual, steps: steps.into(), ..program }
+    }
+
+    /// The same with a step for every field.
+    fn by_steps(fields: &[Field], described: &Described) -> Self {
         let (mut steps, mut at) = (Vec::new(), 0usize);
         let mut needs_finish = false;
         for (field, set) in meaning::meanings(fields, described) {
@@ -72,7 +83,7 @@ impl Program {
             at += usize::from(field.length);
         }
         let is_flow = steps.iter().any(|step| makes_flow(step.set));
-        Self { steps: steps.into(), tail: at, needs_finish, is_flow }
+        Self { usual: Usual::default(), steps: steps.into(), tail: at, needs_finish, is_flow }
     }
 
     /// Octets of memory that it takes, itself not counted.
@@ -92,6 +103,7 @@ impl Program {
     #[inline]
     pub fn run<'a>(&self, octets: &'a [u8], start: usize, context: &Context, flow: &mut Flow<'a>) -> Option<usize> {
         let mut parts = Parts::default();
+        self.usual.read(octets.get(start.checked_sub(8)?..)?, flow, &mut parts)?;
         let mut base = start;
         for step in &self.steps {
             let (mut at, mut length, mut shift) = (base + usize::from(step.at), usize::from(step.length), step.shift);

@@ -63,7 +63,8 @@ impl<'a> Parts<'a> {
 
     fn times(&self, context: &Context, flow: &mut Flow<'a>) {
         let boot = self.boot.or(context.boot);
-        let [first, last] = self.uptime.map(|uptime| uptime.and_then(|millis| since_boot(millis, boot, context)));
+        let moment = |uptime: Option<u32>| since_boot(uptime?, boot, context);
+        let (first, last) = (moment(self.uptime[0]), moment(self.uptime[1]));
         flow.first = flow.first.or(first);
         flow.last = flow.last.or(last);
         // Uptimes without a boot time: the length is true, the end is when it was exported at the latest.

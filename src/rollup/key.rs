@@ -1,8 +1,8 @@
 //! What is counted by: the dimensions, their keys, and which keys a record counts for.
 
+use super::seen::Seen;
 use crate::base::lru::HashKey;
 use crate::base::{Cursor, Ip, Mac, Truncated, cursor::put_varint};
-use crate::flow::Fields;
 
 /// What a rollup counts by.
 ///
@@ -57,48 +57,31 @@ impl Dimension {
 
     /// The keys that a record counts for.
     #[inline]
-    #[must_use]
-    pub fn keys(self, record: &impl Fields) -> Keys {
-        let key = record.key();
+    pub(super) fn keys(self, record: &Seen) -> Keys {
+        let Seen { key, sides: [client, server], macs, origin, .. } = record;
         match self {
             Self::Host => Keys::sides(Key::Host(key.client), Key::Host(key.server)),
             Self::HostPair => Keys::One(Key::HostPair(key.client, key.server)),
             Self::ServerPort => Keys::One(Key::ServerPort { protocol: key.protocol, port: key.server_port }),
-            Self::Application => Keys::One(Key::Application(record.application())),
-            Self::Country => {
-                let [client, server] = record.sides();
-                Keys::sides(Key::Country(client.country), Key::Country(server.country))
-            }
-            Self::As => {
-                let [client, server] = record.sides();
-                Keys::sides(Key::As(client.asn), Key::As(server.asn))
-            }
+            Self::Application => Keys::One(Key::Application(record.application)),
+            Self::Country => Keys::sides(Key::Country(client.country), Key::Country(server.country)),
+            Self::As => Keys::sides(Key::As(client.asn), Key::As(server.asn)),
             Self::Vlan => Keys::One(Key::Vlan(key.vlan)),
-            Self::Mac => {
-                let [client, server] = record.macs();
-                Keys::sides(Key::Mac(client), Key::Mac(server))
-            }
+            Self::Mac => Keys::sides(Key::Mac(macs[0]), Key::Mac(macs[1])),
             Self::Interface => {
-                let origin = record.origin();
                 let interface = |index| Key::Interface { exporter: origin.exporter, index };
                 Keys::sides(interface(origin.if_in), interface(origin.if_out))
             }
-            Self::Exporter => {
-                let origin = record.origin();
-                Keys::One(Key::Exporter { exporter: origin.exporter, version: origin.version })
-            }
-            Self::TrafficGroup => {
-                let [client, server] = record.sides();
-                Keys::sides(Key::TrafficGroup(client.group), Key::TrafficGroup(server.group))
-            }
-            Self::Dscp => Keys::One(Key::Dscp(record.tos()[0] >> 2)),
+            Self::Exporter => Keys::One(Key::Exporter { exporter: origin.exporter, version: origin.version }),
+            Self::TrafficGroup => Keys::sides(Key::TrafficGroup(client.group), Key::TrafficGroup(server.group)),
+            Self::Dscp => Keys::One(Key::Dscp(record.dscp)),
         }
     }
 }
 
 /// The keys that one record counts for in one dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keys {
+pub(super) enum Keys {
     /// One key, which takes the client's part.
     One(Key),
     /// The client's and the server's.
@@ -301,7 +284,7 @@ mod tests {
             ..FlowRecord::default()
         };
         for dimension in Dimension::ALL {
-            let keys = match dimension.keys(&record) {
+            let keys = match dimension.keys(&Seen::of(&record)) {
                 Keys::One(key) | Keys::Both(key) => vec![key],
                 Keys::Sides(client, server) => vec![client, server],
             };
@@ -314,7 +297,7 @@ mod tests {
                 assert!(Key::decode(dimension, &mut Cursor::new(&bytes[..bytes.len() - 1])).is_err());
             }
         }
-        assert_eq!(Dimension::Dscp.keys(&record), Keys::One(Key::Dscp(46)), "expedited forwarding");
+        assert_eq!(Dimension::Dscp.keys(&Seen::of(&record)), Keys::One(Key::Dscp(46)), "expedited forwarding");
     }
 
     /// Neighbouring keys are the common case, and a poor seed must not matter.
@@ -340,7 +323,7 @@ mod tests {
     #[test]
     fn a_key_on_both_sides_is_one_key() {
         let record = FlowRecord::default();
-        assert_eq!(Dimension::Country.keys(&record), Keys::Both(Key::Country([0; 2])));
-        assert_eq!(Dimension::Host.keys(&record), Keys::Both(Key::Host(Ip::UNSPECIFIED)));
+        assert_eq!(Dimension::Country.keys(&Seen::of(&record)), Keys::Both(Key::Country([0; 2])));
+        assert_eq!(Dimension::Host.keys(&Seen::of(&record)), Keys::Both(Key::Host(Ip::UNSPECIFIED)));
     }
 }

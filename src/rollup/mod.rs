@@ -27,25 +27,28 @@
 //! window.
 
 pub mod distinct;
+mod index;
 pub mod key;
 pub mod merge;
+mod seen;
 pub mod sketch;
 pub mod summary;
 pub mod window;
 
 use std::time::Duration;
 
+use crate::base::Time;
 use crate::base::lru::HashKey;
-use crate::base::{Mac, Time};
-use crate::flow::{FlowKey, FlowRecord, Origin, Side};
+use crate::flow::FlowRecord;
 
 pub use distinct::Distinct;
-pub use key::{Dimension, Key, Keys};
+pub use key::{Dimension, Key};
 pub use merge::Merger;
 pub use summary::{BadSummary, LARGEST_VALUE, Row, Sessions, Summary, Totals};
 pub use window::{Width, Window};
 
-use sketch::Sketch;
+use seen::Seen;
+use sketch::{Share, Sketch};
 
 /// How long after its end a window takes updates: the active cut of the flow table is a minute, the rest is slack.
 pub const LATENESS: Duration = Duration::from_secs(75);
@@ -83,53 +86,10 @@ struct Open {
     /// Starts of the windows of all widths that it lies in.
     starts: [Time; 4],
     totals: Totals,
-    /// The record counted last.
-    seen: Option<Seen>,
+    /// The record counted last, and what it counted.
+    last: Option<(Seen, Share)>,
     /// In the order of [`Dimension::ALL`].
     sketches: Vec<Sketch>,
-}
-
-/// What the keys of a record are made of, to see without making them that they are those of the record before.
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    key: FlowKey,
-    sides: [Side; 2],
-    macs: [Mac; 2],
-    origin: Origin,
-    application: u16,
-    tos: u8,
-}
-
-impl Seen {
-    const fn of(record: &FlowRecord) -> Self {
-        let &FlowRecord { key, sides, macs, origin, application, tos: [tos, _], .. } = record;
-        Self { key, sides, macs, origin, application, tos }
-    }
-
-    /// The dimensions of which [`Dimension::keys`] may not say the same of both, as bits.
-    fn changed(&self, other: &Self) -> u16 {
-        const fn bits(dimensions: &[Dimension]) -> u16 {
-            match dimensions {
-                [] => 0,
-                [first, rest @ ..] => 1 << *first as u16 | bits(rest),
-            }
-        }
-        use Dimension::{
-            Application, As, Country, Dscp, Exporter, Host, HostPair, Interface, Mac, ServerPort, TrafficGroup, Vlan,
-        };
-        let (a, b) = (&self.key, &other.key);
-        let parts = [
-            (a.client != b.client || a.server != b.server, const { bits(&[Host, HostPair]) }),
-            (a.server_port != b.server_port || a.protocol != b.protocol, const { bits(&[ServerPort]) }),
-            (self.application != other.application, const { bits(&[Application]) }),
-            (self.sides != other.sides, const { bits(&[Country, As, TrafficGroup]) }),
-            (a.vlan != b.vlan, const { bits(&[Vlan]) }),
-            (self.macs != other.macs, const { bits(&[Mac]) }),
-            (self.origin != other.origin, const { bits(&[Interface, Exporter]) }),
-            (self.tos != other.tos, const { bits(&[Dscp]) }),
-        ];
-        parts.iter().fold(0, |all, (is_other, bits)| if *is_other { all | bits } else { all })
-    }
 }
 
 impl Rollups {
@@ -293,21 +253,23 @@ impl Open {
     fn new(window: Window, seed: HashKey) -> Self {
         let starts = Width::ALL.map(|width| width.window(window.start).start);
         let sketches = Dimension::ALL.iter().map(|&dimension| Sketch::new(dimension, seed)).collect();
-        Self { window, starts, totals: Totals::default(), seen: None, sketches }
+        Self { window, starts, totals: Totals::default(), last: None, sketches }
     }
 
     fn add(&mut self, record: &FlowRecord) {
         let seen = Seen::of(record);
-        let changed = self.seen.as_ref().map_or(u16::MAX, |last| seen.changed(last));
-        for sketch in &mut self.sketches {
-            let dimension = sketch.dimension();
-            if changed >> dimension as u16 & 1 == 1 {
-                sketch.add(dimension.keys(record), &self.totals);
+        if let Some((last, share)) = &self.last {
+            let changed = seen.changed(last);
+            for sketch in &mut self.sketches {
+                if changed >> sketch.dimension() as u16 & 1 == 1 {
+                    sketch.end_run(last, share, &self.totals);
+                }
             }
         }
-        self.seen = Some(seen);
-        let [client, server] = record.delta;
-        self.totals.add(&Totals { client, server, sessions: self.first(record), updates: 1 });
+        let share = Share { delta: record.delta, sessions: self.first(record), updates: 1 };
+        let Share { delta: [client, server], sessions, updates } = share;
+        self.totals.add(&Totals { client, server, sessions, updates });
+        self.last = Some((seen, share));
     }
 
     /// Whether this is the session's first update in the windows of each width.
@@ -321,12 +283,13 @@ impl Open {
     /// What was counted so far.
     fn summary(&self, dimension: Dimension) -> Option<(Window, Summary)> {
         let sketch = self.sketches.iter().find(|sketch| sketch.dimension() == dimension)?;
-        Some((self.window, sketch.clone().finish(self.totals)))
+        Some((self.window, sketch.clone().finish(self.last.as_ref(), self.totals)))
     }
 
     fn close(self) -> Closed {
-        let Self { window, totals, sketches, .. } = self;
-        Closed { window, summaries: sketches.into_iter().map(|sketch| sketch.finish(totals)).collect() }
+        let Self { window, totals, last, sketches, .. } = self;
+        let finished = sketches.into_iter().map(|sketch| sketch.finish(last.as_ref(), totals));
+        Closed { window, summaries: finished.collect() }
     }
 }
 

@@ -19,20 +19,20 @@
 //! # Cost
 //!
 //! A run of records with the same keys is counted as one when it ends, from the growth of the window's totals: in a network
-//! with one VLAN that dimension costs a comparison. Else a key costs one keyed hash and one probe. The smallest
+//! with one VLAN that dimension costs a comparison, which the window does. Else a key costs one keyed hash and one probe. The smallest
 //! estimate is on top of a heap whose other entries may be out of date (too small, for estimates only grow): an entry is put
 //! right when it comes up. Hash collisions cost precision, never the promise.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use hashbrown::HashTable;
-
 use crate::base::lru::HashKey;
 use crate::flow::Counters;
 
 use super::distinct::Distinct;
+use super::index::Index;
 use super::key::{Dimension, Key, Keys};
+use super::seen::Seen;
 use super::summary::{Row, Sessions, Summary, Totals, add};
 
 /// How many keys of a dimension are followed in a window.
@@ -63,8 +63,7 @@ pub(super) struct Share {
 pub(super) struct Sketch {
     dimension: Dimension,
     seed: HashKey,
-    /// The keys of the records since the window's totals were `since`: not counted yet.
-    run: Option<Keys>,
+    /// The window's totals when the records began that have the same keys as the last one: not counted yet.
     since: Totals,
     /// What went from keys to themselves.
     within: Counters,
@@ -73,7 +72,7 @@ pub(super) struct Sketch {
     estimates: Vec<u64>,
     /// Of the row's key at the same place.
     hashes: Vec<u64>,
-    index: HashTable<u16>,
+    index: Index,
     /// Empty until there are as many rows as may be, as is the heap.
     cells: Vec<u64>,
     /// Every row by an estimate that it has or had.
@@ -88,13 +87,12 @@ impl Sketch {
         Self {
             dimension,
             seed,
-            run: None,
             since: Totals::default(),
             within: Counters::default(),
             rows: Vec::new(),
             estimates: Vec::new(),
             hashes: Vec::new(),
-            index: HashTable::new(),
+            index: Index::default(),
             cells: Vec::new(),
             smallest: BinaryHeap::new(),
             least: 0,
@@ -106,20 +104,13 @@ impl Sketch {
         self.dimension
     }
 
-    /// Counts a record that has these keys; `totals` are the window's without it.
+    /// Counts the records since the run began, which have the keys of the last one, `seen`; `share` is what that one counts, and `totals` are
+    /// the window's with it. Another run begins.
     #[inline]
-    pub fn add(&mut self, keys: Keys, totals: &Totals) {
-        if self.run != Some(keys) {
-            self.end_run(totals);
-            self.run = Some(keys);
-            self.since = *totals;
-        }
-    }
-
-    fn end_run(&mut self, totals: &Totals) {
-        let Some(keys) = self.run.take() else { return };
-        let share = totals.since(&self.since);
-        match keys {
+    pub fn end_run(&mut self, seen: &Seen, share: &Share, totals: &Totals) {
+        let is_one = totals.updates - self.since.updates == 1;
+        let share = if is_one { *share } else { totals.since(&self.since) };
+        match self.dimension.keys(seen) {
             Keys::One(key) => self.count(&key, Part::Client, &share),
             Keys::Both(key) => {
                 share.delta.into_iter().for_each(|delta| add(&mut self.within, delta));
@@ -130,6 +121,7 @@ impl Sketch {
                 self.count(&server, Part::Server, &share);
             }
         }
+        self.since = *totals;
     }
 
     /// Counts a share for a key.
@@ -144,16 +136,16 @@ impl Sketch {
     fn place(&mut self, key: &Key, weight: u64) -> Option<usize> {
         let hash = key.hash(self.seed);
         self.distinct.add(hash);
-        let is_key = |&at: &u16| self.rows[usize::from(at)].key == *key;
-        if let Some(&at) = self.index.find(hash, is_key) {
-            return Some(at.into());
+        let found = self.index.find(&self.hashes, hash, |at| self.rows[at].key == *key);
+        if found.is_some() {
+            return found;
         }
         if self.rows.len() < FOLLOWED {
             self.rows.push(Row::new(*key, 0));
             self.estimates.push(0);
             self.hashes.push(hash);
             let at = self.rows.len() - 1;
-            self.enter(hash, at);
+            self.index.insert(&self.hashes, at);
             return Some(at);
         }
         if self.cells.is_empty() {
@@ -171,15 +163,12 @@ impl Sketch {
             self.cells[cell] = with;
             return None;
         };
-        let hash_leaving = self.hashes[at];
-        if let Ok(entry) = self.index.find_entry(hash_leaving, |&other| usize::from(other) == at) {
-            entry.remove();
-        }
-        self.cells[cell_of(hash_leaving)] = self.estimates[at];
+        self.index.remove(&self.hashes, at);
+        self.cells[cell_of(self.hashes[at])] = self.estimates[at];
         self.rows[at] = Row::new(*key, before);
         self.estimates[at] = before;
         self.hashes[at] = hash;
-        self.enter(hash, at);
+        self.index.insert(&self.hashes, at);
         if let Some(mut top) = self.smallest.peek_mut() {
             *top = Reverse((with, at as u16));
         }
@@ -200,14 +189,11 @@ impl Sketch {
         }
     }
 
-    fn enter(&mut self, hash: u64, at: usize) {
-        let hashes = &self.hashes;
-        self.index.insert_unique(hash, at as u16, |&other| hashes[usize::from(other)]);
-    }
-
-    /// What was counted. `totals` are the window's.
-    pub fn finish(mut self, totals: Totals) -> Summary {
-        self.end_run(&totals);
+    /// What was counted. `totals` are the window's, `last` is its last record with what it counted.
+    pub fn finish(mut self, last: Option<&(Seen, Share)>, totals: Totals) -> Summary {
+        if let Some((seen, share)) = last {
+            self.end_run(seen, share, &totals);
+        }
         let floor = self.cells.iter().copied().max().unwrap_or(0);
         let Self { dimension, within, rows, distinct, .. } = self;
         let mut summary = Summary { dimension, totals, within, rows, floor, distinct };

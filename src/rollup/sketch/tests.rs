@@ -19,7 +19,7 @@ fn check(name: &str, stream: impl Iterator<Item = (u32, u64)>) -> (Summary, Hash
     }
     assert!(sketch.smallest.len() <= FOLLOWED && sketch.rows.len() <= FOLLOWED && sketch.cells.len() <= CELLS);
     assert!(sketch.estimates.iter().sum::<u64>() <= all, "{name}: estimates add up to more than all bytes");
-    let summary = sketch.finish(Totals::default());
+    let summary = sketch.finish(None, Totals::default());
     assert!(summary.floor <= all / FOLLOWED as u64, "{name}: floor {} of {all}", summary.floor);
     for (n, row) in summary.rows.iter().enumerate() {
         assert!(row.most() <= all / (n as u64 + 1), "{name}: row {n}");
@@ -103,7 +103,7 @@ fn each_part_counts_in_its_own_direction() {
     sketch.count(&no, Part::Client, &Share { delta, sessions, updates: 1 });
     sketch.count(&no, Part::Server, &Share { delta, sessions: Sessions::default(), updates: 1 });
     sketch.count(&no, Part::Both, &Share { delta, sessions, updates: 1 });
-    let row = sketch.finish(Totals::default()).rows[0];
+    let row = sketch.finish(None, Totals::default()).rows[0];
     assert_eq!(
         (row.sent.bytes, row.received.bytes, row.within.bytes),
         (100 + 1_000 + 1_100, 1_000 + 100 + 1_100, 1_100)

@@ -7,6 +7,7 @@ use std::ops::{BitOr, Range};
 use std::sync::Arc;
 
 use super::few::Few;
+use super::order::sort_above;
 use crate::base::{Ip, Mac, Time};
 use crate::flow::{Counters, End, Fields, FlowKey, FlowRecord, Origin, Side};
 
@@ -497,7 +498,7 @@ impl<T> Dict<T> {
 }
 
 /// Bits that the number of a row takes, or of a value of a column.
-const ROW_BITS: u32 = {
+pub(super) const ROW_BITS: u32 = {
     assert!(BATCH_ROWS.is_power_of_two());
     BATCH_ROWS.trailing_zeros()
 };
@@ -528,7 +529,7 @@ impl<'a> Taker<'a> {
             [u64::from(server), u64::from(client), row].iter().fold(service, |place, next| place << ROW_BITS | next)
         });
         let mut places: Vec<u64> = places.collect();
-        places.sort_unstable();
+        sort_above(&mut places, ROW_BITS);
         self.order = places.into_iter().map(row_of).collect();
         for dict in addresses {
             dict.codes = self.order.iter().map(|&row| dict.codes[usize::from(row)]).collect();
@@ -567,17 +568,18 @@ impl<'a> Taker<'a> {
             total_bytes: pair.map(|d| self.plain(Columns::TOTAL_BYTES, |r| r.total[d].bytes)),
             tcp_flags: pair.map(|d| self.plain(Columns::TCP_FLAGS, |r| r.tcp_flags[d])),
             tos: pair.map(|d| self.plain(Columns::TOS, |r| r.tos[d])),
-            macs: pair.map(|d| self.dict(Columns::MACS, |r| r.macs[d], |r| r.macs[d])),
+            macs: pair.map(|d| self.dict(Columns::MACS, |r| &r.macs[d], |mac| *mac, |mac| *mac)),
             rtt: self.plain(Columns::RTT, |r| r.rtt_micros),
             retransmits: pair.map(|d| self.plain(Columns::RETRANSMITS, |r| r.retransmits[d])),
             application: self.plain(Columns::APPLICATION, |r| r.application),
             server_name: self.dict(
                 Columns::SERVER_NAME,
-                |r| r.server_name.as_deref().unwrap_or_default(),
-                |r| r.server_name.clone().unwrap_or_default(),
+                |r| &r.server_name,
+                |name| name.as_deref().unwrap_or_default(),
+                |name| name.clone().unwrap_or_default(),
             ),
-            origin: self.dict(Columns::ORIGIN, |r| origin_order(&r.origin), |r| r.origin),
-            sides: pair.map(|d| self.dict(Columns::SIDES, |r| side_order(&r.sides[d]), |r| r.sides[d])),
+            origin: self.dict(Columns::ORIGIN, |r| &r.origin, origin_order, |origin| *origin),
+            sides: pair.map(|d| self.dict(Columns::SIDES, |r| &r.sides[d], side_order, |side| *side)),
         }
     }
 
@@ -606,33 +608,42 @@ impl<'a> Taker<'a> {
         // IPv4 alone, as a rule: a number and its row are one word.
         let mut sorted: Vec<u64> =
             numbers.iter().zip(0..).map(|(n, row)| ((n - low) as u64) << ROW_BITS | row).collect();
-        sorted.sort_unstable();
+        sort_above(&mut sorted, ROW_BITS);
         Dict::of_sorted(sorted.into_iter().map(|both| (both >> ROW_BITS, row_of(both))), |n, _| {
             address(low + u128::from(n))
         })
     }
 
-    /// A column of the values that these keys stand for, in their order.
-    fn dict<K: Ord + Copy, T>(
+    /// A column of the values of a field, in the order of their keys.
+    fn dict<F: PartialEq + 'a, K: Ord + Copy, T>(
         &self,
         column: Columns,
-        key: impl Fn(&'a FlowRecord) -> K,
-        value: impl Fn(&'a FlowRecord) -> T,
+        field: impl Fn(&'a FlowRecord) -> &'a F,
+        key: impl Fn(&'a F) -> K,
+        value: impl Fn(&'a F) -> T,
     ) -> Dict<T> {
         if !self.columns.has(column) {
             return Dict::default();
         }
-        let record = |row: u16| &self.records[usize::from(self.order[usize::from(row)])];
-        if let Some(Few { values, codes }) = Few::of(self.rows().map(&key), FEW) {
-            return Dict { values: values.into_iter().map(|(_, row)| value(record(row))).collect(), codes };
+        let field_of = |row: u16| field(&self.records[usize::from(self.order[usize::from(row)])]);
+        // Mostly all have the same.
+        if let [first, others @ ..] = self.records
+            && others.iter().all(|other| field(other) == field(first))
+        {
+            return Dict { values: vec![value(field(first))], codes: vec![0; self.records.len()] };
         }
-        let mut sorted: Vec<(K, u16)> = self.rows().map(key).zip(0..).collect();
+        let keys = || self.rows().map(|record| key(field(record)));
+        if let Some(Few { values, codes }) = Few::of(keys(), FEW) {
+            return Dict { values: values.into_iter().map(|(_, row)| value(field_of(row))).collect(), codes };
+        }
+        let mut sorted: Vec<(K, u16)> = keys().zip(0..).collect();
         sorted.sort_unstable();
-        Dict::of_sorted(sorted.into_iter(), |_, row| value(record(row)))
+        Dict::of_sorted(sorted.into_iter(), |_, row| value(field_of(row)))
     }
 }
 
-fn row_of(place: u64) -> u16 {
+/// The row in the lowest [`ROW_BITS`].
+pub(super) fn row_of(place: u64) -> u16 {
     (place & ((1 << ROW_BITS) - 1)) as u16
 }
 

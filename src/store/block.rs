@@ -191,6 +191,7 @@ pub(super) fn encode(batch: &Batch, first_row: u64, late: bool, clock: Clock, pa
     let mut header = Vec::with_capacity(512);
     put_summary(&mut header, &summarise(batch, late, clock), first_row);
     put_varint(&mut header, LAYOUT.len() as u64);
+    packer.begin_block();
     let mut writer = Writer { packer, out: &mut payload, scratch: Vec::new() };
     for k in 0..LAYOUT.len() {
         let start = writer.out.len();

@@ -80,10 +80,11 @@ impl OpenHour {
 
     /// Takes a row.
     pub(super) fn push(&mut self, record: &FlowRecord) {
-        let record = row::kept(record.clone());
+        self.pending.push(record.clone());
+        let Some(kept) = self.pending.last_mut() else { return };
+        row::keep(kept);
         let (earliest, latest) = self.pending_times;
-        self.pending_times = (earliest.min(record.last), latest.max(record.last));
-        self.pending.push(record);
+        self.pending_times = (earliest.min(kept.last), latest.max(kept.last));
     }
 
     /// What is to be added to the times of the pending rows, in microseconds.

@@ -21,6 +21,7 @@ mod history;
 mod hour;
 mod journal;
 mod name;
+mod order;
 mod recovery;
 pub mod rollups;
 mod row;

@@ -30,8 +30,8 @@ const NO_NAME: u16 = 1 << 8;
 const NO_SIDES: u16 = 1 << 9;
 const NO_EXPORTER: u16 = 1 << 10;
 
-/// What is kept of an update, as a row has it and a block.
-pub(super) fn kept(mut record: FlowRecord) -> FlowRecord {
+/// Leaves of an update what is kept, as a row has it and a block.
+pub(super) fn keep(record: &mut FlowRecord) {
     for time in [&mut record.start, &mut record.previous, &mut record.first, &mut record.last] {
         *time = (*time).min(LATEST);
     }
@@ -39,7 +39,6 @@ pub(super) fn kept(mut record: FlowRecord) -> FlowRecord {
         let kept = &name[..name_end(name)];
         record.server_name = (!kept.is_empty()).then(|| kept.into());
     }
-    record
 }
 
 /// Appends a row. Times after the year 294,246 become that, and names are cut at 255 octets.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::batch::{Batch, Dict};
+use super::super::batch::{Batch, Dict, ROW_BITS, row_of};
 use super::super::column::{Malformed, Number, Packer, Unpacker};
+use super::super::order::sort_above;
 use crate::base::cursor::{Cursor, put_varint, unzigzag, zigzag};
 use crate::base::{Ip, Mac, Time};
 use crate::flow::{Origin, Side};
@@ -150,9 +151,18 @@ impl Writer<'_> {
 /// The rows in order of time. Ids are given in the order in which sessions start, so in this order they are nearly
 /// consecutive and cost next to nothing.
 fn by_time(times: &[Time]) -> impl Iterator<Item = u16> {
-    let mut rows: Vec<(Time, u16)> = times.iter().copied().zip(0u16..).collect();
-    rows.sort_unstable();
-    rows.into_iter().map(|(_, row)| row)
+    let micros = || times.iter().map(|time| time.micros());
+    let (low, high) = micros().fold((u64::MAX, 0), |(low, high), time| (low.min(time), high.max(time)));
+    let mut rows: Vec<u64> = if high.saturating_sub(low) >> (u64::BITS - ROW_BITS) == 0 {
+        micros().zip(0..).map(|(time, row)| (time - low) << ROW_BITS | row).collect()
+    } else {
+        // More than a century: the moments by their rank.
+        let mut ranked: Vec<(u64, u64)> = micros().zip(0..).collect();
+        ranked.sort_unstable();
+        ranked.into_iter().zip(0..).map(|((_, row), rank)| rank << ROW_BITS | row).collect()
+    };
+    sort_above(&mut rows, ROW_BITS);
+    rows.into_iter().map(row_of)
 }
 
 /// The code of each of the parent's values, where all rows of one value have the same.

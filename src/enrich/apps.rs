@@ -217,8 +217,8 @@ struct Index {
     /// (number, name), by number.
     names: Vec<(u16, &'static str)>,
     by_name: HashMap<&'static str, u16>,
-    /// ((protocol, port), number), sorted.
-    by_port: Vec<((u8, u16), u16)>,
+    /// (protocol and port, number), sorted.
+    by_port: Vec<(u32, u16)>,
     by_protocol: [u16; 256],
     by_suffix: HashMap<&'static str, u16>,
 }
@@ -257,10 +257,10 @@ impl Index {
         }
         let Ok(port) = what.parse() else { return };
         if transport != "udp" {
-            self.by_port.push(((TCP, port), number));
+            self.by_port.push((port_key(TCP, port), number));
         }
         if transport != "tcp" {
-            self.by_port.push(((UDP, port), number));
+            self.by_port.push((port_key(UDP, port), number));
         }
     }
 }
@@ -350,7 +350,7 @@ pub fn of_server(server: &str) -> Option<u16> {
 #[must_use]
 pub fn of_ports(protocol: u8, client_port: u16, server_port: u16) -> Option<u16> {
     let of_port = |port: u16| {
-        let at = INDEX.by_port.binary_search_by_key(&(protocol, port), |&(key, _)| key).ok()?;
+        let at = INDEX.by_port.binary_search_by_key(&port_key(protocol, port), |&(key, _)| key).ok()?;
         INDEX.by_port.get(at).map(|&(_, number)| number)
     };
     let by_protocol = || INDEX.by_protocol.get(usize::from(protocol)).copied().filter(|&number| number != 0);
@@ -358,6 +358,10 @@ pub fn of_ports(protocol: u8, client_port: u16, server_port: u16) -> Option<u16>
         return by_protocol();
     }
     of_port(server_port).or_else(|| if client_port < 1024 { of_port(client_port) } else { None })
+}
+
+fn port_key(protocol: u8, port: u16) -> u32 {
+    u32::from(protocol) << 16 | u32::from(port)
 }
 
 fn rows() -> impl Iterator<Item = (u16, &'static str, &'static str)> {

@@ -276,6 +276,15 @@ impl Exporter {
         }
     }
 
+    fn count_octets(&mut self, now: Time, index: u32, taken_in: u64, sent_out: u64) {
+        if index > 0
+            && let Some(interface) = self.interface(index)
+        {
+            interface.rates[0].add(now, taken_in);
+            interface.rates[1].add(now, sent_out);
+        }
+    }
+
     /// Decodes what it sent.
     fn decode(
         &mut self,
@@ -352,15 +361,9 @@ impl Exporter {
             return;
         }
         let octets = |way: usize| flow.octets[way].saturating_mul(u64::from(sampling));
-        for (index, ways) in [(flow.if_in, [0, 1]), (flow.if_out, [1, 0])] {
-            if index > 0
-                && let Some(interface) = self.interface(index)
-            {
-                for (rate, way) in interface.rates.iter_mut().zip(ways) {
-                    rate.add(now, octets(way));
-                }
-            }
-        }
+        let (there, back) = (octets(0), octets(1));
+        self.count_octets(now, flow.if_in, there, back);
+        self.count_octets(now, flow.if_out, back, there);
         let version = self.protocol.map_or(0, Protocol::version);
         let origin =
             Origin { exporter: from, version, partition, sampling, if_in: flow.if_in, if_out: flow.if_out, ring };

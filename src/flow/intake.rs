@@ -79,6 +79,8 @@ const PLACES: u16 = 4;
 const DUE_PER_FLOW: u32 = 8;
 /// The same for a tick.
 const DUE_PER_TICK: u32 = 4096;
+/// Updates for which there is room at first: to find it one by one is to copy them again and again.
+const ROOM: usize = 64;
 /// Sessions that one call of [`Intake::finish`] ends.
 const FINISHED_PER_CALL: u32 = 1024;
 
@@ -148,7 +150,8 @@ impl Intake {
             None => self.vacate(origin),
         };
         let (oriented, answers) = key_of(flow, place);
-        let ways = [0, 1].map(|way: usize| Counters { packets: flow.packets[way], bytes: flow.octets[way] });
+        let ([there, back], [sent, received]) = (flow.packets, flow.octets);
+        let ways = [Counters { packets: there, bytes: sent }, Counters { packets: back, bytes: received }];
         let mut arrived = Arrived { moment, flow, origin, high: oriented.sender_is_high, first, last, ways };
         if flow.is_total {
             self.make_deltas(&oriented, &mut arrived);
@@ -199,6 +202,12 @@ impl Intake {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
         (self.wake != u64::MAX).then(|| self.clock.wall(self.wake))
+    }
+
+    /// How many updates were reported since they were taken.
+    #[must_use]
+    pub const fn reported(&self) -> usize {
+        self.records.len()
     }
 
     /// The updates reported since the last call, each session's in order. Their memory goes with them.
@@ -397,10 +406,8 @@ impl Intake {
         }
         let previous = self.table[slot].previous;
         let (first, last) = (arrived.first.max(previous), arrived.last.max(previous));
-        let added = [0, 1].map(|way: usize| {
-            let Counters { packets, bytes: octets } = arrived.ways[way];
-            Way { first, last, packets, octets }
-        });
+        let [there, back] = arrived.ways;
+        let added = [Way::new(first, last, there), Way::new(first, last, back)];
         let ends = [usize::from(high), usize::from(!high)];
         if self.table[slot].has_pending() && self.table[slot].blurs(ends, &added, origin.sampling) {
             self.report(slot, None);
@@ -462,8 +469,8 @@ impl Intake {
         let mut session = Conversation::new(known.key, id, arrived.high, arrived.first, &arrived.origin);
         session.learn_opener(evidence, opener);
         let ends = [usize::from(arrived.high), usize::from(!arrived.high)];
-        for (end, &Counters { packets, bytes: octets }) in ends.into_iter().zip(&arrived.ways) {
-            session.ways[end] = Way { first: arrived.first, last: arrived.last, packets, octets };
+        for (end, counters) in ends.into_iter().zip(&arrived.ways) {
+            session.ways[end] = Way::new(arrived.first, arrived.last, *counters);
         }
         session.tos[ends[0]] = arrived.flow.tos[0];
         session.tos[ends[1]] = arrived.flow.tos[1];
@@ -503,6 +510,9 @@ impl Intake {
     fn report(&mut self, slot: u32, end: Option<End>) {
         let before = self.records.len();
         let mut records = std::mem::take(&mut self.records);
+        if records.capacity() == 0 {
+            records.reserve(ROOM);
+        }
         self.records_of(slot, end, |record| records.push(record));
         self.records = records;
         let Some((last, made)) = self.records.get(before..).and_then(|made| Some((made.last()?, made))) else { return };

@@ -50,6 +50,14 @@ pub(super) struct Way {
 }
 
 impl Way {
+    pub(super) const fn new(first: u64, last: u64, counters: Counters) -> Self {
+        Self { first, last, packets: counters.packets, octets: counters.bytes }
+    }
+
+    const fn counters(&self) -> Counters {
+        Counters { packets: self.packets, bytes: self.octets }
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.packets == 0 && self.octets == 0
     }
@@ -262,7 +270,8 @@ impl Conversation {
         if both_are_timed && opened {
             return high.first < low.first;
         }
-        let [low_class, high_class] = self.key.end_ports().map(port_class);
+        let [low_port, high_port] = self.key.end_ports();
+        let (low_class, high_class) = (port_class(low_port), port_class(high_port));
         if low_class != high_class {
             return high_class > low_class;
         }
@@ -306,7 +315,7 @@ impl Conversation {
                 total.packets = total.packets.saturating_add(way.packets);
                 total.bytes = total.bytes.saturating_add(way.octets);
             }
-            let delta = self.ways.map(|way| Counters { packets: way.packets, bytes: way.octets });
+            let delta = [self.ways[0].counters(), self.ways[1].counters()];
             made.ordinal += 1;
             (made.first, made.last, made.end) = (Time::from_micros(first), Time::from_micros(last), end);
             (made.delta, made.total) = (ordered(delta, high), ordered(total, high));
@@ -357,7 +366,8 @@ impl Conversation {
         let key = self.key.with(0, 0).flow_key(high);
         let [if_in, if_out] = ordered(self.interfaces, high);
         let [ring, _] = ordered([self.rings & 15, self.rings >> 4], high);
-        let sides = [0, 1].map(|end: usize| Side { asn: self.asn[end], mask: self.mask[end], ..Side::default() });
+        let side = |end: usize| Side { asn: self.asn[end], mask: self.mask[end], ..Side::default() };
+        let sides = [side(0), side(1)];
         FlowRecord {
             id: self.id,
             ordinal: self.ordinal,

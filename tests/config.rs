@@ -66,6 +66,7 @@ fn time_zones_are_those_of_the_tz_database() {
         let table: String = rules.into_iter().map(|(rule, (names, _))| format!("{rule}{names}\n")).collect();
         return std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/base/zones.txt"), table).unwrap();
     }
+    // Once a month in 2027.
     let year = |text: &str| {
         let zone = Zone::parse(text)?;
         Some([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map(|n| zone.ahead(Time::from_secs(1_798_761_600 + n * 2_629_746))))

@@ -134,6 +134,33 @@ fn an_administrator_logs_in_looks_around_and_logs_out() {
 }
 
 #[test]
+fn times_are_shown_in_the_zone_of_the_box_and_told_to_programs_in_utc() {
+    let weir = Weir::start(None, &["--interface", "lo"]);
+    weir.set_up();
+    let mut console = Console::start(&weir.data, "vt100", &[]);
+    console.log_in();
+    for (typed, answer) in [
+        ("set /nodes/localhost/time --timezone Europe/Nowhere", "a time zone is expected"),
+        ("set /nodes/elsewhere/time --timezone UTC", "no such cluster node"),
+        ("set /nodes/localhost/time --timezone Asia/Kathmandu", "weir> "),
+        ("get /nodes/localhost/time", "timezone   Asia/Kathmandu"),
+        ("status", "+05:45"),
+        ("get /status", "+05:45"),
+        ("get /status --output-format json", "Z\""),
+        ("top", "+05:45"),
+    ] {
+        console.keys(&format!("{typed}\r"));
+        console.until("\n");
+        console.until(answer);
+        if typed != "top" && answer != "weir> " {
+            console.until("weir> ");
+        }
+    }
+    let mut another = Console::start(&weir.data, "vt100", &[]);
+    assert!(another.until("login: ").contains("+05:45"));
+}
+
+#[test]
 fn tab_completes_paths_and_options_and_arrows_bring_back_lines() {
     let weir = Weir::start(None, &["--interface", "lo"]);
     weir.set_up();

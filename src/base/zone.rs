@@ -91,7 +91,7 @@ pub fn is_moment(text: &str) -> bool {
 fn moment(text: &str) -> Option<Timestamp> {
     // Most texts are none, and that is seen at once.
     let is_like = text.ends_with('Z') && (20..=30).contains(&text.len()) && text.as_bytes().get(10) == Some(&b'T');
-    text.parse().ok().filter(|_| is_like)
+    is_like.then(|| text.parse().ok())?
 }
 
 fn stamp(at: Time) -> Option<Timestamp> {

@@ -86,11 +86,15 @@ fn about(word: &str) -> &'static str {
 }
 
 fn skeleton(word: &'static str) -> Clap {
+    let more = match word {
+        "ls" | "usage" => "",
+        _ => "More options are those of what is called: `weir usage PATH` tells them.\n",
+    };
     let command = Clap::new(word)
         .about(about(word))
         .arg(Arg::new("PATH").required(!matches!(word, "ls")).help("Where in the tree; `weir ls /` shows its top"))
         .max_term_width(100)
-        .after_help("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 no such thing.");
+        .after_help(format!("{more}Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 no such thing."));
     if word == "usage" {
         return command.arg(flag("verbose").help("Tell every option, and what comes back"));
     }

@@ -24,7 +24,7 @@ use crate::base::{Ip, time};
 use crate::config::Capture as Settings;
 use crate::flow::Source;
 use crate::io::interfaces::{Interface, Interfaces};
-use crate::io::packet_ring::{Ring, RingConfig, RingError};
+use crate::io::packet_ring::{Frames, Ring, RingConfig, RingError};
 use crate::io::tls;
 use crate::wire::{LinkType, Packet, Tunnels};
 
@@ -270,7 +270,6 @@ fn turn(world: &World, ring: &mut Ring, source: Source, own: &Own) -> (u64, bool
     for _ in 0..BLOCKS {
         let (taken, more) = take(world, ring, source, own);
         frames += taken;
-        // After each block: a flood ends a session with each frame, and their updates wait in memory.
         keep::records(world, time::now());
         if !more {
             return (frames, false);
@@ -281,10 +280,10 @@ fn turn(world: &World, ring: &mut Ring, source: Source, own: &Own) -> (u64, bool
 
 /// The same of one block.
 fn take(world: &World, ring: &mut Ring, source: Source, own: &Own) -> (u64, bool) {
-    let (mut meter, mut tally) = (world.meter.borrow_mut(), world.tally.borrow_mut());
     let tunnels = if own.inner_tunnels { Tunnels::Inner } else { Tunnels::Outer };
     let (mut taken, mut left_out) = (0, 0);
-    let more = ring.drain(1, |frames| {
+    let mut some = |frames: &mut Frames<'_>| {
+        let (mut meter, mut tally) = (world.meter.borrow_mut(), world.tally.borrow_mut());
         for frame in frames {
             taken += 1;
             let frame = Frame {
@@ -299,6 +298,15 @@ fn take(world: &World, ring: &mut Ring, source: Source, own: &Own) -> (u64, bool
                 left_out += u64::from(!wanted);
                 wanted
             });
+            if meter.is_laden() {
+                return true;
+            }
+        }
+        false
+    };
+    let more = ring.drain(1, |frames| {
+        while some(frames) {
+            keep::records(world, time::now());
         }
     });
     world.capture.borrow_mut().own_left_out += left_out;

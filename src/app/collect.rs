@@ -43,8 +43,6 @@ use connection::Seats;
 const TURN: Duration = Duration::from_millis(5);
 /// How long datagrams gather at most before they are read: to wake up costs as much as a dozen of them.
 const GATHER: Duration = Duration::from_millis(10);
-/// Updates that are kept together: so many are still near when they are, and memory for more would be fetched from the kernel each time.
-const KEPT_AT_ONCE: usize = 128;
 /// How long until a port that could not be had is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -384,7 +382,7 @@ fn turn(world: &World, socket: &Socket, batch: &RefCell<Batch>, waits: bool) -> 
         let now = time::now();
         for (from, datagram) in batch.datagrams() {
             take(world, now, from.into(), None, datagram);
-            if world.intake.borrow().reported() >= KEPT_AT_ONCE {
+            if world.intake.borrow().is_laden() {
                 keep::records(world, now);
             }
         }

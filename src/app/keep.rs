@@ -20,6 +20,8 @@ use crate::store::{Row, SyncResult};
 
 /// Updates of the history counted again before others have the thread: a quiet night is many windows, each 0.3 ms to store.
 const CAUGHT_UP_AT_ONCE: usize = 512;
+/// Times that sessions are told the time in one turn, each of which ends some dozens: others have the thread in between turns.
+const TICKS: u32 = 40;
 /// The longest the clockwork sleeps: a timeout that arises meanwhile (a session begins) is at most this late.
 const LONGEST_SLEEP: Duration = Duration::from_millis(1000);
 /// The shortest: work that is due all the time still leaves the thread to others.
@@ -108,13 +110,26 @@ impl Keeper {
             clock::watch(&self.world);
             self.turned.set(time::uptime());
             let now = time::now();
-            self.world.meter.borrow_mut().tick(now);
-            self.world.intake.borrow_mut().tick(now);
-            records(&self.world, now);
+            self.sessions(now);
             let unseen = self.world.store.borrow_mut().tick(now);
             let more = self.rollups(now) || unseen;
             let pause = if more { SHORTEST_SLEEP } else { self.sleep(time::now()) };
             Timer::after(pause).await;
+        }
+    }
+
+    /// Reports and ends the sessions of which that is due, within bounds.
+    fn sessions(&self, now: Time) {
+        for _ in 0..TICKS {
+            let (mut meter, mut intake) = (self.world.meter.borrow_mut(), self.world.intake.borrow_mut());
+            meter.tick(now);
+            intake.tick(now);
+            let due = [meter.next_timeout(), intake.next_timeout()];
+            drop((meter, intake));
+            records(&self.world, now);
+            if due.into_iter().flatten().all(|due| due > now) {
+                break;
+            }
         }
     }
 

@@ -34,8 +34,6 @@ use folder::Folder;
 use keeper::Keeper;
 use print::grouped;
 
-/// Frames between two looks at the records that wait.
-const BATCH: u64 = 512;
 /// Rows of the tables of a summary.
 const SUMMARY_ROWS: usize = 5;
 
@@ -210,7 +208,6 @@ impl Reading {
 
     /// All frames of a capture; the first and the last moment of those that could be read.
     fn frames(&mut self, reader: &mut Reader, span: &mut Option<(Time, Time)>) -> Result<(), CaptureError> {
-        let mut since = 0;
         while let Some(frame) = reader.next()? {
             let (first, last) = span.get_or_insert((frame.time, frame.time));
             (*first, *last) = (frame.time.min(*first), frame.time.max(*last));
@@ -223,9 +220,7 @@ impl Reading {
                 vlan_tci: None,
             };
             intake::frame(&mut self.meter, &mut self.tally, frame, self.tunnels, source, |_| true);
-            since += 1;
-            if since == BATCH {
-                since = 0;
+            if self.meter.is_laden() {
                 self.drain();
             }
         }

@@ -46,6 +46,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::key::{Key, Oriented};
 use super::names::Names;
+use super::record::{self, LADEN};
 use super::slab::{GRAIN, NONE};
 use super::walk::Walk;
 use super::{Counters, End, FlowRecord, Origin};
@@ -77,12 +78,8 @@ const CUTS: u32 = 120_000;
 const PLACES: u16 = 4;
 /// How many sessions that are due one flow may end or report.
 const DUE_PER_FLOW: u32 = 8;
-/// The same for a tick.
-const DUE_PER_TICK: u32 = 4096;
-/// Updates for which there is room at first: to find it one by one is to copy them again and again.
-const ROOM: usize = 64;
-/// Sessions that one call of [`Intake::finish`] ends.
-const FINISHED_PER_CALL: u32 = 1024;
+/// The same for a tick, and how many sessions one call of [`Intake::finish`] ends.
+const DUE_PER_TICK: u32 = LADEN as u32;
 
 /// The intake; see the module doc.
 #[derive(Debug)]
@@ -204,15 +201,15 @@ impl Intake {
         (self.wake != u64::MAX).then(|| self.clock.wall(self.wake))
     }
 
-    /// How many updates were reported since they were taken.
-    #[must_use]
-    pub const fn reported(&self) -> usize {
-        self.records.len()
+    /// The updates reported since the last call, each session's in order.
+    pub fn take_records(&mut self) -> Vec<FlowRecord> {
+        record::take(&mut self.records)
     }
 
-    /// The updates reported since the last call, each session's in order. Their memory goes with them.
-    pub fn take_records(&mut self) -> Vec<FlowRecord> {
-        std::mem::take(&mut self.records)
+    /// Whether so many updates wait that they are better taken now.
+    #[must_use]
+    pub const fn is_laden(&self) -> bool {
+        self.records.len() >= LADEN
     }
 
     /// Begins a walk over what every live session was told and has not yet reported: with what was reported before, it sums
@@ -245,7 +242,8 @@ impl Intake {
 
     /// Ends some of the sessions and says whether none is left. Take the records after each call.
     pub fn finish(&mut self) -> bool {
-        let mut budget = FINISHED_PER_CALL;
+        self.table.forget_keys();
+        let mut budget = DUE_PER_TICK;
         for place in self.table.places() {
             while let Some(slot) = self.table.oldest(place).filter(|_| budget > 0) {
                 self.end(slot, End::Shutdown);
@@ -510,9 +508,6 @@ impl Intake {
     fn report(&mut self, slot: u32, end: Option<End>) {
         let before = self.records.len();
         let mut records = std::mem::take(&mut self.records);
-        if records.capacity() == 0 {
-            records.reserve(ROOM);
-        }
         self.records_of(slot, end, |record| records.push(record));
         self.records = records;
         let Some((last, made)) = self.records.get(before..).and_then(|made| Some((made.last()?, made))) else { return };

@@ -34,6 +34,7 @@ use super::fragments::Fragments;
 use super::hosts::Hosts;
 use super::key::{Key, Oriented};
 use super::naming::Naming;
+use super::record::{self, LADEN};
 use super::session::{Session, State, is_syn, is_syn_ack};
 use super::slab::GRAIN;
 use super::table::Table;
@@ -49,10 +50,8 @@ const MDNS: u16 = 5353;
 
 /// How many sessions that are due one packet may end or report.
 const DUE_PER_PACKET: u32 = 16;
-/// The same for a tick.
-const DUE_PER_TICK: u32 = 4096;
-/// Sessions that one call of [`Meter::finish`] ends.
-const FINISHED_PER_CALL: u32 = 1024;
+/// The same for a tick, and how many sessions one call of [`Meter::finish`] ends.
+const DUE_PER_TICK: u32 = LADEN as u32;
 
 /// Limits of a meter and what they cost.
 #[derive(Debug, Clone)]
@@ -288,9 +287,15 @@ impl Meter {
         (self.wake != u64::MAX).then(|| self.clock.wall(self.wake))
     }
 
-    /// The updates reported since the last call, oldest first. Their memory goes with them: a flood makes a megabyte of them.
+    /// The updates reported since the last call, oldest first.
     pub fn take_records(&mut self) -> Vec<FlowRecord> {
-        std::mem::take(&mut self.records)
+        record::take(&mut self.records)
+    }
+
+    /// Whether so many updates wait that they are better taken now: a flood ends a session with each packet.
+    #[must_use]
+    pub const fn is_laden(&self) -> bool {
+        self.records.len() >= LADEN
     }
 
     /// Begins a walk over what every live session has counted and not yet reported: with what was reported before, it sums
@@ -323,7 +328,8 @@ impl Meter {
 
     /// Ends some of the sessions, those seen the longest ago first, and says whether none is left. Take the records after each call.
     pub fn finish(&mut self) -> bool {
-        for _ in 0..FINISHED_PER_CALL {
+        self.table.forget_keys();
+        for _ in 0..DUE_PER_TICK {
             let Some((slot, _)) = self.table.oldest_ended().or(self.table.oldest_alive()) else { break };
             self.end(slot, End::Shutdown);
         }

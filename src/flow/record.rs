@@ -141,6 +141,16 @@ pub struct FlowRecord {
     pub sides: [Side; 2],
 }
 
+/// From so many updates on a table is laden: who drives it takes them soon. They have room for some more, in 35 KB that are used again
+/// and again; the pages of more are mapped and given back each time.
+pub(super) const LADEN: usize = 96;
+const ROOM: usize = 128;
+
+/// Takes the updates that wait.
+pub(super) fn take(waiting: &mut Vec<FlowRecord>) -> Vec<FlowRecord> {
+    if waiting.is_empty() { Vec::new() } else { std::mem::replace(waiting, Vec::with_capacity(ROOM)) }
+}
+
 /// Read access to an update, however it is stored: [`FlowRecord`] in RAM, a row of a decoded block on disk. Filter and
 /// query are written against this, so that both are answered by the same code.
 pub trait Fields {

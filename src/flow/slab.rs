@@ -68,6 +68,8 @@ pub(super) struct Slab<S> {
     slots: Vec<S>,
     /// Slots to use again, chained by `seen.next`.
     free: u32,
+    /// Slots in use.
+    live: usize,
     hash: KeyHash,
     open: List,
 }
@@ -80,13 +82,14 @@ impl<S: Slot> Slab<S> {
             index: HashTable::new(),
             slots: Vec::with_capacity(capacity),
             free: NONE,
+            live: 0,
             hash: KeyHash::new(secret),
             open: List::EMPTY,
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.index.len()
+    pub(super) const fn len(&self) -> usize {
+        self.live
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -135,6 +138,7 @@ impl<S: Slot> Slab<S> {
             self.index.reserve(slots.capacity() + slots.capacity() / 4, hash_of);
         }
         self.index.insert_unique(hash, slot, hash_of);
+        self.live += 1;
         slot
     }
 
@@ -147,6 +151,12 @@ impl<S: Slot> Slab<S> {
         let free = self.free;
         self[slot].links_mut().seen.next = free;
         self.free = slot;
+        self.live -= 1;
+    }
+
+    /// No key is found any more, for all sessions are about to be removed: to look up each of them would be most of that work.
+    pub(super) fn forget_keys(&mut self) {
+        self.index = HashTable::new();
     }
 
     /// Puts a session at the end of a list of the table that it is not in.

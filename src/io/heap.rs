@@ -6,10 +6,12 @@
 //! one of them allocates much). Other libraries do so anyway.
 //!
 //! With musl it is an allocator before musl's, because not every build of musl leaves fresh pages alone: sled asks for
-//! 21 MiB of zeros that it does not touch, and where `calloc` writes them they are resident. Smaller blocks that are freed wait
-//! on shelves for who asks next for one of their size, half a megabyte of them at most: musl itself takes its time, and gives pages
-//! back to the kernel and asks for them again within each answer (a small one cost 59 us before and 27 after, together with
-//! `cross/mem.c`; one of 27 KB 300 and 140). The shelves are for one thread at a time; another that comes meanwhile goes to musl.
+//! 21 MiB of zeros that it does not touch, and where `calloc` writes them they are resident. Blocks of some pages are mapped by
+//! themselves too: musl puts several of a size into one mapping, which stays as long as one of them is used (a megabyte with a full
+//! table). Such blocks, and smaller ones, that are freed wait on shelves for who asks next for one of their size, half a megabyte of them
+//! at most: musl itself takes its time, and gives pages back to the kernel and asks for them again within each answer (a small one cost
+//! 59 us before and 27 after, together with `cross/mem.c`; one of 27 KB 300 and 140). The shelves are for one thread at a time;
+//! another that comes meanwhile does without.
 //!
 //! # Rejected
 //! Other allocators, under the same load: mimalloc 94 MiB at the peak, dlmalloc's port to Rust 92 (it writes
@@ -41,25 +43,34 @@ mod layers {
     };
 
     #[global_allocator]
-    static HEAP: Heap = Heap { taken: AtomicBool::new(false), shelves: [const { Shelf::EMPTY }; UNITS.len()] };
+    static HEAP: Heap =
+        Heap { taken: AtomicBool::new(false), shelves: [const { Shelf::EMPTY }; CLASSES], shelved_pages: Cell::new(0) };
 
     /// How many units each class of musl's blocks has, and of how many octets a unit is, some of the last one musl's own.
-    const UNITS: [u16; 44] = [
+    const UNITS: [u16; 32] = [
         1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 18, 20, 25, 31, 36, 42, 50, 63, 72, 84, 102, 127, 146, 170, 204, 255,
-        292, 340, 409, 511, 584, 682, 818, 1023, 1169, 1364, 1637, 2047, 2340, 2730, 3276, 4095,
+        292, 340, 409, 511,
     ];
     const UNIT: usize = 16;
     const OWN: usize = 4;
-    /// What every block is aligned to.
+    /// What every block of musl's is aligned to.
     const ALIGNED: usize = 2 * size_of::<usize>();
+
+    /// Pages of the classes beyond musl's, which are mapped.
+    const PAGES: [u8; 11] = [2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16];
+    const PAGE: usize = 4096;
+    const CLASSES: usize = UNITS.len() + PAGES.len();
 
     /// What lies on one shelf: so many octets, or one block, and not more than so many blocks.
     const SHELF: usize = 4 << 10;
     const BLOCKS: usize = 16;
+    /// Octets on the shelves of pages together.
+    const SHELVED_PAGES: usize = 384 << 10;
 
     struct Heap {
         taken: AtomicBool,
-        shelves: [Shelf; UNITS.len()],
+        shelves: [Shelf; CLASSES],
+        shelved_pages: Cell<usize>,
     }
 
     /// Free blocks of one class, each with the address of the next at its start.
@@ -85,24 +96,34 @@ mod layers {
     impl Keeper {
         #[inline]
         fn of(layout: Layout) -> Self {
-            if layout.size() >= super::MAPPED && layout.align() <= 4096 {
+            if layout.size() >= super::MAPPED && layout.align() <= PAGE {
                 return Self::Kernel;
+            }
+            if layout.align() > ALIGNED {
+                return Self::Musl;
             }
             // After the first ten there are four classes to each power of two.
             let units = (layout.size() + OWN).div_ceil(UNIT).max(1);
             let class = match units {
                 ..=10 => units - 1,
-                _ => {
+                ..=511 => {
                     let power = 4 * units.ilog2() as usize - 4;
-                    (power..UNITS.len()).find(|&class| usize::from(UNITS[class]) >= units).unwrap_or(UNITS.len())
+                    (power..UNITS.len() - 1)
+                        .find(|&class| usize::from(UNITS[class]) >= units)
+                        .unwrap_or(UNITS.len() - 1)
                 }
+                _ => (UNITS.len()..CLASSES - 1).find(|&class| octets(class) >= layout.size()).unwrap_or(CLASSES - 1),
             };
-            if layout.align() <= ALIGNED && class < UNITS.len() { Self::Class(class) } else { Self::Musl }
+            Self::Class(class)
         }
     }
 
+    const fn is_mapped(class: usize) -> bool {
+        class >= UNITS.len()
+    }
+
     const fn octets(class: usize) -> usize {
-        UNITS[class] as usize * UNIT - OWN
+        if is_mapped(class) { PAGES[class - UNITS.len()] as usize * PAGE } else { UNITS[class] as usize * UNIT - OWN }
     }
 
     impl Shelf {
@@ -131,6 +152,9 @@ mod layers {
                 // SAFETY: a block on a shelf is free and begins with the next one's address; blocks are aligned for it.
                 shelf.first.set(unsafe { block.cast::<*mut u8>().read() });
                 shelf.blocks.set(shelf.blocks.get() - 1);
+                if is_mapped(class) {
+                    self.shelved_pages.set(self.shelved_pages.get() - octets(class));
+                }
                 Some(block)
             })
         }
@@ -138,8 +162,13 @@ mod layers {
         #[inline]
         fn to_shelf(&self, class: usize, block: *mut u8) -> Option<()> {
             self.with(class, |shelf| {
-                let room = (SHELF / octets(class)).clamp(1, BLOCKS);
-                if shelf.blocks.get() >= room {
+                if is_mapped(class) {
+                    let pages = self.shelved_pages.get() + octets(class);
+                    if pages > SHELVED_PAGES {
+                        return None;
+                    }
+                    self.shelved_pages.set(pages);
+                } else if shelf.blocks.get() >= (SHELF / octets(class)).clamp(1, BLOCKS) {
                     return None;
                 }
                 // SAFETY: the block is free, no smaller than an address and aligned for one.
@@ -151,10 +180,24 @@ mod layers {
         }
     }
 
-    /// The layout of a whole block of a class; musl aligns it more than that asks for.
+    /// The layout of a whole block of one of musl's classes; musl aligns it more than that asks for.
     fn whole(class: usize) -> Layout {
         // SAFETY: the alignment is a power of two, and no class comes near the most that there may be.
         unsafe { Layout::from_size_align_unchecked(octets(class), size_of::<usize>()) }
+    }
+
+    /// Zeroed pages of the kernel's.
+    fn map(octets: usize) -> *mut u8 {
+        let (access, kind) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+        // SAFETY: a new mapping, wherever there is room.
+        let block = unsafe { mmap(null_mut(), octets, access, kind, -1, 0) };
+        if block == MAP_FAILED { null_mut() } else { block.cast() }
+    }
+
+    /// A block of a class from where it comes from.
+    fn fresh(class: usize) -> *mut u8 {
+        // SAFETY: the layout is of more than no octets.
+        if is_mapped(class) { map(octets(class)) } else { unsafe { System.alloc(whole(class)) } }
     }
 
     // SAFETY: a layout says who gave the block, and that one takes it back; what musl has of a class always has its whole
@@ -164,16 +207,10 @@ mod layers {
         #[inline(never)]
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             match Keeper::of(layout) {
-                // SAFETY: the layout is of more than no octets.
-                Keeper::Class(class) => self.from_shelf(class).unwrap_or_else(|| unsafe { System.alloc(whole(class)) }),
+                Keeper::Class(class) => self.from_shelf(class).unwrap_or_else(|| fresh(class)),
                 // SAFETY: what our caller promises.
                 Keeper::Musl => unsafe { System.alloc(layout) },
-                Keeper::Kernel => {
-                    let (access, kind) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-                    // SAFETY: a new mapping, wherever there is room.
-                    let block = unsafe { mmap(null_mut(), layout.size(), access, kind, -1, 0) };
-                    if block == MAP_FAILED { null_mut() } else { block.cast() }
-                }
+                Keeper::Kernel => map(layout.size()),
             }
         }
 
@@ -187,13 +224,13 @@ mod layers {
                             block.write_bytes(0, layout.size());
                             block
                         }
+                        None if is_mapped(class) => fresh(class),
                         None => System.alloc_zeroed(whole(class)),
                     }
                 },
                 // SAFETY: what our caller promises.
                 Keeper::Musl => unsafe { System.alloc_zeroed(layout) },
-                // SAFETY: what our caller promises; pages are zeroed.
-                Keeper::Kernel => unsafe { self.alloc(layout) },
+                Keeper::Kernel => map(layout.size()),
             }
         }
 
@@ -204,7 +241,11 @@ mod layers {
                 match Keeper::of(layout) {
                     Keeper::Class(class) => {
                         if self.to_shelf(class, block).is_none() {
-                            System.dealloc(block, whole(class));
+                            if is_mapped(class) {
+                                munmap(block.cast(), octets(class));
+                            } else {
+                                System.dealloc(block, whole(class));
+                            }
                         }
                     }
                     Keeper::Musl => System.dealloc(block, layout),
@@ -248,8 +289,7 @@ mod layers {
         fn a_class_is_the_smallest_that_holds_a_layout() {
             for size in 1..super::super::MAPPED {
                 let Keeper::Class(class) = Keeper::of(Layout::from_size_align(size, 8).unwrap()) else {
-                    assert!(size > octets(UNITS.len() - 1), "{size}");
-                    continue;
+                    panic!("{size} octets are of no class");
                 };
                 assert!(octets(class) >= size, "{size}");
                 assert!(class == 0 || octets(class - 1) < size, "{size}");

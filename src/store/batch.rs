@@ -1,7 +1,7 @@
 //! Updates by column: what a block decodes to, and what the updates still in RAM look like to a query.
 //!
 //! A batch holds at most [`BATCH_ROWS`] updates and only the columns asked for; the others read as zero, none or
-//! unspecified. With every column decoded it takes about 200 bytes per row, so at most 0.8 MiB and the names.
+//! unspecified. With every column decoded it takes about 200 bytes per row, so at most 0.4 MiB and the names.
 
 use std::ops::{BitOr, Range};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::base::{Ip, Mac, Time};
 use crate::flow::{Counters, End, Fields, FlowKey, FlowRecord, Origin, Side};
 
 /// The most updates a block or batch holds.
-pub const BATCH_ROWS: usize = 4096;
+pub const BATCH_ROWS: usize = 2048;
 
 /// A set of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

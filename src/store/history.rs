@@ -3,7 +3,7 @@
 //! # Life of an update
 //!
 //! It is appended to its hour in RAM and numbered. If it is still there when the next sync is due, it goes into the
-//! journal. When 4,096 rows are together, or the hour and its grace are over, they are sealed: sorted, written by column as
+//! journal. When 2,048 rows are together, or the hour and its grace are over, they are sealed: sorted, written by column as
 //! a block at the end of the hour's file, and forgotten here. A journal file goes when every row in it is in a block that
 //! was synced. So on a busy box most updates are written once, and on a quiet one blocks are not torn to pieces.
 //!

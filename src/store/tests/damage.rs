@@ -65,7 +65,7 @@ fn a_cut_tail_costs_its_block_only_and_appending_goes_on_after_it() {
         assert_eq!(sorted(found), records[..2 * BATCH_ROWS]);
         let [block] = damaged.as_slice() else { panic!("{damaged:?}") };
         assert_eq!(block.times, (records[2 * BATCH_ROWS].last, records[3 * BATCH_ROWS - 1].last));
-        assert_eq!((block.damage, block.rows), (Damage::Truncated, Some(4096)));
+        assert_eq!((block.damage, block.rows), (Damage::Truncated, Some(BATCH_ROWS as u32)));
 
         // The hour goes on: its new block is found, the lost one still reported.
         store.append(now, &record(1_000_000, now));

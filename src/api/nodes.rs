@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Failure, Handler, Outcome, config, system};
 use crate::base::Host;
+use crate::schema::Format;
 
 pub(super) static HANDLERS: &[(&str, Handler)] = &[
     ("nodes", nodes),
@@ -69,9 +70,12 @@ fn time(call: &Call) -> Outcome {
 
 /// `nodes.time.set`
 fn set_time(call: &Call) -> Outcome {
-    match at_node(call, |_| Value::Null) {
-        Outcome::Done(_) => config::change::set_leaf(call, "system.timezone", call.parameters["timezone"].clone()),
-        other => other,
+    match (at_node(call, |_| Value::Null), Format::TimeZone.check(call.text("timezone"))) {
+        (Outcome::Done(_), Err(expected)) => Failure::Question(expected).into(),
+        (Outcome::Done(_), Ok(())) => {
+            config::change::set_leaf(call, "system.timezone", call.parameters["timezone"].clone())
+        }
+        (other, _) => other,
     }
 }
 

@@ -105,6 +105,10 @@ class Cache:
             part.rename(folder)
         return Package(package, version, hashed, folder)
 
+    def for_all(self, suite, package):
+        """The same of a package for all architectures: by the lists of one of them, whichever board it is for."""
+        return Cache(self.folder, "arm64").unpacked(suite, package)
+
 
 class Kernel:
     """A kernel of Debian's with its modules."""

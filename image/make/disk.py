@@ -55,7 +55,7 @@ def uefi(system, work):
 def raspberry_pi(system, work):
     """The disk's path, and the payload of an update: the FAT of a slot."""
     loader, slot_mib = system.board.loader, system.board.loader["slot_mib"]
-    package = system.cache.unpacked(loader["suite"], loader["package"])
+    package = system.cache.for_all(loader["suite"], loader["package"])
     system.contents.debian(package, "LicenseRef-Broadcom-boot-firmware")
     firmware = package.folder / "usr/lib/raspi-firmware"
     choose = Fat(work / "choose", 1, "WEIRBOOT", 0x77650001, bits=12)

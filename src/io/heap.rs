@@ -6,7 +6,7 @@
 //! one of them allocates much). Other libraries do so anyway.
 //!
 //! With musl it is an allocator before musl's, because not every build of musl leaves fresh pages alone: sled asks for
-//! 21 MiB of zeros that it does not touch, and where `calloc` writes them they are resident. Blocks of some pages are mapped by
+//! 21 MiB of zeros that it does not touch, and where `calloc` writes them they are resident. Blocks of a page and more are mapped by
 //! themselves too: musl puts several of a size into one mapping, which stays as long as one of them is used (a megabyte with a full
 //! table). Such blocks, and smaller ones, that are freed wait on shelves for who asks next for one of their size, half a megabyte of them
 //! at most: musl itself takes its time, and gives pages back to the kernel and asks for them again within each answer (a small one cost
@@ -47,17 +47,15 @@ mod layers {
         Heap { taken: AtomicBool::new(false), shelves: [const { Shelf::EMPTY }; CLASSES], shelved_pages: Cell::new(0) };
 
     /// How many units each class of musl's blocks has, and of how many octets a unit is, some of the last one musl's own.
-    const UNITS: [u16; 32] = [
-        1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 18, 20, 25, 31, 36, 42, 50, 63, 72, 84, 102, 127, 146, 170, 204, 255,
-        292, 340, 409, 511,
-    ];
+    const UNITS: [u16; 26] =
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 18, 20, 25, 31, 36, 42, 50, 63, 72, 84, 102, 127, 146, 170];
     const UNIT: usize = 16;
     const OWN: usize = 4;
     /// What every block of musl's is aligned to.
     const ALIGNED: usize = 2 * size_of::<usize>();
 
     /// Pages of the classes beyond musl's, which are mapped.
-    const PAGES: [u8; 11] = [2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16];
+    const PAGES: [u8; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16];
     const PAGE: usize = 4096;
     const CLASSES: usize = UNITS.len() + PAGES.len();
 
@@ -106,7 +104,7 @@ mod layers {
             let units = (layout.size() + OWN).div_ceil(UNIT).max(1);
             let class = match units {
                 ..=10 => units - 1,
-                ..=511 => {
+                ..=170 => {
                     let power = 4 * units.ilog2() as usize - 4;
                     (power..UNITS.len() - 1)
                         .find(|&class| usize::from(UNITS[class]) >= units)

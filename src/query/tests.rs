@@ -10,7 +10,7 @@ use crate::base::lru::HashKey;
 use crate::base::{Ip, Mac, Time};
 use crate::filter::Filter;
 use crate::flow::{Counters, FlowKey, FlowRecord, Origin, Side};
-use crate::store::{BATCH_ROWS, Settings, Store};
+use crate::store::{SEALED_ROWS, Settings, Store};
 
 pub(super) const KEY: HashKey = HashKey(3, 5);
 

@@ -10,7 +10,7 @@
 //! # Bounds
 //!
 //! Two hours are open at a time (the current, and the one before during its grace), plus closed ones until the next sync. Each
-//! holds at most [`BATCH_ROWS`] updates of some 270 octets, which a block is made of where they are; twice that while the device refuses to write, then updates are
+//! holds at most [`SEALED_ROWS`] updates of some 270 octets, which a block is made of where they are; twice that while the device refuses to write, then updates are
 //! counted as lost. The journal holds at most 4 MiB and what one interval adds.
 
 use crate::base::SmallMap;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::batch::{BATCH_ROWS, Columns};
+use super::batch::{Columns, SEALED_ROWS};
 use super::column::{Packer, Unpacker};
 use super::hour::{FileInfo, OpenHour};
 use super::journal::{self, JournalFile};
@@ -220,12 +220,12 @@ impl Store {
         if open.pending.is_empty() {
             open.clock = self.clock;
         }
-        if open.pending.len() >= 2 * BATCH_ROWS || open.clock.is_apart(&self.clock) {
+        if open.pending.len() >= 2 * SEALED_ROWS || open.clock.is_apart(&self.clock) {
             self.trouble.lost_updates += 1;
             return;
         }
         open.push(record);
-        let full = open.pending.len() >= BATCH_ROWS;
+        let full = open.pending.len() >= SEALED_ROWS;
         self.oldest_unsynced.get_or_insert(now);
         if full && now >= self.retry_at {
             self.seal_or_retry(i, now);
@@ -244,7 +244,7 @@ impl Store {
                     self.hours[i].closed = true;
                 }
                 let open = &self.hours[i];
-                if !open.pending.is_empty() && (open.closed || open.pending.len() >= BATCH_ROWS) {
+                if !open.pending.is_empty() && (open.closed || open.pending.len() >= SEALED_ROWS) {
                     self.seal_or_retry(i, now);
                     // A new journal file, so that the one with this hour's rows can go.
                     self.journals.iter_mut().for_each(|journal| journal.file = None);

@@ -32,7 +32,7 @@ pub mod state;
 mod summary;
 mod waiting;
 
-pub use batch::{BATCH_ROWS, Batch, Columns, DictColumn, Row};
+pub use batch::{BATCH_ROWS, Batch, Columns, DictColumn, Row, SEALED_ROWS};
 pub use budget::Forecast;
 pub use database::{DatabaseError, FlushJob, FlushResult, Found};
 pub use history::{Settings, Store, SyncJob, SyncResult, Trouble};

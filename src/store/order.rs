@@ -1,10 +1,23 @@
-//! Numbers in order, octet by octet (least significant first): a quarter of what comparing them costs, and no bad case.
+//! Numbers that carry a row in their lowest bits, in order, octet by octet (least significant first): a quarter of what comparing them
+//! costs, and no bad case.
 
+use super::BATCH_ROWS;
+
+/// Bits that the number of a row takes, or of a value of a column.
+pub(super) const ROW_BITS: u32 = {
+    assert!(BATCH_ROWS.is_power_of_two());
+    BATCH_ROWS.trailing_zeros()
+};
 /// Below so many, comparing is cheaper.
 const WORTH: usize = 256;
 
-/// Sorts numbers that are in the order of their lowest `low` bits.
-pub(super) fn sort_above(numbers: &mut Vec<u64>, low: u32) {
+/// The row in the lowest [`ROW_BITS`].
+pub(super) fn row_of(number: u64) -> u16 {
+    (number & ((1 << ROW_BITS) - 1)) as u16
+}
+
+/// Sorts numbers that are in the order of their rows.
+pub(super) fn sort(numbers: &mut Vec<u64>) {
     if numbers.len() < WORTH {
         numbers.sort_unstable();
         return;
@@ -12,7 +25,7 @@ pub(super) fn sort_above(numbers: &mut Vec<u64>, low: u32) {
     let first = numbers.first().copied().unwrap_or(0);
     let differing = numbers.iter().fold(0, |differing, number| differing | (number ^ first));
     let mut sorted = vec![0; numbers.len()];
-    for shift in (low..u64::BITS).step_by(8) {
+    for shift in (ROW_BITS..u64::BITS).step_by(8) {
         let octet = |number: u64| usize::from((number >> shift) as u8);
         if octet(differing) == 0 {
             continue;
@@ -36,21 +49,23 @@ pub(super) fn sort_above(numbers: &mut Vec<u64>, low: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::testing::Random;
 
     #[test]
     fn it_sorts_as_comparing_does() {
-        let mut state = 1u64;
+        let mut random = Random::new(1);
         for bits in [0, 1, 8, 9, 20, 41, 52] {
-            for len in [0, 1, WORTH - 1, WORTH, 4_096] {
+            for len in [0, 1, WORTH - 1, WORTH, BATCH_ROWS] {
                 let numbers = (0..len as u64).map(|row| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    (state >> 12).checked_shr(52 - bits).unwrap_or(0) << 12 | row
+                    let number = random.below(1 << 31) << 21 ^ random.below(1 << 31);
+                    number.checked_shr(52 - bits).unwrap_or(0) << ROW_BITS | row
                 });
                 let mut numbers: Vec<u64> = numbers.collect();
                 let mut expected = numbers.clone();
                 expected.sort_unstable();
-                sort_above(&mut numbers, 12);
+                sort(&mut numbers);
                 assert_eq!(numbers, expected, "{len} numbers of {bits} bits");
+                assert!(numbers.iter().all(|&number| usize::from(row_of(number)) < len));
             }
         }
     }

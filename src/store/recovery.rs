@@ -15,7 +15,7 @@ use super::journal::{self, Group, JournalFile};
 use super::name::{HourId, Name};
 use super::segment::{self, FILE_HEADER, Piece, Place, Walk, read_at};
 use super::summary::{Damage, DamagedBlock};
-use super::{BATCH_ROWS, Columns};
+use super::{Columns, SEALED_ROWS};
 use crate::base::Time;
 use crate::base::clock::{Clock, ClockState};
 use crate::base::disk::File;
@@ -150,10 +150,10 @@ impl Store {
         // Rows keep their numbers, or a second crash would bring them twice: what does not join the end is sealed.
         for (first, offset, run) in runs {
             self.hours[i].clock = clock(offset);
-            for (records, first) in run.chunks(BATCH_ROWS).zip((first..).step_by(BATCH_ROWS)) {
+            for (records, first) in run.chunks(SEALED_ROWS).zip((first..).step_by(SEALED_ROWS)) {
                 self.hours[i].first_row = first;
                 let joins = first + records.len() as u64 == after_all;
-                if (joins && records.len() < BATCH_ROWS) || self.settings.read_only {
+                if (joins && records.len() < SEALED_ROWS) || self.settings.read_only {
                     records.iter().for_each(|record| self.hours[i].push(record));
                 } else {
                     self.seal_back(i, records);

@@ -11,7 +11,7 @@ use super::history::Looking;
 use super::name::{HourId, Name};
 use super::segment::{self, HOUR, Piece, Place, read_at};
 use super::summary::{Damage, DamagedBlock};
-use super::{BATCH_ROWS, Batch, BlockSummary, Columns, Store};
+use super::{Batch, BlockSummary, Columns, SEALED_ROWS, Store};
 use crate::base::Time;
 use crate::base::disk::File;
 use crate::flow::FlowRecord;
@@ -304,8 +304,8 @@ impl Scan {
         }
         let (from, until) = (current.rows.start.max(open.first_row), current.rows.end.min(open.next_row()));
         let wanted = match self.order {
-            Order::Forward => from..until.min(from.saturating_add(BATCH_ROWS as u64)),
-            Order::Backward => from.max(until.saturating_sub(BATCH_ROWS as u64))..until,
+            Order::Forward => from..until.min(from.saturating_add(SEALED_ROWS as u64)),
+            Order::Backward => from.max(until.saturating_sub(SEALED_ROWS as u64))..until,
         };
         if wanted.is_empty() {
             return None;

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::batch::{BATCH_ROWS, Batch};
+use super::batch::{Batch, SEALED_ROWS};
 use super::history::{RETRY, Store};
 use super::hour::{FileInfo, NO_TIMES, OpenHour};
 use super::journal::JournalFile;
@@ -147,11 +147,11 @@ impl Store {
         Some(first.ok()?.ok()?.summary.clock.offset)
     }
 
-    /// Seals what an hour has in RAM, at most [`BATCH_ROWS`] rows a block.
+    /// Seals what an hour has in RAM, at most [`SEALED_ROWS`] rows a block.
     pub(super) fn seal(&mut self, i: usize) -> io::Result<()> {
         while let Some(open) = self.hours.get_mut(i).filter(|open| !open.pending.is_empty()) {
             let pending = std::mem::take(&mut open.pending);
-            let records = pending.get(..BATCH_ROWS).unwrap_or(&pending);
+            let records = pending.get(..SEALED_ROWS).unwrap_or(&pending);
             let (sealed, written) = (records.len(), self.write_block(i, records));
             let open = &mut self.hours[i];
             open.pending = pending;

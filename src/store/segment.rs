@@ -10,7 +10,7 @@
 //!           block..
 //! block   = "WBK" 1:u8 header-length:u32 payload-length:u32 checksum:u32(of the 12 octets before, and header)
 //!           header payload
-//! header  = varint(rows, 1 to 2048) varint(number of the first update in the file)
+//! header  = varint(rows, 1 to 4096) varint(number of the first update in the file)
 //!           varint(earliest last) varint(latest last - earliest) varint(zigzag(earliest last - earliest first))
 //!           flags:u8(1 late; clock state * 2) varint(boot) varint(microseconds since boot at the latest last, modulo 2^64)
 //!           address[16] * 2 (lowest, highest) for clients, servers, exporters

@@ -170,7 +170,7 @@ fn a_step_reads_few_headers_however_many_blocks_are_refused() {
 fn sealed(disk: &SimDisk, blocks: u64) -> (Store, Vec<FlowRecord>) {
     let (mut store, _) = open(disk, START);
     let records: Vec<_> =
-        (0..blocks * BATCH_ROWS as u64).map(|id| record(id, START + Duration::from_millis(60 * id))).collect();
+        (0..blocks * SEALED_ROWS as u64).map(|id| record(id, START + Duration::from_millis(60 * id))).collect();
     records.iter().for_each(|r| store.append(r.last, r));
     sync(&mut store, START + Duration::from_secs(600 * blocks));
     (store, records)
@@ -240,7 +240,7 @@ fn only_the_columns_asked_for_are_decoded() {
     let mut scan =
         store.scan(START..START + Duration::from_secs(1800), Columns::CLIENT | Columns::BYTES, Order::Forward);
     let batch = scan.next(&store, &|_| false).unwrap().unwrap();
-    assert_eq!(batch.len(), BATCH_ROWS);
+    assert_eq!(batch.len(), SEALED_ROWS);
     assert_eq!(batch.columns(), Columns::CLIENT | Columns::BYTES);
     assert!(batch.servers().codes.is_empty() && batch.lasts().is_empty());
     assert_eq!(batch.row(0).key().server, Ip::UNSPECIFIED);
@@ -273,7 +273,7 @@ fn a_block_is_skipped_by_its_summary_unread() {
     };
     assert!(store.scan(ALWAYS, Columns::ALL, Order::Forward).next(&store, &skip).is_none());
     let [first, second] = <[BlockSummary; 2]>::try_from(seen.into_inner()).unwrap();
-    assert_eq!((first.rows, first.times), (BATCH_ROWS as u32, (records[0].last, records[BATCH_ROWS - 1].last)));
+    assert_eq!((first.rows, first.times), (SEALED_ROWS as u32, (records[0].last, records[SEALED_ROWS - 1].last)));
     assert!(first.times.1 < second.times.0 && !first.late);
     assert_eq!(first.server_ports.values, [53, 80, 443]);
     assert_eq!(first.protocols.values, [6, 17]);

@@ -16,7 +16,7 @@ use crate::flow::FlowRecord;
 /// Updates of a page.
 pub const PAGE: usize = 256;
 /// Pages that are not worth packing: as many updates as a block has.
-const PLAIN: usize = super::BATCH_ROWS / PAGE;
+const PLAIN: usize = super::SEALED_ROWS / PAGE;
 
 /// A queue of updates. Its memory is given back page by page.
 #[derive(Default)]

@@ -170,7 +170,7 @@ fn counters_as_large_as_an_exporter_likes_do_not_wrap() {
 
 #[test]
 fn a_damaged_block_is_a_gap_and_costs_that_block_only() {
-    let records = many_hosts(3 * BATCH_ROWS as u32, 3);
+    let records = many_hosts(3 * SEALED_ROWS as u32, 3);
     let disk = SimDisk::new();
     let (mut store, _) = Store::open(Arc::new(disk.clone()), Settings::default(), at(1_000)).unwrap();
     records.iter().for_each(|record| store.append(record.last, record));
@@ -181,12 +181,12 @@ fn a_damaged_block_is_a_gap_and_costs_that_block_only() {
     let (folder, what) = (Path::new("sessions"), || What::Table(table("CID", "UPDATES", "", "")));
     let (name, len) = disk.list(folder).unwrap().pop().unwrap();
     let whole = ask(&store, (900, 2_000), "", what());
-    assert_eq!((whole.ranks(), whole.honesty.degraded()), (vec![("0".into(), 3 * BATCH_ROWS as u64)], false));
+    assert_eq!((whole.ranks(), whole.honesty.degraded()), (vec![("0".into(), 3 * SEALED_ROWS as u64)], false));
     assert_eq!(whole.honesty.kept_from, None);
 
     disk.flip(&folder.join(name), len / 2, 0x10).unwrap();
     let got = ask(&store, (900, 2_000), "", what());
-    assert_eq!(got.ranks(), [("0".into(), 2 * BATCH_ROWS as u64)]);
+    assert_eq!(got.ranks(), [("0".into(), 2 * SEALED_ROWS as u64)]);
     assert!(got.honesty.degraded());
     let [(from, to)] = got.honesty.gaps[..] else { panic!("one gap: {:?}", got.honesty.gaps) };
     assert!(at(900) <= from && from <= at(1_021) && at(1_040) <= to && to <= at(2_000), "{from} {to}");

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::batch::{Batch, Dict, ROW_BITS, row_of};
+use super::super::batch::{Batch, Dict};
 use super::super::column::{Malformed, Number, Packer, Unpacker};
-use super::super::order::sort_above;
+use super::super::order::{self, ROW_BITS, row_of};
 use crate::base::cursor::{Cursor, put_varint, unzigzag, zigzag};
 use crate::base::{Ip, Mac, Time};
 use crate::flow::{Origin, Side};
@@ -161,7 +161,7 @@ fn by_time(times: &[Time]) -> impl Iterator<Item = u16> {
         ranked.sort_unstable();
         ranked.into_iter().zip(0..).map(|((_, row), rank)| rank << ROW_BITS | row).collect()
     };
-    sort_above(&mut rows, ROW_BITS);
+    order::sort(&mut rows);
     rows.into_iter().map(row_of)
 }
 

@@ -4,7 +4,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::base::clock::Clock;
 use crate::base::disk::File;
+use crate::store::column::Packer;
 
 #[test]
 fn a_flipped_byte_costs_its_block_only_and_is_reported_with_its_minutes() {
@@ -26,7 +28,7 @@ fn a_flipped_byte_costs_its_block_only_and_is_reported_with_its_minutes() {
         } else {
             let [block] = damaged.as_slice() else { panic!("offset {offset}: {damaged:?}") };
             assert!(block.bytes.contains(&offset), "{block}");
-            assert_eq!(found.len(), 2 * BATCH_ROWS, "offset {offset}");
+            assert_eq!(found.len(), 2 * SEALED_ROWS, "offset {offset}");
             let lost: Vec<_> =
                 records.iter().filter(|r| found.binary_search_by_key(&r.id, |f| f.id).is_err()).collect();
             let (first, last) = (lost[0].last, lost[lost.len() - 1].last);
@@ -62,10 +64,10 @@ fn a_cut_tail_costs_its_block_only_and_appending_goes_on_after_it() {
         let now = START + Duration::from_secs(1500);
         let (mut store, _) = open(&disk, now);
         let (found, damaged) = scan_all(&store, Order::Forward);
-        assert_eq!(sorted(found), records[..2 * BATCH_ROWS]);
+        assert_eq!(sorted(found), records[..2 * SEALED_ROWS]);
         let [block] = damaged.as_slice() else { panic!("{damaged:?}") };
-        assert_eq!(block.times, (records[2 * BATCH_ROWS].last, records[3 * BATCH_ROWS - 1].last));
-        assert_eq!((block.damage, block.rows), (Damage::Truncated, Some(BATCH_ROWS as u32)));
+        assert_eq!(block.times, (records[2 * SEALED_ROWS].last, records[3 * SEALED_ROWS - 1].last));
+        assert_eq!((block.damage, block.rows), (Damage::Truncated, Some(SEALED_ROWS as u32)));
 
         // The hour goes on: its new block is found, the lost one still reported.
         store.append(now, &record(1_000_000, now));
@@ -74,7 +76,7 @@ fn a_cut_tail_costs_its_block_only_and_appending_goes_on_after_it() {
         let (store, _) = open(&disk, now + Duration::from_secs(7200));
         for order in [Order::Forward, Order::Backward] {
             let (found, damaged) = scan_all(&store, order);
-            assert_eq!(found.len(), 2 * BATCH_ROWS + 1);
+            assert_eq!(found.len(), 2 * SEALED_ROWS + 1);
             assert_eq!(damaged.len(), 1);
             assert_eq!(damaged[0].times, block.times);
         }
@@ -106,6 +108,20 @@ fn a_damaged_journal_group_costs_that_group_only() {
     assert_eq!(scan_all(&store, Order::Forward).0.len(), 21);
 }
 
+/// How long a block's header and payload are.
+fn lengths(block: &[u8]) -> (usize, usize) {
+    let length = |at: usize| u32::from_le_bytes(block[at..at + 4].try_into().unwrap()) as usize;
+    (length(4), length(8))
+}
+
+/// Makes the checksum of a block's header true.
+fn sign(block: &mut [u8]) {
+    let (prefix, rest) = block.split_at_mut(16);
+    let (header, _) = lengths(prefix);
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&prefix[..12]), &rest[..header]);
+    prefix[12..].copy_from_slice(&sum.to_le_bytes());
+}
+
 /// Writes a block over with other content and true checksums, as only a bug in weir could.
 #[test]
 fn a_block_that_is_as_written_and_makes_no_sense_is_called_malformed() {
@@ -117,14 +133,8 @@ fn a_block_that_is_as_written_and_makes_no_sense_is_called_malformed() {
     let mut bytes = vec![0; file.len().unwrap() as usize];
     let _ = file.read_at(&mut bytes, 0).unwrap();
     let block = segment::FILE_HEADER;
-    let length = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
-    let (header, payload) = (length(block + 4), length(block + 8));
+    let (header, payload) = lengths(&bytes[block..]);
     let (header_at, payload_at) = (block + 16, block + 16 + header);
-    let sealed_again = |mut bytes: Vec<u8>| {
-        let sum = crc32c::crc32c_append(crc32c::crc32c(&bytes[block..block + 12]), &bytes[header_at..payload_at]);
-        bytes[block + 12..header_at].copy_from_slice(&sum.to_le_bytes());
-        bytes
-    };
     // A header without rows; and a first column whose form no version knows, with its checksum in the directory.
     let mut no_rows = bytes.clone();
     no_rows[header_at..header_at + 2].copy_from_slice(&[0x80, 0]);
@@ -138,13 +148,36 @@ fn a_block_that_is_as_written_and_makes_no_sense_is_called_malformed() {
     let sum = crc32c::crc32c(&no_form[payload_at..payload_at + len]);
     no_form[sum_at..sum_at + 4].copy_from_slice(&sum.to_le_bytes());
 
-    for (what, bytes) in [("header", sealed_again(no_rows)), ("column", sealed_again(no_form))] {
+    for (what, mut bytes) in [("header", no_rows), ("column", no_form)] {
+        sign(&mut bytes[block..]);
         file.write_at(&bytes, 0).unwrap();
         let (store, _) = open(&disk, START + Duration::from_secs(7200));
         let (found, damaged) = scan_all(&store, Order::Forward);
         assert_eq!(damaged.iter().map(|block| block.damage).collect::<Vec<_>>(), [Damage::Malformed], "{what}");
         assert_eq!(damaged[0].bytes, block as u64..(payload_at + payload) as u64, "{what}");
-        assert_eq!(sorted(found), records[BATCH_ROWS..], "{what}");
+        assert_eq!(sorted(found), records[SEALED_ROWS..], "{what}");
+    }
+}
+
+/// Blocks of earlier builds have more updates than those of today.
+#[test]
+fn a_block_of_as_many_updates_as_the_format_has_is_read_and_one_of_more_is_malformed() {
+    for (rows, damage) in [(BATCH_ROWS - 1, None), (BATCH_ROWS, None), (BATCH_ROWS + 1, Some(Damage::Malformed))] {
+        let records: Vec<_> = (0..rows.min(BATCH_ROWS) as u64).map(|id| record(id, START)).collect();
+        let mut block =
+            block::encode(&Batch::sorted(&records), 0, false, Clock::default(), &mut Packer::new().unwrap());
+        // The header begins with the number of rows.
+        assert_eq!(usize::from(block[16] & 0x7f) | usize::from(block[17]) << 7, records.len());
+        block[16..18].copy_from_slice(&[rows as u8 | 0x80, (rows >> 7) as u8]);
+        sign(&mut block);
+        let disk = SimDisk::new();
+        disk.create_folder(Path::new("sessions")).unwrap();
+        let file = disk.open(Path::new(&file_name(START)), true).unwrap();
+        file.write_at(&[&segment::file_header(START)[..], &block].concat(), 0).unwrap();
+
+        let (found, damaged) = scan_all(&open(&disk, START + Duration::from_secs(7200)).0, Order::Forward);
+        assert_eq!(damaged.iter().map(|block| block.damage).collect::<Vec<_>>(), Vec::from_iter(damage), "{rows}");
+        assert_eq!(sorted(found), if damage.is_none() { records } else { Vec::new() }, "{rows}");
     }
 }
 
@@ -302,7 +335,7 @@ fn a_file_that_cannot_be_opened_for_a_moment_is_not_written_over() {
     let (reopened, _) = open(&disk, later);
     for store in [&store, &reopened] {
         let (found, damaged) = scan_all(store, Order::Forward);
-        assert_eq!((found.len(), damaged.len()), (BATCH_ROWS + 1, 0));
+        assert_eq!((found.len(), damaged.len()), (SEALED_ROWS + 1, 0));
     }
 }
 
@@ -319,7 +352,7 @@ fn a_file_that_cannot_be_opened_at_the_start_keeps_nobody_from_starting() {
     drop(store);
     let (store, _) = open(&disk, later);
     let (found, damaged) = scan_all(&store, Order::Forward);
-    assert_eq!((found.len(), damaged.len()), (BATCH_ROWS + 1, 0), "the one from the journal, and the others again");
+    assert_eq!((found.len(), damaged.len()), (SEALED_ROWS + 1, 0), "the one from the journal, and the others again");
 }
 
 #[test]

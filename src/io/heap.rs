@@ -9,9 +9,9 @@
 //! 21 MiB of zeros that it does not touch, and where `calloc` writes them they are resident. Blocks of a page and more are mapped by
 //! themselves too: musl puts several of a size into one mapping, which stays as long as one of them is used (a megabyte with a full
 //! table). Such blocks, and smaller ones, that are freed wait on shelves for who asks next for one of their size, half a megabyte of them
-//! at most: musl itself takes its time, and gives pages back to the kernel and asks for them again within each answer (a small one cost
-//! 59 us before and 27 after, together with `cross/mem.c`; one of 27 KB 300 and 140). The shelves are for one thread at a time;
-//! another that comes meanwhile does without.
+//! at most: musl itself takes its time, and gives pages back to the kernel and asks for them again within each answer. A small one
+//! cost 59 us of CPU without shelves, 28 with those of musl's classes and `cross/mem.c`, 15 with those of pages too; one of 27 KB
+//! 300, 140 and 100. The shelves are for one thread at a time; another that comes meanwhile does without.
 //!
 //! # Rejected
 //! Other allocators, under the same load: mimalloc 94 MiB at the peak, dlmalloc's port to Rust 92 (it writes
@@ -31,7 +31,7 @@ pub fn give_back_what_is_free() {
     }
 }
 
-#[cfg(target_env = "musl")]
+#[cfg(any(test, target_env = "musl"))]
 mod layers {
     use std::alloc::{GlobalAlloc, Layout, System};
     use std::cell::Cell;
@@ -42,13 +42,19 @@ mod layers {
         MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MREMAP_MAYMOVE, PROT_READ, PROT_WRITE, mmap, mremap, munmap,
     };
 
-    #[global_allocator]
-    static HEAP: Heap =
-        Heap { taken: AtomicBool::new(false), shelves: [const { Shelf::EMPTY }; CLASSES], shelved_pages: Cell::new(0) };
+    use super::MAPPED;
+
+    #[cfg_attr(target_env = "musl", global_allocator)]
+    static HEAP: Heap = Heap {
+        taken: AtomicBool::new(false),
+        shelves: [const { Shelf::empty() }; CLASSES],
+        shelved_pages: Cell::new(0),
+    };
 
     /// How many units each class of musl's blocks has, and of how many octets a unit is, some of the last one musl's own.
     const UNITS: [u16; 26] =
         [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 18, 20, 25, 31, 36, 42, 50, 63, 72, 84, 102, 127, 146, 170];
+    const LARGEST: usize = UNITS[UNITS.len() - 1] as usize;
     const UNIT: usize = 16;
     const OWN: usize = 4;
     /// What every block of musl's is aligned to.
@@ -94,7 +100,7 @@ mod layers {
     impl Keeper {
         #[inline]
         fn of(layout: Layout) -> Self {
-            if layout.size() >= super::MAPPED && layout.align() <= PAGE {
+            if layout.size() >= MAPPED && layout.align() <= PAGE {
                 return Self::Kernel;
             }
             if layout.align() > ALIGNED {
@@ -104,13 +110,11 @@ mod layers {
             let units = (layout.size() + OWN).div_ceil(UNIT).max(1);
             let class = match units {
                 ..=10 => units - 1,
-                ..=170 => {
+                11..=LARGEST => {
                     let power = 4 * units.ilog2() as usize - 4;
-                    (power..UNITS.len() - 1)
-                        .find(|&class| usize::from(UNITS[class]) >= units)
-                        .unwrap_or(UNITS.len() - 1)
+                    power + UNITS[power..].iter().take_while(|&&class| usize::from(class) < units).count()
                 }
-                _ => (UNITS.len()..CLASSES - 1).find(|&class| octets(class) >= layout.size()).unwrap_or(CLASSES - 1),
+                _ => UNITS.len() + PAGES.iter().take_while(|&&pages| usize::from(pages) * PAGE < layout.size()).count(),
             };
             Self::Class(class)
         }
@@ -125,7 +129,9 @@ mod layers {
     }
 
     impl Shelf {
-        const EMPTY: Self = Self { first: Cell::new(null_mut()), blocks: Cell::new(0) };
+        const fn empty() -> Self {
+            Self { first: Cell::new(null_mut()), blocks: Cell::new(0) }
+        }
     }
 
     impl Heap {
@@ -141,7 +147,7 @@ mod layers {
         }
 
         #[inline]
-        fn from_shelf(&self, class: usize) -> Option<*mut u8> {
+        fn take(&self, class: usize) -> Option<*mut u8> {
             self.with(class, |shelf| {
                 let block = shelf.first.get();
                 if block.is_null() {
@@ -158,7 +164,7 @@ mod layers {
         }
 
         #[inline]
-        fn to_shelf(&self, class: usize, block: *mut u8) -> Option<()> {
+        fn put(&self, class: usize, block: *mut u8) -> Option<()> {
             self.with(class, |shelf| {
                 if is_mapped(class) {
                     let pages = self.shelved_pages.get() + octets(class);
@@ -205,7 +211,7 @@ mod layers {
         #[inline(never)]
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             match Keeper::of(layout) {
-                Keeper::Class(class) => self.from_shelf(class).unwrap_or_else(|| fresh(class)),
+                Keeper::Class(class) => self.take(class).unwrap_or_else(|| fresh(class)),
                 // SAFETY: what our caller promises.
                 Keeper::Musl => unsafe { System.alloc(layout) },
                 Keeper::Kernel => map(layout.size()),
@@ -217,7 +223,7 @@ mod layers {
             match Keeper::of(layout) {
                 // SAFETY: the layout is of more than no octets, and a block of its class is not smaller.
                 Keeper::Class(class) => unsafe {
-                    match self.from_shelf(class) {
+                    match self.take(class) {
                         Some(block) => {
                             block.write_bytes(0, layout.size());
                             block
@@ -238,7 +244,7 @@ mod layers {
             unsafe {
                 match Keeper::of(layout) {
                     Keeper::Class(class) => {
-                        if self.to_shelf(class, block).is_none() {
+                        if self.put(class, block).is_none() {
                             if is_mapped(class) {
                                 munmap(block.cast(), octets(class));
                             } else {
@@ -283,15 +289,94 @@ mod layers {
     mod tests {
         use super::*;
 
+        fn layout(size: usize, align: usize) -> Layout {
+            Layout::from_size_align(size, align).unwrap()
+        }
+
         #[test]
         fn a_class_is_the_smallest_that_holds_a_layout() {
-            for size in 1..super::super::MAPPED {
-                let Keeper::Class(class) = Keeper::of(Layout::from_size_align(size, 8).unwrap()) else {
+            for size in 1..MAPPED {
+                let Keeper::Class(class) = Keeper::of(layout(size, 8)) else {
                     panic!("{size} octets are of no class");
                 };
                 assert!(octets(class) >= size, "{size}");
                 assert!(class == 0 || octets(class - 1) < size, "{size}");
             }
+            assert!(Keeper::of(layout(MAPPED, 8)) == Keeper::Kernel);
+            assert!(Keeper::of(layout(MAPPED - 1, 64)) == Keeper::Musl);
+        }
+
+        /// A block of ours: each octet is its number.
+        struct Block {
+            at: *mut u8,
+            layout: Layout,
+            number: u8,
+        }
+
+        impl Block {
+            fn is_as_written(&self, octets: usize) -> bool {
+                // SAFETY: the block has at least so many octets, all of them written.
+                unsafe { std::slice::from_raw_parts(self.at, octets) }.iter().all(|&octet| octet == self.number)
+            }
+
+            fn fill(&self) {
+                // SAFETY: it is ours and has the size of its layout.
+                unsafe { self.at.write_bytes(self.number, self.layout.size()) };
+            }
+        }
+
+        /// Blocks of all keepers come, grow, shrink and go, two threads at the shelves; whoever had a block twice would write over it.
+        #[test]
+        fn blocks_keep_what_is_in_them() {
+            std::thread::scope(|scope| {
+                for seed in 1..=2 {
+                    scope.spawn(move || come_and_go(seed));
+                }
+            });
+            let pages = (0..CLASSES).filter(|&class| is_mapped(class));
+            let shelved: usize = pages.map(|class| HEAP.shelves[class].blocks.get() * octets(class)).sum();
+            assert!(shelved == HEAP.shelved_pages.get() && (PAGE..=SHELVED_PAGES).contains(&shelved), "{shelved}");
+        }
+
+        fn come_and_go(seed: u64) {
+            let mut random = crate::base::testing::Random::new(seed);
+            let mut blocks: Vec<Block> = Vec::new();
+            for number in 0..20_000u64 {
+                let most = [200, 3000, 70_000, 300_000][random.below(4) as usize];
+                let size = 1 + random.below(most) as usize;
+                let place = random.below(blocks.len() as u64) as usize;
+                match random.below(4) {
+                    0 | 1 if blocks.len() < 100 => {
+                        let layout = layout(size, [1, 8, 16, 64][random.below(4) as usize]);
+                        let is_zeroed = random.below(2) == 0;
+                        // SAFETY: the layout is of more than no octets.
+                        let at = unsafe { if is_zeroed { HEAP.alloc_zeroed(layout) } else { HEAP.alloc(layout) } };
+                        assert!(!at.is_null() && at.addr().is_multiple_of(layout.align()), "{layout:?}");
+                        let mut block = Block { at, layout, number: 0 };
+                        assert!(!is_zeroed || block.is_as_written(size), "{layout:?} is not zeros");
+                        block.number = number as u8;
+                        block.fill();
+                        blocks.push(block);
+                    }
+                    2 if !blocks.is_empty() => {
+                        let block = &mut blocks[place];
+                        // SAFETY: the block is the heap's and has this layout.
+                        block.at = unsafe { HEAP.realloc(block.at, block.layout, size) };
+                        assert!(!block.at.is_null() && block.is_as_written(size.min(block.layout.size())));
+                        block.layout = layout(size, block.layout.align());
+                        block.fill();
+                    }
+                    _ if !blocks.is_empty() => free(blocks.swap_remove(place)),
+                    _ => {}
+                }
+            }
+            blocks.into_iter().for_each(free);
+        }
+
+        fn free(block: Block) {
+            assert!(block.is_as_written(block.layout.size()), "somebody else wrote into {:?}", block.layout);
+            // SAFETY: the block is the heap's, has this layout and is used no more.
+            unsafe { HEAP.dealloc(block.at, block.layout) };
         }
     }
 }

@@ -41,14 +41,19 @@ const MEMORY: &str = "size=25%,mode=0755";
 /// What became of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Data {
-    /// The partition's device, where there is one in use.
-    pub device: Option<String>,
     /// The partition's device, in use or not: a reset makes it as new.
     pub partition: Option<String>,
     /// Why data is in memory and gone at the next restart.
     pub trouble: Option<String>,
     /// What was done to the size, in words.
     pub grown: Option<String>,
+}
+
+impl Data {
+    /// The partition's device, where it is in use.
+    pub fn device(&self) -> Option<&str> {
+        self.partition.as_deref().filter(|_| self.trouble.is_none())
+    }
 }
 
 /// Finds, grows and mounts it; waits for its disk for a while.
@@ -58,9 +63,8 @@ pub fn mount_data() -> Data {
     match found() {
         Some(partition) => {
             let device = partition.device.display().to_string();
-            match mounted(&partition, &mut data) {
-                Ok(()) => data.device = Some(device.clone()),
-                Err(error) => data.trouble = Some(format!("{device}: {error}")),
+            if let Err(error) = mounted(&partition, &mut data) {
+                data.trouble = Some(format!("{device}: {error}"));
             }
             data.partition = Some(device);
         }

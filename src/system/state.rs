@@ -73,7 +73,7 @@ impl State {
     /// Writes it down; the service reads it whole or as it was.
     pub fn write(&self, updates: &Updates) {
         let text = json!({
-            "PRODUCT": self.product, "LICENCE KEY": self.licence, "VERSION": self.version, "NAME": self.name, "DATA": self.data.device.as_deref().unwrap_or("memory"),
+            "PRODUCT": self.product, "LICENCE KEY": self.licence, "VERSION": self.version, "NAME": self.name, "DATA": self.data.device().unwrap_or("memory"),
             "INTERFACE": self.interface, "CLOCK": self.clock, "WATCHDOG SECONDS": self.watchdog,
             "SERVICE RESTARTS": self.restarts, "LAST PANIC": self.last_panic, "LAST WORDS OF THE KERNEL": self.last_words,
             "UPDATE": updates.to_json(), "MEMORY KIB OF PID 1": resident(), "TROUBLE": self.trouble(),

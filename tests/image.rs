@@ -170,6 +170,13 @@ fn basic(port: u16) -> serde_json::Value {
     get(port, "/api2/json/info", true).map(|told| told["data"]["basicinfo"].clone()).unwrap_or_default()
 }
 
+/// Waits for the box to answer and gives its administrator a password.
+fn first_contact(machine: &mut Machine) {
+    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
+    eventually("HTTPS answers", || get(machine.port, "/api2/json/version", false).is_some());
+    set_up(machine.port, &code);
+}
+
 fn set_up(port: u16, code: &str) {
     let body = serde_json::json!({ "code": code, "password": PASSWORD }).to_string();
     let url = format!("https://127.0.0.1:{port}/api2/json/setup");
@@ -344,10 +351,8 @@ fn without_a_disk_it_serves_from_memory_and_says_so(image: &Image, scratch: &Pat
     let words = "console=tty0 memmap=1M$0x8000000 ramoops.mem_address=0x8000000 ramoops.mem_size=0x100000";
     let mut machine = Machine::boot(scratch, &Setup { direct, words, screen: true, ..Setup::default() });
     machine.expect("NOTHING WILL BE KEPT", PATIENCE);
-    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
+    first_contact(&mut machine);
     let port = machine.port;
-    eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
-    set_up(port, &code);
     let told = get(port, "/api2/json/status", true).unwrap();
     assert_eq!(told["data"]["healthy"], 0, "{told}");
     assert!(told.to_string().contains("Data is in memory"), "{told}");
@@ -361,9 +366,7 @@ fn without_a_disk_it_serves_from_memory_and_says_so(image: &Image, scratch: &Pat
     machine.sysrq('c');
     machine.expect("is PID 1", PATIENCE);
     machine.expect("The kernel died before this start: ", PATIENCE);
-    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
-    eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
-    set_up(port, &code);
+    first_contact(&mut machine);
     let words = basic(port)["MACHINE"]["LAST WORDS OF THE KERNEL"].as_str().unwrap_or_default().to_owned();
     assert!(words.contains("sysrq: Trigger a crash"), "{words}");
 }
@@ -395,10 +398,7 @@ fn a_broken_or_full_partition_does_not_stop_it(image: &Image, scratch: &Path) {
         let mut machine = Machine::boot(scratch, &Setup { disk: Some(&disk), direct, ..Setup::default() });
         let said = machine.expect("NOTHING WILL BE KEPT", PATIENCE);
         assert!(said.contains(why), "{said}");
-        let port = machine.port;
-        let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
-        eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
-        set_up(port, &code);
+        first_contact(&mut machine);
         log_in(&mut machine);
         reset_makes_it_as_new(&mut machine);
     }
@@ -421,10 +421,8 @@ fn reset_makes_it_as_new(machine: &mut Machine) {
     machine.types("reset\r");
     machine.expect("everything that was kept is gone", PATIENCE);
     machine.expect("is PID 1", PATIENCE);
-    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
+    first_contact(machine);
     assert!(!machine.said("NOTHING WILL BE KEPT"));
-    eventually("HTTPS answers", || get(port, "/api2/json/version", false).is_some());
-    set_up(port, &code);
     let told = basic(port)["MACHINE"].clone();
     assert_eq!((&told["DATA"], &told["TROUBLE"]), (&serde_json::json!("/dev/vda2"), &serde_json::json!([])), "{told}");
 }

@@ -71,27 +71,24 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::testing::Random;
 
     #[test]
     fn rows_are_found_whatever_came_and_went_before() {
-        let mut state = 1u64;
-        let mut random = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            state >> 40
-        };
+        let mut random = Random::new(1);
         // Few different hashes, so that they collide and wrap around.
         for few in [3, 40, 1 << 20] {
             let (mut index, mut hashes) = (Index::default(), Vec::new());
             assert_eq!(index.find(&hashes, 1, |_| true), None);
             for row in 0..256 {
-                hashes.push(random() % few + (1 << 16) - 2);
+                hashes.push(random.below(few) + (1 << 16) - 2);
                 index.insert(&hashes, row);
             }
             for _ in 0..5_000 {
-                let row = random() as usize % hashes.len();
+                let row = random.below(hashes.len() as u64) as usize;
                 index.remove(&hashes, row);
                 assert_eq!(index.find(&hashes, hashes[row], |found| found == row), None);
-                hashes[row] = random() % few + (1 << 16) - 2;
+                hashes[row] = random.below(few) + (1 << 16) - 2;
                 index.insert(&hashes, row);
             }
             for (row, &hash) in hashes.iter().enumerate() {

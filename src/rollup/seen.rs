@@ -60,16 +60,13 @@ const fn bit(dimension: Dimension, is_set: bool) -> u16 {
 mod tests {
     use super::*;
     use crate::base::Ip;
+    use crate::base::testing::Random;
 
     #[test]
     fn dimensions_change_where_their_keys_do() {
-        let mut state = 7u64;
-        let mut random = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            state >> 33
-        };
+        let mut random = Random::new(7);
         // Mostly the same, so that each part changes alone now and then.
-        let mut few = || if random() % 12 == 0 { 1 } else { 0 };
+        let mut few = || if random.below(12) == 0 { 1 } else { 0 };
         let mut record = || {
             let side = |few: &mut dyn FnMut() -> u8| Side {
                 country: [few(); 2],

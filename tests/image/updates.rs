@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::common::{PASSWORD, must};
 use crate::machine::{Machine, Setup};
-use crate::{Image, PATIENCE, basic, build, eventually, get, log_in, set_up};
+use crate::{Image, PATIENCE, basic, build, eventually, first_contact, get, log_in};
 
 /// How the box is called: by a token, over TLS, its certificate known.
 struct Target<'a> {
@@ -116,9 +116,7 @@ pub fn are_tried_kept_or_taken_back(image: &Image, scratch: &Path) {
 
     let mut machine = Machine::boot(scratch, &setup);
     let fingerprint = machine.expect("SHA-256 ", PATIENCE);
-    let code = machine.expect("set-up code", PATIENCE).trim().to_owned();
-    eventually("HTTPS answers", || get(machine.port, "/api2/json/version", false).is_some());
-    set_up(machine.port, &code);
+    first_contact(&mut machine);
     let key = key_file(machine.port, scratch);
     let mut target = Target { program: &image.program, port: machine.port, key, fingerprint };
     let status = target.status();

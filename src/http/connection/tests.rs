@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::testing::Random;
 
 fn limits() -> Rc<Limits> {
     Rc::new(Limits::default())
@@ -266,13 +267,8 @@ fn the_pieces_in_which_bytes_arrive_change_nothing() {
         b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n",
         b"HEAD https://a/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: a\rb\r\n\r\n",
     ];
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut draw = move |below: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        usize::try_from(random >> 33).unwrap() % below
-    };
+    let mut random = Random::new(1);
+    let mut draw = move |below: usize| random.below(below as u64) as usize;
     let spice = b"\r\n\0 \t:;,0aG\xff";
     for seed in corpus {
         fuzz_http_head(seed);

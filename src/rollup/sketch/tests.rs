@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::base::Ip;
+use crate::base::testing::Random;
 
 fn key(n: u32) -> Key {
     Key::Host(Ip::v4(n.to_be_bytes()))
@@ -78,16 +79,13 @@ fn keys_that_push_each_other_out_keep_the_promise() {
 
 #[test]
 fn random_streams_keep_the_promise() {
-    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut random = Random::new(1);
     for keys in [10, 300, 5_000, 100_000] {
         let stream: Vec<_> = (0..60_000)
             .map(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
                 // Squared twice: few keys are common, most are rare.
-                let x = (state >> 40) as f64 / f64::from(1 << 24);
-                ((x * x * x * x * f64::from(keys)) as u32, state % 1_500)
+                let x = random.below(1 << 24) as f64 / f64::from(1 << 24);
+                ((x * x * x * x * f64::from(keys)) as u32, random.below(1_500))
             })
             .collect();
         check("random", stream.into_iter());

@@ -3,18 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-
-/// Xorshift: the same sequence in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
+use crate::base::testing::Random;
 
 /// Who sent to whom, told by whom.
 type Sums = BTreeMap<(Ip, Ip, Ip), Counters>;
@@ -61,7 +50,7 @@ fn any_flow(random: &mut Random, now: u64) -> Flow<'static> {
 #[test]
 fn what_all_updates_say_is_what_the_exporters_said() {
     for seed in 1..=24 {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut random = Random::new(seed);
         let capacity = [3, 20, 1000][random.below(3) as usize];
         let mut world = World::with(&IntakeConfig { capacity, exporters: 2, ..IntakeConfig::default() });
         let (mut said, mut now) = (Sums::new(), 10_000);

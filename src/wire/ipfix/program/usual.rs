@@ -151,6 +151,7 @@ mod tests {
     use super::super::{Context, Described, Program};
     use super::*;
     use crate::base::Time;
+    use crate::base::testing::Random;
     use crate::wire::ipfix::{ElementId, Field};
 
     /// Elements and the octets that they have, now and then another number of them.
@@ -196,13 +197,8 @@ mod tests {
 
     #[test]
     fn records_read_the_same_by_steps_alone() {
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 20) as usize % below
-        };
+        let mut dice = Random::new(1);
+        let mut random = |below: usize| dice.below(below as u64) as usize;
         let (mut usual, mut cut) = (0, 0);
         for _ in 0..20_000 {
             let fields: Vec<Field> = (0..=random(20))

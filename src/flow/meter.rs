@@ -53,10 +53,13 @@ const DUE_PER_PACKET: u32 = 16;
 /// The same for a tick, and how many sessions one call of [`Meter::finish`] ends.
 const DUE_PER_TICK: u32 = LADEN as u32;
 
-/// Limits of a meter and what they cost.
+/// The longest limit of time in microseconds, two years: sessions keep their moments in 48 bits.
+const LONGEST: u64 = 1 << 46;
+
+/// Limits of a meter and what they cost. Those of time are two years at most.
 #[derive(Debug, Clone)]
 pub struct MeterConfig {
-    /// Sessions at once, 1 or more: 202 octets each, reserved at the start and touched as the table fills (13 MB for the
+    /// Sessions at once, 1 or more: 186 octets each, reserved at the start and touched as the table fills (12 MB for the
     /// default of 65,536).
     pub capacity: u32,
     /// Silence that ends a session: FlowTraq's `sessiontables.timeout`, 1,800 s. Longer means more live sessions.
@@ -182,6 +185,17 @@ struct Limits {
 }
 
 impl Limits {
+    fn of(config: &MeterConfig) -> Self {
+        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(LONGEST);
+        let hour = micros(Duration::from_secs(3600));
+        Self {
+            idle: micros(config.idle_timeout),
+            too_long: micros(config.too_long),
+            interval: micros(config.update_interval).clamp(1, hour) as u32,
+            linger: micros(config.tcp_linger),
+        }
+    }
+
     /// The silence that ends this session.
     #[inline]
     fn silence(&self, session: &Session) -> u64 {
@@ -193,15 +207,8 @@ impl Meter {
     /// A meter without sessions. `secret` keys every hash of what a sender chooses.
     #[must_use]
     pub fn new(config: &MeterConfig, secret: HashKey) -> Self {
-        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let hour = micros(Duration::from_secs(3600));
         Self {
-            limits: Limits {
-                idle: micros(config.idle_timeout),
-                too_long: micros(config.too_long),
-                interval: micros(config.update_interval).clamp(1, hour) as u32,
-                linger: micros(config.tcp_linger),
-            },
+            limits: Limits::of(config),
             clock: Clock::default(),
             table: Table::new(config.capacity, secret),
             wake: u64::MAX,
@@ -217,9 +224,7 @@ impl Meter {
 
     /// Changes the limits of time; live sessions follow. Capacities stay until the next start.
     pub fn set_limits(&mut self, config: &MeterConfig) {
-        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        (self.limits.idle, self.limits.too_long) = (micros(config.idle_timeout), micros(config.too_long));
-        self.limits.linger = micros(config.tcp_linger);
+        self.limits = Limits::of(config);
         self.wake = 0;
     }
 
@@ -366,7 +371,8 @@ impl Meter {
     #[inline]
     fn goes_on(&self, moment: u64, session: &Session, packet: &Packet<'_>) -> bool {
         moment - session.last < self.limits.silence(session)
-            && moment - session.first < u64::from(session.span)
+            && moment - session.first() < u64::from(session.span)
+            && session.has_room_for(packet.ip_bytes)
             && !(session.state.has(State::ENDED) && is_syn(packet.tcp.as_ref()))
     }
 
@@ -390,11 +396,11 @@ impl Meter {
                 if !session.state.has(State::OUTGROWN) {
                     self.report_due(moment, slot);
                 }
+                self.table.touch(slot, moment);
                 if self.table[slot].state.has(State::OUTGROWN) {
                     self.begin_again(moment, slot);
                 }
                 self.open(slot, moment);
-                self.table.touch(slot, moment);
                 return slot;
             }
         }
@@ -431,11 +437,11 @@ impl Meter {
 
     /// Whether a session may not begin another update.
     fn has_no_room(&self, moment: u64, session: &Session) -> bool {
-        moment.saturating_sub(session.start) >= self.limits.too_long || session.is_worn()
+        moment.saturating_sub(session.start()) >= self.limits.too_long || session.is_worn()
     }
 
     fn open(&mut self, slot: u32, moment: u64) {
-        let left = self.limits.too_long.saturating_sub(moment - self.table[slot].start);
+        let left = self.limits.too_long.saturating_sub(moment - self.table[slot].start());
         let span = u64::from(self.limits.interval).min(left).max(1);
         self.table.open(slot, moment, span as u32);
         self.wake_at(moment.saturating_add(span));
@@ -518,7 +524,7 @@ impl Meter {
     /// The session whose update is due next, and when.
     fn next_unreported(&self) -> Option<(u32, u64)> {
         let (slot, session) = self.table.oldest_open()?;
-        Some((slot, session.first.saturating_add(u64::from(session.span))))
+        Some((slot, session.first().saturating_add(u64::from(session.span))))
     }
 
     /// Wakes at `moment` or up to about a second later, so that what is due leaves in few steps.

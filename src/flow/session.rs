@@ -1,4 +1,4 @@
-//! One session in the table: three cache lines, and the rules that need nothing but the session itself (TCP state,
+//! One session in the table: 176 octets, and the rules that need nothing but the session itself (TCP state,
 //! handshake time, segments seen again, the record of what is not yet reported).
 //!
 //! Moments are microseconds on the meter's own clock (`meter::clock`), not wall time.
@@ -67,12 +67,30 @@ impl State {
     }
 }
 
-/// A slot of the table. What every packet reads or writes is in the first two cache lines, in this order; the third is for what
+/// A moment before another one, by less than 2^48 microseconds (8.9 years): its lower 48 bits.
+#[derive(Debug, Clone, Copy)]
+struct Past([u16; 3]);
+
+impl Past {
+    fn of(moment: u64) -> Self {
+        Self([moment as u16, (moment >> 16) as u16, (moment >> 32) as u16])
+    }
+
+    fn before(self, moment: u64) -> u64 {
+        let Self([low, middle, high]) = self;
+        let bits = u64::from(low) | u64::from(middle) << 16 | u64::from(high) << 32;
+        moment - (moment.wrapping_sub(bits) & ((1 << 48) - 1))
+    }
+}
+
+/// A slot of the table. What every packet reads or writes is in the first 116 octets, in this order; the rest is for what
 /// happens once an update.
 ///
 /// Pairs are `[client to server, server to client]`.
+///
+/// It has no octet to spare: with eight of each counter and moment it would be 192, a megabyte more in the table of a small box.
 #[derive(Debug, Clone)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub(super) struct Session {
     pub(super) key: Key,
     /// Last packet.
@@ -86,9 +104,9 @@ pub(super) struct Session {
     pub(super) ordinal: u16,
 
     /// Octets not yet reported.
-    pub(super) bytes: [u64; 2],
-    /// First packet not yet reported.
-    pub(super) first: u64,
+    bytes: [u32; 2],
+    /// First packet not yet reported: the lower half, for `last` is at most an hour later.
+    first: u32,
     /// How long after `first` the update is reported, in microseconds; 0 where everything is.
     pub(super) span: u32,
     /// TCP segments seen again, not yet reported.
@@ -103,9 +121,9 @@ pub(super) struct Session {
     pub(super) name: u32,
 
     /// First packet.
-    pub(super) start: u64,
-    /// Last packet reported; 0 before the first update.
-    pub(super) previous: u64,
+    start: Past,
+    /// Last packet reported; nothing before the first update.
+    previous: Past,
     /// Octets reported.
     pub(super) total_bytes: [u64; 2],
     /// Packets reported.
@@ -142,15 +160,15 @@ impl Session {
             tos: [0; 2],
             ordinal: 0,
             bytes: [0; 2],
-            first: now,
+            first: now as u32,
             span: 0,
             retransmits: [0; 2],
             high: [0; 2],
             links: Links::NONE,
             rtt: 0,
             name: NONE,
-            start: now,
-            previous: 0,
+            start: Past::of(now),
+            previous: Past::of(now),
             total_bytes: [0; 2],
             total_packets: [0; 2],
             id,
@@ -162,10 +180,32 @@ impl Session {
     /// Goes on as a new session at `now`, with nothing counted.
     pub(super) fn begin_again(&mut self, id: u64, now: u64) {
         self.state = State(self.state.0 & State::KEPT.0);
-        (self.id, self.start, self.first, self.previous) = (id, now, now, 0);
+        (self.id, self.start, self.last) = (id, Past::of(now), now);
         (self.ordinal, self.rtt) = (0, 0);
         (self.total_bytes, self.total_packets) = ([0; 2], [0; 2]);
         (self.tcp_flags, self.tos) = ([0; 2], [0; 2]);
+    }
+
+    /// When the first packet came.
+    pub(super) fn start(&self) -> u64 {
+        self.start.before(self.last)
+    }
+
+    /// When the first packet came that is not yet reported, where there is one.
+    #[inline]
+    pub(super) const fn first(&self) -> u64 {
+        self.last - (self.last as u32).wrapping_sub(self.first) as u64
+    }
+
+    /// From now on there is something to report, for at most `span` microseconds (at least 1).
+    pub(super) const fn open(&mut self, now: u64, span: u32) {
+        (self.last, self.first, self.span) = (now, now as u32, span);
+    }
+
+    /// Whether so many octets more can be counted before the next report.
+    #[inline]
+    pub(super) const fn has_room_for(&self, octets: u32) -> bool {
+        (self.bytes[0] | self.bytes[1] | octets) <= u32::MAX / 2
     }
 
     /// The direction of a packet: 0 from the client, 1 from the server.
@@ -180,13 +220,13 @@ impl Session {
         if self.state.has(State::SEQUENCED[0]) { Some(self.high[0]) } else { None }
     }
 
-    /// Counts `packet`, which goes in `direction`. True where TCP ends with it.
+    /// Counts `packet`, which goes in `direction`, where there is room for it or nothing is counted yet. True where TCP ends with it.
     #[inline]
     pub(super) fn count(&mut self, now: u64, direction: usize, packet: &Packet<'_>) -> bool {
         let d = direction & 1;
         self.last = now;
         self.packets[d] += 1;
-        self.bytes[d] += u64::from(packet.ip_bytes);
+        self.bytes[d] += packet.ip_bytes;
         if !self.state.has(State::SENT[d]) {
             self.state.set(State::SENT[d]);
             self.tos[d] = packet.tos;
@@ -209,7 +249,7 @@ impl Session {
             return self.change(now, d, tcp);
         }
         if d == 0 && self.state.has(State::SYN_ACK) && !self.state.has(State::TIMED) && tcp.flags & ACK != 0 {
-            let after_start = u32::try_from(now - self.start).unwrap_or(u32::MAX);
+            let after_start = u32::try_from(now - self.start()).unwrap_or(u32::MAX);
             // 0 says "not seen": a handshake within the clock's microsecond took one.
             self.rtt = after_start.saturating_sub(self.rtt).max(1);
             self.state.set(State::TIMED);
@@ -245,7 +285,7 @@ impl Session {
             // A SYN sent again restarts the measurement: the answer is most likely to this one.
             SYN if d == 0 && !self.state.has(State::SYN_ACK) => {
                 self.state.set(State::SYN);
-                self.rtt = u32::try_from(now - self.start).unwrap_or(u32::MAX);
+                self.rtt = u32::try_from(now - self.start()).unwrap_or(u32::MAX);
             }
             flags if flags == SYN | ACK && d == 1 && self.state.has(State::SYN) => self.state.set(State::SYN_ACK),
             _ => {}
@@ -270,7 +310,7 @@ impl Session {
     /// What is not yet reported, as the next update. `wall` turns a moment of the meter's clock into wall time.
     pub(super) fn record(&self, end: Option<End>, name: Option<Arc<str>>, wall: impl Fn(u64) -> Time) -> FlowRecord {
         let counters = |packets: u64, bytes: u64| Counters { packets, bytes };
-        let delta = [0, 1].map(|d: usize| counters(u64::from(self.packets[d]), self.bytes[d]));
+        let delta = [0, 1].map(|d: usize| counters(u64::from(self.packets[d]), u64::from(self.bytes[d])));
         let total = [0, 1].map(|d: usize| {
             counters(
                 u64::from(self.total_packets[d]) + delta[d].packets,
@@ -282,9 +322,9 @@ impl Session {
             ordinal: u32::from(self.ordinal) + 1,
             end,
             key: self.key.flow_key(self.state.has(State::CLIENT_IS_HIGH)),
-            start: wall(self.start),
-            previous: if self.ordinal == 0 { Time::ZERO } else { wall(self.previous) },
-            first: wall(self.first),
+            start: wall(self.start()),
+            previous: if self.ordinal == 0 { Time::ZERO } else { wall(self.previous.before(self.last)) },
+            first: wall(self.first()),
             last: wall(self.last),
             delta,
             total,
@@ -303,10 +343,10 @@ impl Session {
     pub(super) fn reported(&mut self) {
         for d in 0..2 {
             self.total_packets[d] = self.total_packets[d].saturating_add(self.packets[d]);
-            self.total_bytes[d] = self.total_bytes[d].saturating_add(self.bytes[d]);
+            self.total_bytes[d] = self.total_bytes[d].saturating_add(self.bytes[d].into());
         }
         (self.packets, self.bytes, self.retransmits) = ([0; 2], [0; 2], [0; 2]);
-        self.previous = self.last;
+        self.previous = Past::of(self.last);
         self.ordinal = self.ordinal.saturating_add(1);
         self.span = 0;
     }
@@ -322,4 +362,18 @@ pub(super) const fn is_syn(tcp: Option<&Tcp>) -> bool {
 #[inline]
 pub(super) const fn is_syn_ack(tcp: Option<&Tcp>) -> bool {
     matches!(tcp, Some(tcp) if tcp.flags & (SYN | ACK) == SYN | ACK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_past_moment_is_found_from_a_later_one() {
+        for now in [0, 1, (1 << 48) - 1, 1 << 48, 1_790_000_000_000_000] {
+            for ago in [0, 1, 65_536, 1 << 47, (1 << 48) - 1].into_iter().filter(|&ago| ago <= now) {
+                assert_eq!(Past::of(now - ago).before(now), now - ago, "{ago} before {now}");
+            }
+        }
+    }
 }

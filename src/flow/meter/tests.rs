@@ -477,3 +477,41 @@ fn new_limits_hold_for_live_sessions() {
     b.tick(16.1);
     assert_eq!(b.meter.counters().ended_idle, 1);
 }
+
+#[test]
+fn octets_beyond_what_a_session_holds_make_another_update() {
+    const MOST: u32 = u32::MAX / 2;
+    let sized = |octets: u32| {
+        let mut packet = packet("10.0.0.1", "10.1.0.1", UDP, 5000, 7000);
+        packet.ip_bytes = octets;
+        packet
+    };
+    let sums = |sizes: &[u32]| {
+        let mut b = Bench::new(|_| {});
+        sizes.iter().for_each(|&octets| b.see(0.0, &sized(octets)));
+        let records = b.finish();
+        assert_eq!(records.last().unwrap().total[0].bytes, sizes.iter().map(|&octets| u64::from(octets)).sum::<u64>());
+        records.iter().map(|record| record.delta[0].bytes).collect::<Vec<_>>()
+    };
+    let (most, all) = (u64::from(MOST), u64::from(u32::MAX));
+    // It is looked at before a packet is counted, so that the last one may pass the half.
+    assert_eq!(sums(&[MOST - 1, 1, 1]), [most + 1]);
+    assert_eq!(sums(&[MOST, MOST]), [2 * most]);
+    assert_eq!(sums(&[MOST, 1, 1]), [most + 1, 1]);
+    assert_eq!(sums(&[MOST, MOST, MOST]), [2 * most, most]);
+    assert_eq!(sums(&[MOST + 1, 1]), [most + 1, 1]);
+    assert_eq!(sums(&[u32::MAX, u32::MAX, 1]), [all, all, 1]);
+    assert_eq!(sums(&[1, u32::MAX, 1]), [1, all, 1]);
+}
+
+#[test]
+fn silence_longer_than_half_a_moment_keeps_all_times_true() {
+    let mut b =
+        Bench::new(|c| (c.idle_timeout, c.too_long) = (Duration::from_secs(86_400), Duration::from_secs(864_000)));
+    b.udp(0.0, 1);
+    b.udp(80_000.0, 1);
+    b.udp(80_001.0, 1);
+    let told = |r: &FlowRecord| (r.start, r.previous, r.first, r.last);
+    let told: Vec<_> = b.finish().iter().map(told).collect();
+    assert_eq!(told, [(at(0.0), Time::ZERO, at(0.0), at(0.0)), (at(0.0), at(0.0), at(80_000.0), at(80_001.0))]);
+}

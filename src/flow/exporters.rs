@@ -9,10 +9,10 @@
 //! - **Capacity**: [`Limits::exporters`]. A newcomer to a full table takes the place of the one heard least recently among
 //!   those that told no flow so far, else of one silent for [`SILENT`]; where there is none, it is refused. So a flood of
 //!   made-up senders does not cost real exporters their templates.
-//! - **Shares**: a turn of reading that begins with datagrams waiting is shared: an exporter gets [`TURN`] datagrams, divided by
+//! - **Shares**: a turn of reading that begins behind is shared (what waited takes longer to read than it took to gather): an exporter gets [`TURN`] datagrams, divided by
 //!   the exporters heard in the turn before that ever told a flow, at least [`LEAST`]; others get that least, so that made-up
 //!   senders leave nobody less. What is beyond is counted and not looked at. It costs next to
-//!   nothing, so the socket is emptied before others lose theirs. Where nothing waits nobody is limited, and who is alone only after
+//!   nothing, so the socket is emptied before others lose theirs. Otherwise nobody is limited, and who is alone only after
 //!   [`PATIENCE`] turns of that: what one exporter sends at once waits in the socket's buffer and costs nobody anything.
 //! - **Sampling**: what is set, else what the record, the datagram or options data said.
 //! - **Clock**: the least difference between our clock at arrival and the datagram's own, within a minute: what is
@@ -47,9 +47,9 @@ pub const SILENT: Duration = Duration::from_secs(600);
 pub const MOST_INTERFACES: usize = 1_024;
 /// The same of all exporters together.
 pub const MOST_IN_ALL: usize = 4_096;
-/// Datagrams looked at in a turn that begins with datagrams waiting.
+/// Datagrams looked at in a turn that begins behind.
 pub const TURN: u32 = 1_024;
-/// Turns in a row that may begin with datagrams of one exporter waiting before they are shared: about a second of turns.
+/// Turns in a row that may begin behind with datagrams of one exporter before they are shared: about a second of turns.
 pub const PATIENCE: u32 = 200;
 /// The least that an exporter gets of it.
 pub const LEAST: u32 = 8;
@@ -401,7 +401,7 @@ struct Turn {
     number: u64,
     /// Exporters that told flows, heard in this one and in the one before.
     heard: [u32; 2],
-    /// Turns up to this one that began with datagrams waiting, in a row.
+    /// Turns up to this one that began behind, in a row.
     crowded: u32,
 }
 
@@ -447,10 +447,10 @@ impl Exporters {
         }
     }
 
-    /// Begins a turn of reading; `waits` says that more waits than one batch held.
-    pub fn begin_turn(&mut self, waits: bool) {
+    /// Begins a turn of reading; `is_behind` says that what waits takes longer to read than it took to gather.
+    pub fn begin_turn(&mut self, is_behind: bool) {
         let [now, _] = self.turn.heard;
-        let crowded = if waits { self.turn.crowded.saturating_add(1) } else { 0 };
+        let crowded = if is_behind { self.turn.crowded.saturating_add(1) } else { 0 };
         self.turn = Turn { number: self.turn.number + 1, heard: [0, now], crowded };
     }
 

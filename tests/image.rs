@@ -123,10 +123,9 @@ fn image() -> Option<&'static Image> {
         std::fs::create_dir_all(&folder).unwrap();
         let keys = ["active.pem", "next.pem"].map(|name| folder.join(name));
         for key in &keys {
-            common::must("openssl", &["genpkey", "-algorithm", "ed25519", "-out", key.to_str().unwrap()]);
+            common::new_key(key);
         }
-        let next = common::must("openssl", &["pkey", "-in", keys[1].to_str().unwrap(), "-noout", "-text"]);
-        let hex = next.rsplit_once("pub:").unwrap().1.replace(|c: char| !c.is_ascii_hexdigit(), "");
+        let hex = common::public_key(&keys[1]);
         let defaults = serde_json::json!({ "http": { "listen": ["[::]:443"] } });
         let licence = serde_json::json!({ "public": hex, "private": "next.pem" });
         let vendor =

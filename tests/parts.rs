@@ -12,32 +12,31 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{have, must, skip};
+use common::{have, new_key, public_key, skip};
 use serde_json::Value;
 
-/// Makes the parts of an image with a small program in them; none where that cannot be done here.
-fn build(board: &str, folder: &Path, name: &str) -> Option<PathBuf> {
-    let tools = ["mcopy", "zstd", "depmod", "mkfs.vfat", "sfdisk", "mke2fs", "python3", "openssl"];
+/// A call of `image/build` for the parts of an image with a small program in them; none where a tool for it is missing here.
+fn image_build(board: &str, folder: &Path, out: &Path) -> Option<Command> {
+    let tools = ["mcopy", "zstd", "depmod", "mkfs.vfat", "sfdisk", "mke2fs", "python3", "openssl", "fdtput"];
     if let Some(tool) = tools.into_iter().find(|tool| !have(&format!("{tool} || ls /sbin/{tool} /usr/sbin/{tool}"))) {
         skip(board, &format!("{tool} is missing"));
         return None;
     }
-    let (top, out, key) = (Path::new(env!("CARGO_MANIFEST_DIR")), folder.join(name), folder.join("key.pem"));
+    let (top, key) = (Path::new(env!("CARGO_MANIFEST_DIR")), folder.join("key.pem"));
     if !key.exists() {
-        must("openssl", &["genpkey", "-algorithm", "ed25519", "-out", key.to_str().unwrap()]);
+        new_key(&key);
     }
     fs::write(folder.join("program"), "a program").unwrap();
-    let built = Command::new(top.join("image/build"))
-        .args([board, "--parts", "--version", "1.2.3", "--program"])
-        .arg(folder.join("program"))
-        .arg("--key")
-        .arg(key)
-        .arg("--out")
-        .arg(&out)
-        .arg("--cache")
-        .arg(top.join("target/image/debian"))
-        .output()
-        .unwrap();
+    let mut command = Command::new(top.join("image/build"));
+    command.args([board, "--parts", "--version", "1.2.3", "--program"]).arg(folder.join("program"));
+    command.arg("--key").arg(key).arg("--out").arg(out).arg("--cache").arg(top.join("target/image/debian"));
+    Some(command)
+}
+
+/// Makes the parts; none where that cannot be done here.
+fn build(board: &str, folder: &Path, name: &str) -> Option<PathBuf> {
+    let out = folder.join(name);
+    let built = image_build(board, folder, &out)?.output().unwrap();
     let said = String::from_utf8_lossy(&built.stderr);
     if !built.status.success() && (said.contains("no package lists") || said.contains("no Debian mirror")) {
         skip(board, &format!("Debian's parts cannot be fetched: {said}"));
@@ -86,4 +85,27 @@ fn the_list_of_parts_has_all_that_is_inside_with_licences() {
     let locked = include_str!("../Cargo.lock").matches("\n[[package]]\n").count();
     let linked = related.iter().filter(|related| related["relationshipType"] == "STATIC_LINK").count();
     assert!((50..locked).contains(&linked), "{linked} of {locked}");
+}
+
+#[test]
+fn a_licence_pair_that_does_not_match_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, vendor) = (folder.path().join("out"), folder.path().join("vendor.json"));
+    let [stands_there, lies_beside] = ["one", "other"].map(|name| folder.path().join(name).with_extension("pem"));
+    for key in [&stands_there, &lies_beside] {
+        new_key(key);
+    }
+    for (private, why) in [
+        ("other.pem", format!("other.pem is {}, and not {}", public_key(&lies_beside), public_key(&stands_there))),
+        ("absent.pem", "absent.pem: where the private half is kept elsewhere".to_owned()),
+    ] {
+        let said = serde_json::json!({ "licence": { "public": public_key(&stands_there), "private": private } });
+        fs::write(&vendor, said.to_string()).unwrap();
+        let Some(mut command) = image_build("vm-arm64", folder.path(), &out) else { return };
+        let refused = command.arg("--vendor").arg(&vendor).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains(&why), "{said}");
+        assert!(said.contains(vendor.to_str().unwrap()), "{said}");
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "{private}");
+    }
 }

@@ -50,8 +50,8 @@ def licence_of(pair, path, is_key):
         file = path.parent / str(private)
         if not file.exists():
             raise Failure(f"{path}: there is no {file}: where the private half is kept elsewhere, the vendor file does not name it")
-        if bundle.public_key(file) != pair["public"]:
-            raise Failure(f"{path}: {file} is not the private half of the public one that stands there")
+        if (belongs := bundle.public_key(file)) != pair["public"]:
+            raise Failure(f"{path}: the public half of {file} is {belongs}, and not {pair['public']}")
     return {"public": pair["public"]}
 
 

@@ -33,6 +33,17 @@ pub fn have(program: &str) -> bool {
     Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| o.status.success())
 }
 
+/// Makes a key pair, Ed25519, in PEM.
+pub fn new_key(file: &Path) {
+    must("openssl", &["genpkey", "-algorithm", "ed25519", "-out", file.to_str().unwrap()]);
+}
+
+/// The public half of a key pair, in hex.
+pub fn public_key(file: &Path) -> String {
+    let said = must("openssl", &["pkey", "-in", file.to_str().unwrap(), "-noout", "-text"]);
+    said.rsplit_once("pub:").unwrap().1.replace(|c: char| !c.is_ascii_hexdigit(), "")
+}
+
 /// The latest static program that `cross/build`, quick or not, made for a target.
 pub fn crossed(target: &str) -> Option<PathBuf> {
     let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cross");

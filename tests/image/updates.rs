@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::common::{PASSWORD, must};
+use crate::common::{PASSWORD, must, new_key};
 use crate::machine::{Machine, Setup};
 use crate::{Image, PATIENCE, basic, build, eventually, first_contact, get, log_in};
 
@@ -185,7 +185,7 @@ fn key_file(port: u16, scratch: &Path) -> PathBuf {
 fn what_is_not_right_is_refused(target: &Target<'_>, bundles: &Bundles) {
     let small = |name, board, version| bundles.small(name, board, version, &bundles.active);
     let foreign = bundles.folder.join("foreign.pem");
-    must("openssl", &["genpkey", "-algorithm", "ed25519", "-out", foreign.to_str().unwrap()]);
+    new_key(&foreign);
     target.refuses(&bundles.small("foreign", "x86-64", "1.1.0", &foreign), "not signed with a key that this box takes");
     target.refuses(&small("board", "rpi-arm64", "1.1.0"), "the bundle is for the board rpi-arm64");
     target.refuses(&small("older", "x86-64", "0.9.0"), "version 0.9.0 is not newer than 1.0.0");

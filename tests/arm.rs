@@ -33,6 +33,8 @@ struct Kind {
     machine: &'static [&'static str],
     /// A Pi: its device tree, and words for the kernel that the emulation needs. Opening its watchdog hangs there.
     pi: Option<(&'static str, &'static str)>,
+    /// Its kernel has ramoops, the machine a keyboard, and QEMU's monitor is behind Ctrl-A C at the console.
+    keeps_last_words: bool,
 }
 
 const KINDS: [Kind; 4] = [
@@ -42,13 +44,15 @@ const KINDS: [Kind; 4] = [
         emulator: "qemu-system-aarch64",
         machine: &["-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "256", "-serial", "stdio"],
         pi: None,
+        keeps_last_words: false,
     },
     Kind {
         board: "rpi-arm64",
         target: "aarch64",
         emulator: "qemu-system-aarch64",
-        machine: &["-M", "raspi3b", "-serial", "null", "-serial", "stdio"],
-        pi: Some(("bcm2837-rpi-3-b.dtb", "initcall_blacklist=bcm2835_wdt_driver_init")),
+        machine: &["-M", "raspi3b", "-serial", "null", "-serial", "mon:stdio", "-device", "usb-kbd"],
+        pi: Some(("bcm2837-rpi-3-b.dtb", "initcall_blacklist=bcm2835_wdt_driver_init sysrq_always_enabled")),
+        keeps_last_words: true,
     },
     Kind {
         board: "rpi-armv7",
@@ -56,6 +60,7 @@ const KINDS: [Kind; 4] = [
         emulator: "qemu-system-arm",
         machine: &["-M", "raspi2b", "-serial", "stdio"],
         pi: Some(("bcm2836-rpi-2-b.dtb", "initcall_blacklist=bcm2835_wdt_driver_init")),
+        keeps_last_words: false,
     },
     Kind {
         board: "rpi-armv6",
@@ -63,6 +68,7 @@ const KINDS: [Kind; 4] = [
         emulator: "qemu-system-arm",
         machine: &["-M", "raspi0", "-serial", "stdio"],
         pi: Some(("bcm2835-rpi-zero.dtb", "initcall_blacklist=bcm2835_wdt_driver_init,bcm2835_power_driver_init")),
+        keeps_last_words: false,
     },
 ];
 
@@ -107,7 +113,10 @@ impl Kind {
     fn boot(&self, disk: &Path, scratch: &Path) -> Machine {
         let port = free_port();
         let mut qemu = Command::new(self.emulator);
-        qemu.args(["-accel", "tcg,thread=multi", "-display", "none", "-no-reboot"]).args(self.machine);
+        qemu.args(["-accel", "tcg,thread=multi", "-display", "none"]).args(self.machine);
+        if !self.keeps_last_words {
+            qemu.arg("-no-reboot");
+        }
         qemu.args(["-netdev", &format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:443")]);
         match self.pi {
             None => {
@@ -185,6 +194,12 @@ impl Machine {
     fn types(&mut self, asked: &str, line: &str) {
         self.expect(asked);
         write!(self.keys, "{line}\r").unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Has QEMU itself do this.
+    fn order(&mut self, order: &str) {
+        write!(self.keys, "\x01c{order}\r\x01c").unwrap();
         self.keys.flush().unwrap();
     }
 }
@@ -277,5 +292,22 @@ fn arm_machines_boot_their_images_serve_and_capture() {
             machine.types(asked, line);
         }
         machine.expect("it runs since ");
+        if kind.keeps_last_words {
+            the_kernel_dies_and_its_last_words_are_told(&mut machine);
+        }
     }
+}
+
+/// A restart leaves memory as it was. The driver of the Pi's watchdog, which would restart it, is not there: QEMU does it.
+fn the_kernel_dies_and_its_last_words_are_told(machine: &mut Machine) {
+    machine.order("sendkey alt-sysrq-c");
+    machine.expect("Kernel panic - not syncing: sysrq triggered crash");
+    machine.expect("Rebooting in ");
+    machine.order("system_reset");
+    machine.expect("The kernel died before this start: ");
+    eventually("info tells them", || {
+        let told = get(machine.port, "/api2/json/info");
+        let words = told["data"]["basicinfo"]["MACHINE"]["LAST WORDS OF THE KERNEL"].as_str();
+        words.is_some_and(|words| words.contains("sysrq: Trigger a crash"))
+    });
 }

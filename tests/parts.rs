@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{have, new_key, public_key, skip};
+use common::{have, must, new_key, public_key, skip};
 use serde_json::Value;
 
 /// A call of `image/build` for the parts of an image with a small program in them; none where a tool for it is missing here.
@@ -85,6 +85,21 @@ fn the_list_of_parts_has_all_that_is_inside_with_licences() {
     let locked = include_str!("../Cargo.lock").matches("\n[[package]]\n").count();
     let linked = related.iter().filter(|related| related["relationshipType"] == "STATIC_LINK").count();
     assert!((50..locked).contains(&linked), "{linked} of {locked}");
+}
+
+#[test]
+fn trees_of_pis_set_memory_aside_for_the_last_words_of_the_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(out) = build("rpi-arm64", folder.path(), "pi") else { return };
+    let slot = format!("{}@@{}", out.join("disk").display(), 2 << 20);
+    // An address takes one word on the one, two on the other.
+    for (name, region) in [("bcm2837-rpi-3-b.dtb", "b000000 10000"), ("bcm2711-rpi-4-b.dtb", "0 b000000 10000")] {
+        let tree = folder.path().join(name);
+        let tree = tree.to_str().unwrap();
+        must("mcopy", &["-n", "-i", &slot, &format!("::/{name}"), tree]);
+        let said = must("fdtget", &["-t", "x", tree, "/reserved-memory/ramoops@b000000", "reg"]);
+        assert_eq!(said.trim(), region, "{name}");
+    }
 }
 
 #[test]

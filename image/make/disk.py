@@ -7,6 +7,7 @@ Two ways to boot, each with two slots for systems:
 """
 import gzip
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def raspberry_pi(system, work):
     # Its licence wants to be where the firmware is.
     slot.put("firmware-licence.txt", package.licence_text().encode())
     for tree in system.kernel.device_trees(loader["device_trees"]):
-        slot.put(tree.name, tree.read_bytes())
+        slot.put(tree.name, with_last_words(tree, loader["last_words"], work / "tree") if "last_words" in loader else tree.read_bytes())
     slot.put("config.txt", "".join(f"{line}\n" for line in loader["config"]).encode())
     slot.put("cmdline.txt", system.command_line.encode() + b"\n")
     kernel = system.kernel.image()
@@ -86,6 +87,22 @@ def raspberry_pi(system, work):
     parts = [choose.path, slot.path, empty, data(work / "data", data_mib)]
     payload = slot.path.read_bytes().rstrip(b"\0")
     return disk(work / "disk", table, parts, tail=0), payload + bytes(-len(payload) % 4096)
+
+
+def with_last_words(tree, at, work):
+    """The device tree with memory set aside, at this address (in hex), where the kernel keeps its last words over a restart (ramoops):
+    64 KiB for four deaths, with what mends bits that were lost."""
+    shutil.copyfile(tree, work)
+    parent = "/reserved-memory"
+    cells = [subprocess.run(["fdtget", work, parent, f"#{what}-cells"], check=True, capture_output=True) for what in ("address", "size")]
+    addresses, sizes = (int(said.stdout) for said in cells)
+    node = f"{parent}/ramoops@{at}"
+    subprocess.run(["fdtput", "-c", work, node], check=True)
+    subprocess.run(["fdtput", "-t", "s", work, node, "compatible", "ramoops"], check=True)
+    region = [*["0"] * (addresses - 1), at, *["0"] * (sizes - 1), "10000"]
+    for name, value in (("reg", region), ("record-size", ["4000"]), ("ecc-size", ["10"])):
+        subprocess.run(["fdtput", "-t", "x", work, node, name, *value], check=True)
+    return work.read_bytes()
 
 
 BOOTS = {"uefi": uefi, "raspberry-pi": raspberry_pi}

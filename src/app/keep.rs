@@ -20,8 +20,9 @@ use crate::store::{Row, SyncResult};
 
 /// Updates of the history counted again before others have the thread: a quiet night is many windows, each 0.3 ms to store.
 const CAUGHT_UP_AT_ONCE: usize = 512;
-/// Times that sessions are told the time in one turn, each of which ends some dozens: others have the thread in between turns.
+/// Times that sessions are told the time in one turn, each of which ends some dozens; others have the thread after some of them already.
 const TICKS: u32 = 40;
+const TICKS_AT_ONCE: u32 = 5;
 /// The longest the clockwork sleeps: a timeout that arises meanwhile (a session begins) is at most this late.
 const LONGEST_SLEEP: Duration = Duration::from_millis(1000);
 /// The shortest: work that is due all the time still leaves the thread to others.
@@ -110,7 +111,7 @@ impl Keeper {
             clock::watch(&self.world);
             self.turned.set(time::uptime());
             let now = time::now();
-            self.sessions(now);
+            self.sessions(now).await;
             let unseen = self.world.store.borrow_mut().tick(now);
             let more = self.rollups(now) || unseen;
             let pause = if more { SHORTEST_SLEEP } else { self.sleep(time::now()) };
@@ -119,18 +120,26 @@ impl Keeper {
     }
 
     /// Reports and ends the sessions of which that is due, within bounds.
-    fn sessions(&self, now: Time) {
-        for _ in 0..TICKS {
-            let (mut meter, mut intake) = (self.world.meter.borrow_mut(), self.world.intake.borrow_mut());
-            meter.tick(now);
-            intake.tick(now);
-            let due = [meter.next_timeout(), intake.next_timeout()];
-            drop((meter, intake));
-            records(&self.world, now);
-            if due.into_iter().flatten().all(|due| due > now) {
+    async fn sessions(&self, now: Time) {
+        for tick in 1..=TICKS {
+            if !self.some_sessions(now) {
                 break;
             }
+            if tick.is_multiple_of(TICKS_AT_ONCE) {
+                yield_now().await;
+            }
         }
+    }
+
+    /// The same of some dozens; says whether more are due.
+    fn some_sessions(&self, now: Time) -> bool {
+        let (mut meter, mut intake) = (self.world.meter.borrow_mut(), self.world.intake.borrow_mut());
+        meter.tick(now);
+        intake.tick(now);
+        let due = [meter.next_timeout(), intake.next_timeout()];
+        drop((meter, intake));
+        records(&self.world, now);
+        due.into_iter().flatten().any(|due| due <= now)
     }
 
     /// Makes the history durable when that is due, for ever.

@@ -156,19 +156,21 @@ class Program:
 
 
 class Lane:
-    """Two namespaces joined by a veth pair, gone after the `with`."""
+    """Two namespaces joined by two veth pairs, gone after the `with`; programs are told to capture at the end of the first."""
 
     def __enter__(self):
         tag = f"weir-bench-{os.getpid()}"
         self.near, self.far = f"{tag}-a", f"{tag}-b"
         self.sender, self.interface = "wbsend", "wbrecv"
+        self.aside = "wbaside"
         for namespace in (self.near, self.far):
             self.ip("netns", "add", namespace)
             quiet = [f"net.ipv6.conf.{which}.disable_ipv6=1" for which in ("all", "default")]
             self.ip("netns", "exec", namespace, "sysctl", "-qw", *quiet)
-        self.ip("link", "add", self.sender, "netns", self.near, "type", "veth", "peer", "name", self.interface, "netns", self.far)
-        self.ip("-n", self.near, "link", "set", self.sender, "up", "arp", "off")
-        self.ip("-n", self.far, "link", "set", self.interface, "up", "arp", "off", "promisc", "on")
+        for sender, receiver in ((self.sender, self.interface), (self.aside, "wbnobody")):
+            self.ip("link", "add", sender, "netns", self.near, "type", "veth", "peer", "name", receiver, "netns", self.far)
+            self.ip("-n", self.near, "link", "set", sender, "up", "arp", "off")
+            self.ip("-n", self.far, "link", "set", receiver, "up", "arp", "off", "promisc", "on")
         self.ip("-n", self.far, "link", "set", "lo", "up")
         return self
 
@@ -196,10 +198,10 @@ class Lane:
         """Packets that came to the receiving end so far."""
         return json.loads(self.ip("-n", self.far, "-s", "-j", "link", "show", self.interface))[0]["stats64"]["rx"]["packets"]
 
-    def send(self, capture, rate=None):
-        """Sends a capture, as fast as possible without a rate; gives packets received and packets a second."""
+    def send(self, capture, rate=None, aside=False):
+        """Sends a capture, as fast as possible without a rate; gives packets received and packets a second. Aside nobody captures it."""
         pace = ["--pps", str(rate)] if rate else ["--topspeed"]
-        command = ["ip", "netns", "exec", self.near, "tcpreplay", "-q", "-K", "-i", self.sender, *pace, capture]
+        command = ["ip", "netns", "exec", self.near, "tcpreplay", "-q", "-K", "-i", self.aside if aside else self.sender, *pace, capture]
         before = self.received()
         run = subprocess.run(command, capture_output=True, text=True, preexec_fn=lambda: first_in_line(SENDER_CPU))
         rated = re.search(r"([\d.]+) pps", run.stdout)

@@ -44,7 +44,7 @@ const TURN: Duration = Duration::from_millis(5);
 /// How long datagrams gather before they are read: to wake up costs as much as a dozen of them.
 const GATHER: Duration = Duration::from_millis(10);
 /// Where so many come within [`LONG`], they gather for as long as that takes: what reading the last ones left in the caches is gone by
-/// then, and to begin anew is a sixth of the work at 200,000 records a second and 10 ms.
+/// then, and to begin anew is a twelfth of the work at 200,000 records a second and 10 ms.
 const ENOUGH: u32 = 768;
 const LONG: Duration = Duration::from_millis(40);
 /// How long until a port that could not be had is tried again.

@@ -52,6 +52,7 @@ fn missing() -> Option<&'static str> {
         "python3",
         "curl",
         "openssl",
+        "fdtput",
     ];
     if let Some(tool) = tools.into_iter().find(|tool| !have(&format!("{tool} || ls /sbin/{tool} /usr/sbin/{tool}"))) {
         return Some(tool);

@@ -43,7 +43,7 @@ use connection::Seats;
 const TURN: Duration = Duration::from_millis(5);
 /// How long datagrams gather before they are read: to wake up costs as much as a dozen of them.
 const GATHER: Duration = Duration::from_millis(10);
-/// Where so many come within [`LONG`], they gather for as long as that takes: what reading the last ones left in the caches is gone by
+/// Where so many datagrams come within [`LONG`], they gather for as long as that takes: what reading the last ones left in the caches is gone by
 /// then, and to begin anew is a twelfth of the work at 200,000 records a second and 10 ms.
 const ENOUGH: u32 = 768;
 const LONG: Duration = Duration::from_millis(40);
@@ -366,7 +366,7 @@ async fn read(world: Rc<World>, socket: Rc<Socket>, batch: Rc<RefCell<Batch>>) {
             if !read.more {
                 break;
             }
-            // Who takes longer to read than what is read took to gather has too much to read.
+            // What gathered seldom takes so long to read: more comes than can be read.
             is_behind = began.elapsed() >= GATHER;
             was_behind |= is_behind;
         }

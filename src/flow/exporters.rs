@@ -9,8 +9,8 @@
 //! - **Capacity**: [`Limits::exporters`]. A newcomer to a full table takes the place of the one heard least recently among
 //!   those that told no flow so far, else of one silent for [`SILENT`]; where there is none, it is refused. So a flood of
 //!   made-up senders does not cost real exporters their templates.
-//! - **Shares**: a turn of reading that begins behind is shared (what waited takes longer to read than it took to gather): an exporter gets [`TURN`] datagrams, divided by
-//!   the exporters heard in the turn before that ever told a flow, at least [`LEAST`]; others get that least, so that made-up
+//! - **Shares**: a turn of reading that begins behind is shared (10 ms of reading did not empty the socket): an exporter gets
+//!   [`TURN`] datagrams, divided by the exporters heard in the turn before that ever told a flow, at least [`LEAST`]; others get that least, so that made-up
 //!   senders leave nobody less. What is beyond is counted and not looked at. It costs next to
 //!   nothing, so the socket is emptied before others lose theirs. Otherwise nobody is limited, and who is alone only after
 //!   [`PATIENCE`] turns of that: what one exporter sends at once waits in the socket's buffer and costs nobody anything.
@@ -447,7 +447,7 @@ impl Exporters {
         }
     }
 
-    /// Begins a turn of reading; `is_behind` says that what waits takes longer to read than it took to gather.
+    /// Begins a turn of reading; `is_behind` says that some time of reading has not emptied the socket.
     pub fn begin_turn(&mut self, is_behind: bool) {
         let [now, _] = self.turn.heard;
         let crowded = if is_behind { self.turn.crowded.saturating_add(1) } else { 0 };

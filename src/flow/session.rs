@@ -88,7 +88,7 @@ impl Past {
 ///
 /// Pairs are `[client to server, server to client]`.
 ///
-/// It has no octet to spare: with eight of each counter and moment it would be 192, a megabyte more in the table of a small box.
+/// It has no octet to spare: with counters and moments of eight octets it would have 192, and the default table a megabyte more.
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub(super) struct Session {
